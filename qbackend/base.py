@@ -1,0 +1,343 @@
+"""The seam: a layer is described once, a backend turns rows of parameters into expectation values.
+
+A backend has few duties (`compile`, `submit`, `estimate`, `close`); what it can do is declared in
+its `Capabilities`, never guessed. A backend that knows derivatives of its own is a
+`DifferentiableBackend`; every other one is differentiated above the seam, by the plans of
+`gradients.py`.
+
+Letters: B batch, F features, P circuit parameters, W weights, M observables, Q wires, N rows.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, JobCancelledError, JobTimeoutError, OptionError
+from .spec import LayerSpec
+
+if TYPE_CHECKING:
+    import torch
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do.
+
+    Attributes:
+        exact: values carry no shot noise.
+        remote: executing costs money or a queue.
+        vjp: the backend has derivatives of its own (it is a `DifferentiableBackend`).
+        max_wires: the widest layer it accepts.
+        gradient_methods: how a layer on it can be trained, the default first.
+    """
+
+    exact: bool
+    remote: bool
+    vjp: bool
+    max_wires: int
+    gradient_methods: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompiledLayer:
+    """A layer in the form that one backend executes.
+
+    Attributes:
+        spec: the layer.
+        circuit: without measurements; its parameters, in the order of `parameters`, are the
+            encoding's angles followed by the weights.
+        observables: M Pauli sums over the circuit's qubits, laid out with it.
+        parameters: the P parameters of `circuit` in the order of a row.
+        record: what the run's record says of the compilation (gates, depth, layout).
+    """
+
+    spec: LayerSpec
+    circuit: QuantumCircuit
+    observables: tuple[SparsePauliOp, ...]
+    parameters: tuple[Any, ...]
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self, features: Array, weights: Array) -> Array:
+        """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
+        angles = self.spec.encoder.angles(features)
+        spread = np.broadcast_to(weights, (len(features), self.spec.n_weights))
+        return np.concatenate([angles, spread], axis=1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """N executions of one compiled layer.
+
+    Attributes:
+        compiled: what to execute.
+        parameters: (N, P), radians.
+        shots: per row; None asks for exact values.
+        seed: of the sampling; 0 is a seed like any other, None draws one.
+
+    Raises:
+        InputError: wrong shape, or an entry that is not finite (the message names the row).
+        OptionError: fewer than one shot.
+    """
+
+    compiled: CompiledLayer
+    parameters: Array
+    shots: int | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        expected = len(self.compiled.parameters)
+        if self.parameters.ndim != 2 or self.parameters.shape[1] != expected:
+            raise InputError(
+                f"parameters must have shape (rows, {expected}), got {self.parameters.shape}"
+            )
+        check_finite("parameters", self.parameters)
+        check_shots(self.shots)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came back for a request.
+
+    Attributes:
+        values: (N, M) expectation values.
+        stderr: (N, M) standard errors of the values; zero where values are exact.
+        shots: performed per row, None if exact.
+        job_ids: of the jobs that produced it.
+        device: name of the device or simulator.
+        calibrated_at: time of the calibration in use, None without a device.
+        qpu_seconds: charged, 0 on a simulator.
+    """
+
+    values: Array
+    stderr: Array
+    shots: int | None
+    job_ids: tuple[str, ...]
+    device: str
+    calibrated_at: datetime | None = None
+    qpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a request would take, known before anything is executed.
+
+    `basis` says where `qpu_seconds` comes from and how far to trust it.
+    """
+
+    rows: int
+    circuits: int
+    jobs: int
+    shots: int
+    qpu_seconds: float
+    basis: str
+
+
+class JobStatus(Enum):
+    """The life of a job; the last three are final."""
+
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Job(ABC):
+    """A request that was accepted."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """Unique name of the job at its backend."""
+
+    @abstractmethod
+    def status(self) -> JobStatus:
+        """Where the job is in its life."""
+
+    @abstractmethod
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait up to `timeout` seconds (None: for ever) for the result, which is kept.
+
+        Raises `JobTimeoutError`, `JobCancelledError`, or the error that the job failed with.
+        """
+
+    @abstractmethod
+    def cancel(self) -> bool:
+        """Ask the job to stop; True if it had not finished."""
+
+    @abstractmethod
+    def usage(self) -> float:
+        """Seconds of QPU time charged so far."""
+
+
+class LocalJob(Job):
+    """A computation in a thread of this process that lives the same life as a remote job."""
+
+    def __init__(self, compute: Callable[[str], Result]) -> None:
+        self._id = f"local-{uuid.uuid4().hex[:12]}"
+        self._compute = compute
+        self._status = JobStatus.SUBMITTED
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+        self._finished = threading.Event()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name=self._id, daemon=True).start()
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    def status(self) -> JobStatus:
+        with self._lock:
+            return self._status
+
+    def result(self, timeout: float | None = None) -> Result:
+        if not self._finished.wait(timeout):
+            raise JobTimeoutError(
+                f"job {self._id} has no result after {timeout} s; ask again with a longer timeout",
+                job_id=self._id,
+                state=self.status().value,
+            )
+        if self._error is not None:
+            raise self._error
+        if self._result is None:
+            raise JobCancelledError(
+                f"job {self._id} was cancelled", job_id=self._id, state=self._status.value
+            )
+        return self._result
+
+    def cancel(self) -> bool:
+        with self._lock:
+            if self._status.is_final:
+                return False
+            self._status = JobStatus.CANCELLED
+        self._finished.set()
+        return True
+
+    def usage(self) -> float:
+        return 0.0
+
+    def _run(self) -> None:
+        with self._lock:
+            if self._status is JobStatus.CANCELLED:
+                return
+            self._status = JobStatus.RUNNING
+        result, error = None, None
+        try:
+            result = self._compute(self._id)
+        except BaseException as caught:  # handed to whoever asks for the result
+            error = caught
+        with self._lock:
+            if self._status is JobStatus.CANCELLED:
+                return
+            self._result, self._error = result, error
+            self._status = JobStatus.DONE if error is None else JobStatus.FAILED
+        self._finished.set()
+
+
+class QuantumBackend(ABC):
+    """Turns rows of parameters into expectation values.
+
+    `name` is the name that `get_backend` takes for an equal backend, without shots and seed.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What it can do, as configured."""
+
+    @abstractmethod
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        """The layer in the form that this backend executes; raises `OptionError` if too wide."""
+
+    @abstractmethod
+    def submit(self, request: Request) -> Job:
+        """Start executing; everything that can be refused is refused here."""
+
+    @abstractmethod
+    def estimate(self, request: Request) -> Cost:
+        """What `submit` would take; executes nothing."""
+
+    def evaluate(self, request: Request) -> Result:
+        """`submit`, and wait."""
+        return self.submit(request).result()
+
+    def close(self) -> None:
+        """Let go of connections and caches; the backend is not used afterwards."""
+        return None
+
+
+@dataclass
+class Forward:
+    """One forward pass: the values, and what its backward pass needs.
+
+    Attributes:
+        values: (B, M).
+        pullback: maps a cotangent (B, M) to the gradients of sum(values * cotangent) with respect
+            to features (B, F) and weights (W,); None unless `differentiate` was asked for.
+    """
+
+    values: torch.Tensor
+    pullback: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None
+
+
+class DifferentiableBackend(QuantumBackend):
+    """A backend with exact values and a vector-Jacobian product of its own."""
+
+    @abstractmethod
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        """Outputs for features (B, F) and weights (W,), in the features' dtype and on its device.
+
+        Raises `InputError` for an entry that is not finite, before anything is executed.
+        """
+
+
+def check_finite(what: str, values: NDArray[np.floating]) -> None:
+    """Raise `InputError` that names the first row of `values` with a NaN or infinite entry."""
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise InputError(f"{what} row {row} has an entry that is not finite: {values[row]}")
+
+
+def check_shots(shots: int | None) -> None:
+    """Raise `OptionError` unless `shots` is None or a whole number of at least 1."""
+    if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
+        raise OptionError(f"shots must be a whole number of at least 1, got {shots!r}")
+
+
+def check_width(backend: QuantumBackend, spec: LayerSpec) -> None:
+    """Raise `OptionError` if the layer has more wires than the backend takes."""
+    limit = backend.capabilities.max_wires
+    if spec.n_wires > limit:
+        raise OptionError(
+            f"the layer has {spec.n_wires} wires, but '{backend.name}' takes at most {limit}; "
+            "choose fewer wires or another backend (qhc backends lists them)"
+        )
