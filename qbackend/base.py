@@ -257,10 +257,13 @@ class LocalJob(Job):
 class QuantumBackend(ABC):
     """Turns rows of parameters into expectation values.
 
-    `name` is the name that `get_backend` takes for an equal backend, without shots and seed.
+    Attributes:
+        name: what `get_backend` takes for an equal backend.
+        shots: per row, for requests that the layer makes; None if the backend is exact.
     """
 
     name: str
+    shots: int | None = None
 
     @property
     @abstractmethod
@@ -284,7 +287,7 @@ class QuantumBackend(ABC):
         return self.submit(request).result()
 
     def close(self) -> None:
-        """Let go of connections and caches; the backend is not used afterwards."""
+        """Let go of connections and caches; a backend that holds none has nothing to do."""
         return None
 
 

@@ -23,6 +23,17 @@ ZERO_NORM = 1e-12
 """A row of amplitude features shorter than this has no direction: its outputs are zero."""
 
 
+def gray_transform(width: int) -> FloatArray:
+    """Signs (-1)^popcount(gray(i) & j), (width, width), for `width` a power of two.
+
+    Between the multiplexer's angles and those of its Gray-code circuit (eq. 3 of Möttönen et al.,
+    quant-ph/0404089); orthogonal up to the factor `width`.
+    """
+    index = np.arange(width)
+    gray = index ^ (index >> 1)
+    return 1.0 - 2.0 * (np.bitwise_count(gray[:, None] & index[None, :]) % 2)
+
+
 class Encoding(ABC):
     """A family of data-encoding circuits, one member per number of wires."""
 
@@ -42,6 +53,10 @@ class Encoding(ABC):
 
         Rows that `is_zero` marks have no state; their angles are zero.
         """
+
+    @abstractmethod
+    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+        """The states that the preparing circuit makes with these angles: (B, E) -> (B, D)."""
 
     @abstractmethod
     def states(self, features: FloatArray) -> FloatArray:
@@ -81,18 +96,30 @@ class AmplitudeEncoding(Encoding):
         return 2**n_wires - 1
 
     def angles(self, features: FloatArray) -> FloatArray:
-        """RY angles of the binary tree of Möttönen et al. (quant-ph/0407010), root first.
+        """Angles of a tree of multiplexed RY (Möttönen et al., quant-ph/0407010), root first.
 
-        Angle 2^k - 1 + j turns wire k where the wires before it read j. Inner nodes split norms;
-        the last level splits signed amplitudes, which is what makes either sign possible.
+        Level k turns wire k by an angle that depends on what the k wires before it read. The
+        inner levels split norms; the last one splits signed amplitudes, which is what makes
+        either sign possible. The angles are those of the RY gates in the Gray-code circuit of
+        each multiplexer, so that a row holds what the circuit takes.
         """
         norms = self.states(features)
         levels: list[FloatArray] = []
         while norms.shape[1] > 1:
             left, right = norms[:, 0::2], norms[:, 1::2]
-            levels.append(2 * np.arctan2(right, left))
+            turns = 2 * np.arctan2(right, left)
+            levels.append(turns @ gray_transform(turns.shape[1]).T / turns.shape[1])
             norms = np.hypot(left, right)
         return np.concatenate(levels[::-1], axis=1)
+
+    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+        states = np.ones((len(angles), 1), dtype=angles.dtype)
+        while states.shape[1] <= angles.shape[1]:
+            width = states.shape[1]
+            halves = angles[:, width - 1 : 2 * width - 1] @ gray_transform(width) / 2
+            split = np.stack([states * np.cos(halves), states * np.sin(halves)], axis=2)
+            states = split.reshape(len(angles), 2 * width)
+        return states
 
     def states(self, features: FloatArray) -> FloatArray:
         norms = np.linalg.norm(features, axis=1, keepdims=True)
@@ -140,6 +167,9 @@ class AngleEncoding(Encoding):
 
     def angles(self, features: FloatArray) -> FloatArray:
         return features
+
+    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+        return self.states(angles)
 
     def states(self, features: FloatArray) -> FloatArray:
         halves = np.stack([np.cos(features / 2), np.sin(features / 2)], axis=2)
