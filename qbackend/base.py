@@ -323,6 +323,19 @@ class DifferentiableBackend(QuantumBackend):
         """
 
 
+def local_cost(request: Request) -> Cost:
+    """What a request takes on a simulator of this computer: no QPU time."""
+    rows = len(request.parameters)
+    return Cost(
+        rows=rows,
+        circuits=rows,
+        jobs=1,
+        shots=rows * (request.shots or 0),
+        qpu_seconds=0.0,
+        basis="simulated on this computer",
+    )
+
+
 def check_finite(what: str, values: NDArray[np.floating]) -> None:
     """Raise `InputError` that names the first row of `values` with a NaN or infinite entry."""
     if not np.isfinite(values).all():

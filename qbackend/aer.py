@@ -1,0 +1,343 @@
+"""Qiskit Aer: exact expectations, or sampled ones.
+
+Exact values use what the encoding leaves open. It prepares a real state a, so an output is the
+quadratic form aᵀ Re(U† O U) a. Aer is asked for the ansatz's unitary U once per weight vector and
+for the unitaries up to every cut, which give the derivatives; nothing is run while the weights
+stand still. Beyond `UNITARY_WIRES` a batch of states costs less than U: the batch index becomes
+extra qubits, so that one run of Aer carries the whole batch.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit_aer import AerSimulator
+from qiskit_aer.library import SaveStatevector, SaveUnitary, SetStatevector
+
+from . import quadratic
+from .adjoint import ComplexArray, cuts, weight_gradient
+from .ansatze import Rotations
+from .base import (
+    Array,
+    Capabilities,
+    CompiledLayer,
+    Cost,
+    DifferentiableBackend,
+    Forward,
+    Job,
+    LocalJob,
+    QuantumBackend,
+    Request,
+    Result,
+    check_finite,
+    check_shots,
+    check_width,
+    local_cost,
+)
+from .compile import append_operation, compile_layer
+from .errors import OptionError
+from .spec import LayerSpec
+
+UNITARY_WIRES = 8
+MAX_WIRES = 20
+STATE_QUBITS = 22
+"""Wires and batch qubits of one run of states: 64 MiB of amplitudes."""
+BINDINGS = 128
+"""Rows of one run: Aer's cost per row is lowest around here."""
+
+
+class AerExact(DifferentiableBackend):
+    """Aer's exact expectation values, with derivatives from Aer's unitaries and states."""
+
+    name = "aer"
+
+    def __init__(self) -> None:
+        self._unitary: _UnitaryPass | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=True,
+            remote=False,
+            vjp=True,
+            max_wires=MAX_WIRES,
+            gradient_methods=("vjp", "parameter-shift", "spsa"),
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        check_width(self, spec)
+        return compile_layer(spec)
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        angles = weights.detach().cpu().double().numpy()
+        check_finite("weights", angles[None])
+        if compiled.spec.n_wires > UNITARY_WIRES:
+            return _forward_states(compiled.spec, features, angles, differentiate)
+        if self._unitary is None or not self._unitary.serves(compiled.spec, angles):
+            self._unitary = _UnitaryPass(compiled.spec, angles)
+        unitary = self._unitary
+        forward = quadratic.forward(
+            compiled.spec,
+            features,
+            unitary.matrices(features.dtype, features.device),
+            differentiate=differentiate,
+        )
+        pullback = forward.pullback
+        if pullback is None:
+            return Forward(forward.values, None)
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            of_features, of_matrices = pullback(cotangent)
+            gradient = unitary.weight_gradient(of_matrices.cpu().double().numpy())
+            return of_features, torch.from_numpy(gradient)
+
+        return Forward(forward.values, pull)
+
+    def submit(self, request: Request) -> Job:
+        if request.shots is not None:
+            raise OptionError("exact Aer takes no shots: get_backend('aer', shots=...) samples")
+        return LocalJob(lambda job_id: _run_rows(request, job_id))
+
+    def estimate(self, request: Request) -> Cost:
+        return local_cost(request)
+
+    def close(self) -> None:
+        self._unitary = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_unitary": None}
+
+
+class AerSampled(QuantumBackend):
+    """Aer's counts: what a perfect device would return for so many shots.
+
+    Args:
+        shots: per row.
+        seed: for requests that bring none.
+    """
+
+    name = "aer"
+
+    def __init__(self, shots: int, seed: int | None = None) -> None:
+        check_shots(shots)
+        self.shots = shots
+        self.seed = seed
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=False,
+            remote=False,
+            vjp=False,
+            max_wires=MAX_WIRES,
+            gradient_methods=("parameter-shift", "spsa"),
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        check_width(self, spec)
+        return compile_layer(spec)
+
+    def submit(self, request: Request) -> Job:
+        if request.shots is None:
+            raise OptionError("this backend samples: a request needs shots")
+        seed = self.seed if request.seed is None else request.seed
+        return LocalJob(lambda job_id: _run_rows(request, job_id, seed))
+
+    def estimate(self, request: Request) -> Cost:
+        return local_cost(request)
+
+
+class _UnitaryPass:
+    """The ansatz's unitaries for one weight vector, and what follows from them."""
+
+    def __init__(self, spec: LayerSpec, weights: Array) -> None:
+        self._spec = spec
+        self._weights = weights.copy()
+        circuit = _unitary_circuit(spec).assign_parameters(weights)
+        simulator = AerSimulator(method="unitary", fusion_enable=False)
+        data = simulator.run(circuit).result().data()
+        self._cuts = [np.asarray(data[f"cut{index}"]) for index in range(len(cuts(spec)))]
+        self._final = np.asarray(data["final"])
+        stacked = np.concatenate([self._final.real, self._final.imag])
+        signs = np.tile(spec.signs(), 2)
+        self._matrices = (stacked.T * signs[:, None, :]) @ stacked
+        self._cast: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
+
+    def serves(self, spec: LayerSpec, weights: Array) -> bool:
+        """Whether this pass is the one for these weights."""
+        return spec == self._spec and np.array_equal(weights, self._weights)
+
+    def matrices(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Re(U† O_i U), (M, D, D)."""
+        key = (dtype, device)
+        if key not in self._cast:
+            self._cast[key] = torch.from_numpy(self._matrices).to(device=device, dtype=dtype)
+        return self._cast[key]
+
+    def weight_gradient(self, of_matrices: Array) -> Array:
+        """Gradient (W,) of a loss whose gradient with respect to the matrices is (M, D, D).
+
+        The columns of the identity stand for the batch: their cotangents at the start are
+        Λ = Σ_i U† O_i U S_i, and every cut's unitary carries both to the cut.
+        """
+        weighted = np.sum(self._spec.signs()[:, :, None] * (self._final @ of_matrices), axis=0)
+        start = self._final.conj().T @ weighted
+        kets = [unitary.T for unitary in self._cuts]
+        bras = [(unitary @ start).T for unitary in self._cuts]
+        return weight_gradient(self._spec, kets, bras)
+
+
+@lru_cache(maxsize=32)
+def _unitary_circuit(spec: LayerSpec) -> QuantumCircuit:
+    """The ansatz with its unitary saved after every cut and at the end."""
+    weights = ParameterVector("weight", spec.n_weights)
+    circuit = QuantumCircuit(spec.n_wires)
+    index = 0
+    for operation in spec.operations:
+        append_operation(circuit, operation, weights)
+        if isinstance(operation, Rotations):
+            circuit.append(SaveUnitary(spec.n_wires, label=f"cut{index}"), circuit.qubits)
+            index += 1
+    circuit.append(SaveUnitary(spec.n_wires, label="final"), circuit.qubits)
+    return circuit
+
+
+def _forward_states(
+    spec: LayerSpec, features: torch.Tensor, weights: Array, differentiate: bool
+) -> Forward:
+    """A forward pass of a wide layer, the batch carried by extra qubits."""
+    encoded = quadratic.encode(spec, features)
+    states = encoded.detach().cpu().double().numpy()
+    signs = spec.signs()
+    chunk = 2 ** max(STATE_QUBITS - spec.n_wires, 0)
+    kept: list[tuple[slice, list[ComplexArray]]] = []
+    values = np.empty((len(states), spec.n_outputs))
+    for first in range(0, len(states), chunk):
+        rows = slice(first, first + chunk)
+        reached = _propagate(spec, weights, states[rows].astype(complex), inverse=False)
+        values[rows] = np.abs(reached[-1]) ** 2 @ signs.T
+        if differentiate:
+            kept.append((rows, reached))
+    outputs = torch.from_numpy(values).to(features)
+    if not differentiate:
+        return Forward(outputs, None)
+
+    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        weighting = cotangent.detach().cpu().double().numpy() @ signs
+        of_states = np.empty_like(states)
+        of_weights = np.zeros(spec.n_weights)
+        for rows, reached in kept:
+            *bras, start = _propagate(spec, weights, weighting[rows] * reached[-1], inverse=True)
+            of_states[rows] = 2 * start.real
+            of_weights += weight_gradient(spec, reached[:-1], bras[::-1])
+        gradient = torch.from_numpy(of_states).to(features)
+        return quadratic.pull_states(spec, features, encoded, gradient), torch.from_numpy(
+            of_weights
+        )
+
+    return Forward(outputs, pull)
+
+
+def _propagate(
+    spec: LayerSpec, weights: Array, states: ComplexArray, *, inverse: bool
+) -> list[ComplexArray]:
+    """Carry states (N, D) through the ansatz, forwards or backwards, in one run of Aer.
+
+    Returns them at every cut in the order met, and at the end, (N, D) each. Row n of the batch is
+    the part of one big state whose batch qubits read n; a common factor makes that a unit vector.
+    """
+    length = np.linalg.norm(states)
+    if length == 0:
+        return [states] * (len(cuts(spec)) + 1)
+    n_batch_qubits = max(len(states) - 1, 0).bit_length()
+    padded = np.zeros((2**n_batch_qubits, states.shape[1]), dtype=complex)
+    padded[: len(states)] = states / length
+    body = _state_circuit(spec, n_batch_qubits, inverse).assign_parameters(weights)
+    circuit = QuantumCircuit(body.num_qubits)
+    circuit.append(SetStatevector(padded.ravel()), circuit.qubits)
+    circuit.compose(body, inplace=True)
+    data = AerSimulator(method="statevector").run(circuit).result().data()
+    labels = [f"cut{index}" for index in range(len(cuts(spec)))] + ["final"]
+    return [length * np.asarray(data[name]).reshape(padded.shape)[: len(states)] for name in labels]
+
+
+@lru_cache(maxsize=32)
+def _state_circuit(spec: LayerSpec, n_batch_qubits: int, inverse: bool) -> QuantumCircuit:
+    """The ansatz, or its inverse, beside idle batch qubits, with states saved at every cut."""
+    weights = ParameterVector("weight", spec.n_weights)
+    circuit = QuantumCircuit(spec.n_wires + n_batch_qubits)
+    index = 0
+
+    def save(label: str) -> None:
+        circuit.append(SaveStatevector(circuit.num_qubits, label=label), circuit.qubits)
+
+    operations = spec.operations[::-1] if inverse else spec.operations
+    for operation in operations:
+        step = QuantumCircuit(spec.n_wires)
+        append_operation(step, operation, weights)
+        is_cut = isinstance(operation, Rotations)
+        if inverse and is_cut:
+            save(f"cut{index}")
+        circuit.compose(step.inverse() if inverse else step, range(spec.n_wires), inplace=True)
+        if is_cut and not inverse:
+            save(f"cut{index}")
+        index += is_cut
+    save("final")
+    return circuit
+
+
+def _run_rows(request: Request, job_id: str, seed: int | None = None) -> Result:
+    """Execute every row as a circuit of its own; exact without shots."""
+    compiled, shots = request.compiled, request.shots
+    circuit = compiled.circuit.copy()
+    if shots is None:
+        circuit.save_probabilities()
+    else:
+        circuit.measure_all()
+    # Fusion costs more than it saves on circuits this small, bound at run time.
+    simulator = AerSimulator(
+        method="statevector", fusion_enable=False, runtime_parameter_bind_enable=True
+    )
+    signs = compiled.spec.signs()
+    values = np.empty((len(request.parameters), compiled.spec.n_outputs))
+    seeds = np.random.SeedSequence(seed).generate_state(len(values) // BINDINGS + 1)
+    for number, first in enumerate(range(0, len(values), BINDINGS)):
+        rows = request.parameters[first : first + BINDINGS]
+        binds = {p: rows[:, index] for index, p in enumerate(compiled.parameters)}
+        options: dict[str, Any] = {"parameter_binds": [binds] if binds else None}
+        if shots is not None:
+            options |= {"shots": shots, "seed_simulator": int(seeds[number] >> 1)}
+        result = simulator.run(circuit, **options).result()
+        for index in range(len(rows)):
+            probabilities = _probabilities(result.data(index), signs.shape[1], shots)
+            values[first + index] = signs @ probabilities
+    variance = np.zeros_like(values) if shots is None else np.maximum(1 - values**2, 0) / shots
+    return Result(
+        values=values,
+        stderr=np.sqrt(variance),
+        shots=shots,
+        job_ids=(job_id,),
+        device="aer",
+    )
+
+
+def _probabilities(data: dict[str, Any], n_states: int, shots: int | None) -> Array:
+    """Probabilities or relative frequencies of the basis states, (D,)."""
+    if shots is None:
+        return np.asarray(data["probabilities"])
+    frequencies = np.zeros(n_states)
+    for outcome, count in data["counts"].items():
+        frequencies[int(outcome, 16)] = count / shots
+    return frequencies

@@ -1,0 +1,311 @@
+"""The quantum layer: a qiskit-machine-learning network behind a TorchConnector.
+
+Letters: B batch, F features, W weights, M observables.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from qiskit_machine_learning.connectors import TorchConnector
+from qiskit_machine_learning.neural_networks import NeuralNetwork
+from torch import nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from .base import (
+    Array,
+    DifferentiableBackend,
+    Forward,
+    QuantumBackend,
+    Request,
+    Result,
+    check_finite,
+)
+from .errors import InputError, OptionError, suggest
+from .gradients import GradientPlan, plan_parameter_shift, plan_spsa
+from .registry import get_backend
+from .spec import LayerSpec
+
+
+class LayerNetwork(NeuralNetwork):
+    """The layer on one backend, as qiskit-machine-learning sees it.
+
+    `forward` and `backward` take and give NumPy arrays as every `NeuralNetwork` does; `evaluate`
+    is the training path, which keeps to torch and never forms a Jacobian.
+
+    Args:
+        spec: the layer.
+        backend: what executes it.
+        gradient: "auto" (the backend's own way) or one of its `capabilities.gradient_methods`.
+        seed: of the sampling and of SPSA's draws; None draws one.
+
+    Raises:
+        OptionError: a layer or a gradient that the backend cannot do.
+    """
+
+    def __init__(
+        self,
+        spec: LayerSpec,
+        backend: QuantumBackend,
+        *,
+        gradient: str = "auto",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            num_inputs=spec.n_features,
+            num_weights=spec.n_weights,
+            sparse=False,
+            output_shape=spec.n_outputs,
+            input_gradients=True,
+        )
+        methods = backend.capabilities.gradient_methods
+        self.gradient = methods[0] if gradient == "auto" else gradient
+        if self.gradient not in methods:
+            raise OptionError(
+                f"backend '{backend.name}' has no gradient '{gradient}': "
+                f"{suggest(gradient, methods)}"
+            )
+        self.spec = spec
+        self.backend = backend
+        self.compiled = backend.compile(spec)
+        self.reseed(seed)
+
+    def reseed(self, seed: int | None) -> None:
+        """Start the sequence of seeds anew: the same calls then draw the same samples."""
+        self._rng = np.random.default_rng(seed)
+
+    def evaluate(
+        self, features: torch.Tensor, weights: torch.Tensor, *, differentiate: bool
+    ) -> Forward:
+        """Outputs for features (B, F) and weights (W,), in the features' dtype and device.
+
+        Raises `InputError` for an entry that is not finite, before anything is executed.
+        """
+        if self.gradient == "vjp" and isinstance(self.backend, DifferentiableBackend):
+            return self.backend.forward(
+                self.compiled, features, weights, differentiate=differentiate
+            )
+        rows, angles = _to_numpy(features), _to_numpy(weights)
+        values = torch.from_numpy(self._forward(rows, angles)).to(features)
+        if not differentiate:
+            return Forward(values, None)
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            live = self._live(rows)
+            plan = self._plan(rows[live], angles)
+            of_features = np.zeros_like(rows)
+            of_features[live], of_weights = plan.vjp(
+                self._values(plan.features, plan.weights), _to_numpy(cotangent)[live]
+            )
+            return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
+
+        return Forward(values, pull)
+
+    def execute(self, features: Array, weights: Array) -> Result:
+        """One execution per row of features (N, F), with weights (W,) or (N, W)."""
+        shots = self.backend.shots
+        seed = None if shots is None else int(self._rng.integers(2**31))
+        rows = self.compiled.rows(features, weights)
+        return self.backend.evaluate(Request(self.compiled, rows, shots=shots, seed=seed))
+
+    def _forward(self, input_data: Array | None, weights: Array | None) -> Array:
+        rows, angles = _given(input_data, weights)
+        check_finite("features", rows)
+        check_finite("weights", angles[None])
+        live = self._live(rows)
+        values = np.zeros((len(rows), self.spec.n_outputs))
+        values[live] = self._values(rows[live], angles)
+        return values
+
+    def _backward(
+        self, input_data: Array | None, weights: Array | None
+    ) -> tuple[Array | None, Array | None]:
+        rows, angles = _given(input_data, weights)
+        check_finite("features", rows)
+        check_finite("weights", angles[None])
+        live = self._live(rows)
+        of_features = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_features))
+        of_weights = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_weights))
+        if live.any():
+            plan = self._plan(rows[live], angles)
+            values = self._values(plan.features, plan.weights)
+            of_features[live], of_weights[live] = plan.jacobians(values)
+        return (of_features if self.input_gradients else None), of_weights
+
+    def _values(self, features: Array, weights: Array) -> Array:
+        """Expectation values (N, M); a request without rows is not sent."""
+        if len(features) == 0:
+            return np.zeros((0, self.spec.n_outputs))
+        return self.execute(features, weights).values
+
+    def _live(self, features: Array) -> np.ndarray:
+        """Rows that encode something: the others give zero everywhere and are never executed."""
+        return ~self.spec.encoder.is_zero(features)
+
+    def _plan(self, features: Array, weights: Array) -> GradientPlan:
+        if self.gradient == "spsa":
+            return plan_spsa(self.spec, features, weights, rng=self._rng)
+        return plan_parameter_shift(self.spec, features, weights)
+
+
+class _LayerFunction(torch.autograd.Function):
+    """Autograd through `LayerNetwork.evaluate`; second derivatives are refused."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        network: LayerNetwork,
+        differentiate: bool,
+    ) -> torch.Tensor:
+        forward = network.evaluate(features, weights, differentiate=differentiate)
+        ctx.pullback = forward.pullback  # type: ignore[attr-defined]
+        ctx.weights = weights.dtype, weights.device  # type: ignore[attr-defined]
+        return forward.values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        of_features, of_weights = ctx.pullback(cotangent)
+        dtype, device = ctx.weights
+        return of_features, of_weights.to(device=device, dtype=dtype), None, None
+
+
+class QuantumLayer(TorchConnector):
+    """A circuit as a torch module: features (..., F) to expectation values (..., M).
+
+    The output has the features' dtype (float32 or float64) and device. Half-precision features
+    are computed in float32. A layer moves between backends with `to_backend`, its weights
+    unchanged.
+
+    Args:
+        spec: the layer.
+        backend: a name for `get_backend`, or a backend.
+        shots: per row, where the named backend samples.
+        seed: of the initial weights, uniform in [0, 2π), and of the sampling.
+        gradient: "auto" (the backend's own way), "vjp", "parameter-shift" or "spsa".
+
+    Raises:
+        UnknownNameError: no such backend.
+        OptionError: a layer, shots or a gradient that the backend cannot do.
+    """
+
+    def __init__(
+        self,
+        spec: LayerSpec,
+        backend: str | QuantumBackend = "aer",
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        gradient: str = "auto",
+    ) -> None:
+        # TorchConnector's own initialiser registers the weights under two names, which doubles
+        # them in every state_dict, and initialises in [-1, 1].
+        nn.Module.__init__(self)
+        self._sparse = False
+        self._neural_network = LayerNetwork(
+            spec, _resolve(backend, shots, seed), gradient=gradient, seed=seed
+        )
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        angles = 2 * math.pi * torch.rand(spec.n_weights, generator=generator)
+        self.register_parameter("weight", nn.Parameter(angles))
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The trainable weights, (W,), radians."""
+        weight = self._parameters.get("weight")
+        if weight is None:
+            raise AttributeError("the layer's weights are not registered yet")
+        return weight
+
+    @property
+    def _weights(self) -> nn.Parameter:
+        """The name that TorchConnector knows them by."""
+        return self.weight
+
+    @property
+    def network(self) -> LayerNetwork:
+        """`neural_network`, with the type that it has here."""
+        return self._neural_network
+
+    @property
+    def spec(self) -> LayerSpec:
+        """What the layer is, apart from where it runs."""
+        return self.network.spec
+
+    @property
+    def backend(self) -> QuantumBackend:
+        """What executes it."""
+        return self.network.backend
+
+    def forward(self, input_data: torch.Tensor | None = None) -> torch.Tensor:
+        """Expectation values (..., M) of features (..., F).
+
+        Raises:
+            InputError: wrong number of features, or an entry that is not finite.
+        """
+        if input_data is None or input_data.shape[-1:] != (self.spec.n_features,):
+            shape = None if input_data is None else tuple(input_data.shape)
+            raise InputError(
+                f"the layer takes {self.spec.n_features} features "
+                f"({self.spec.n_wires} wires, {self.spec.encoding} encoding), got shape {shape}"
+            )
+        dtype = input_data.dtype
+        features = input_data.reshape(-1, self.spec.n_features)
+        if dtype not in (torch.float32, torch.float64):
+            features = features.float()
+        differentiate = torch.is_grad_enabled() and (
+            features.requires_grad or self.weight.requires_grad
+        )
+        values = _LayerFunction.apply(features, self.weight, self.network, differentiate)
+        return values.reshape(*input_data.shape[:-1], self.spec.n_outputs).to(dtype)
+
+    def to_backend(
+        self,
+        backend: str | QuantumBackend,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        gradient: str = "auto",
+    ) -> QuantumLayer:
+        """Execute on another backend from now on, weights unchanged; returns self."""
+        self._neural_network = LayerNetwork(
+            self.spec, _resolve(backend, shots, seed), gradient=gradient, seed=seed
+        )
+        return self
+
+    def reseed(self, seed: int | None) -> None:
+        """Start the sequence of sampling seeds anew."""
+        self.network.reseed(seed)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows of the layer."""
+        return f"{self.spec.n_wires} wires, {self.spec.ansatz}, backend={self.backend.name!r}"
+
+
+def _resolve(
+    backend: str | QuantumBackend, shots: int | None, seed: int | None
+) -> QuantumBackend:
+    if isinstance(backend, str):
+        return get_backend(backend, shots=shots, seed=seed)
+    if shots is not None:
+        raise OptionError("shots belong to the backend: give them where it is made")
+    return backend
+
+
+def _to_numpy(tensor: torch.Tensor) -> Array:
+    return tensor.detach().cpu().double().numpy()
+
+
+def _given(features: Array | None, weights: Array | None) -> tuple[Array, Array]:
+    if features is None or weights is None:
+        raise InputError("the layer needs both features and weights")
+    return features, weights
