@@ -22,9 +22,7 @@ def cuts(spec: LayerSpec) -> tuple[Rotations, ...]:
     return tuple(op for op in spec.operations if isinstance(op, Rotations))
 
 
-def weight_gradient(
-    spec: LayerSpec, kets: list[ComplexArray], bras: list[ComplexArray]
-) -> Array:
+def weight_gradient(spec: LayerSpec, kets: list[ComplexArray], bras: list[ComplexArray]) -> Array:
     """The gradient with respect to the weights, (W,).
 
     `kets` and `bras` hold φ and λ at every cut, each (N, D): the sum over N columns is taken.

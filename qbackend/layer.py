@@ -291,9 +291,7 @@ class QuantumLayer(TorchConnector):
         return f"{self.spec.n_wires} wires, {self.spec.ansatz}, backend={self.backend.name!r}"
 
 
-def _resolve(
-    backend: str | QuantumBackend, shots: int | None, seed: int | None
-) -> QuantumBackend:
+def _resolve(backend: str | QuantumBackend, shots: int | None, seed: int | None) -> QuantumBackend:
     if isinstance(backend, str):
         return get_backend(backend, shots=shots, seed=seed)
     if shots is not None:

@@ -34,9 +34,7 @@ class BackendInfo:
     summary: str
 
 
-def get_backend(
-    name: str, *, shots: int | None = None, seed: int | None = None
-) -> QuantumBackend:
+def get_backend(name: str, *, shots: int | None = None, seed: int | None = None) -> QuantumBackend:
     """The backend of that name.
 
     Args:

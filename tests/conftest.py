@@ -1,0 +1,17 @@
+"""Settings shared by the whole suite."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import settings
+
+# Kernels compile and libraries load inside the first example: a deadline would measure that.
+settings.register_profile("qhc", deadline=None, derandomize=True, max_examples=30)
+settings.load_profile("qhc")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    # Small products lose more to a second thread than they gain.
+    torch.set_num_threads(1)

@@ -1,0 +1,196 @@
+"""The contract that every backend keeps: one suite, run over all of them.
+
+Sampled values may differ from exact ones by five standard errors, computed from the exact
+expectation and the number of shots. A new backend joins by a line in `BACKENDS`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from qbackend import LayerSpec, errors, get_backend
+from qbackend.base import (
+    Array,
+    DifferentiableBackend,
+    JobStatus,
+    QuantumBackend,
+    Request,
+)
+from qbackend.layer import LayerNetwork
+
+from .cases import ANSATZE, ENCODINGS, MACHINE, features, weights
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    shots: int | None = None
+
+    def make(self) -> QuantumBackend:
+        return get_backend(self.name, shots=self.shots, seed=0)
+
+
+BACKENDS = {
+    "aer": Case("aer"),
+    "native": Case("native"),
+    "aer-shots": Case("aer", shots=4096),
+    "basic-simulator": Case("qiskit:qiskit.providers.basic_provider:BasicSimulator", shots=4096),
+    "aer-simulator": Case("qiskit:qiskit_aer:AerSimulator", shots=4096),
+}
+
+
+@pytest.fixture(params=BACKENDS.values(), ids=BACKENDS.keys())
+def backend(request: pytest.FixtureRequest) -> QuantumBackend:
+    return request.param.make()
+
+
+def ask(backend: QuantumBackend, spec: LayerSpec, n_rows: int = 3, seed: int = 0) -> Request:
+    compiled = backend.compile(spec)
+    rows = compiled.rows(features(spec, n_rows, seed), weights(spec, seed))
+    return Request(compiled, rows, shots=backend.shots, seed=seed)
+
+
+def exact_values(spec: LayerSpec, n_rows: int = 3, seed: int = 0) -> Array:
+    """By dense matrices, written from the definitions alone."""
+    state = spec.encoder.states(features(spec, n_rows, seed)).T.astype(complex)
+    paulis = {
+        "x": np.array([[0, 1], [1, 0]]),
+        "y": np.array([[0, -1j], [1j, 0]]),
+        "z": np.diag([1, -1]),
+    }
+    angles = weights(spec, seed)
+
+    def on(wire: int, gate: np.ndarray) -> np.ndarray:
+        after = np.eye(2 ** (spec.n_wires - wire - 1))
+        return np.kron(np.kron(np.eye(2**wire), gate), after)
+
+    for operation in spec.operations:
+        if hasattr(operation, "axis"):
+            for wire, index in enumerate(operation.weights):
+                half = angles[index] / 2
+                gate = np.cos(half) * np.eye(2) - 1j * np.sin(half) * paulis[operation.axis]
+                state = on(wire, gate) @ state
+        else:
+            for control, target in operation.pairs:
+                off, set_ = on(control, np.diag([1, 0])), on(control, np.diag([0, 1]))
+                state = (off + set_ @ on(target, paulis["x"])) @ state
+    return (np.abs(state) ** 2).T @ spec.signs().T
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("ansatz", ANSATZE)
+@pytest.mark.parametrize("n_wires", [1, 2, 4])
+def test_values(backend: QuantumBackend, encoding: str, ansatz: str, n_wires: int) -> None:
+    spec = LayerSpec(n_wires, encoding, ansatz)
+    result = backend.evaluate(ask(backend, spec))
+    expected = exact_values(spec)
+    assert result.values.shape == result.stderr.shape == expected.shape
+    assert result.values.dtype == np.float64
+    assert result.shots == backend.shots
+    assert len(result.job_ids) == 1
+    assert result.device
+    if backend.capabilities.exact:
+        np.testing.assert_allclose(result.values, expected, atol=MACHINE, rtol=0)
+        assert (result.stderr == 0).all()
+    else:
+        stderr = np.sqrt(np.maximum(1 - expected**2, 0) / backend.shots)
+        assert (np.abs(result.values - expected) <= 5 * stderr + MACHINE).all()
+
+
+def test_standard_errors_are_right(backend: QuantumBackend) -> None:
+    """Deviations in units of the standard error have mean square one, within five of its own."""
+    if backend.capabilities.exact:
+        pytest.skip("exact values have no standard error")
+    spec, n_rows = LayerSpec(2), 300
+    result = backend.evaluate(ask(backend, spec, n_rows))
+    expected = exact_values(spec, n_rows)
+    certain = np.abs(expected) > 0.999
+    stderr = np.sqrt(np.maximum(1 - expected**2, 0) / backend.shots)
+    deviations = ((result.values - expected) / np.where(certain, 1, stderr))[~certain]
+    # The two outputs of a row are correlated; at worst they count as one.
+    spread = np.sqrt(2 / (deviations.size / 2))
+    assert abs(np.mean(deviations**2) - 1) < 5 * spread
+    # A value within five standard errors of the exact one moves its own error by this much.
+    slack = (
+        5 * np.abs(expected) / np.sqrt(backend.shots) / np.sqrt(np.maximum(1 - expected**2, 1e-3))
+    )
+    ratio = (result.stderr / np.where(certain, 1, stderr))[~certain]
+    assert (np.abs(ratio - 1) <= 2 * slack[~certain] + 25 / backend.shots).all()
+
+
+def test_seeds_repeat(backend: QuantumBackend) -> None:
+    request = ask(backend, LayerSpec(2), seed=0)
+    first, second = backend.evaluate(request), backend.evaluate(request)
+    np.testing.assert_array_equal(first.values, second.values)
+    if not backend.capabilities.exact:
+        other = Request(request.compiled, request.parameters, shots=request.shots, seed=1)
+        assert (backend.evaluate(other).values != first.values).any()
+
+
+def test_a_job_lives_its_life(backend: QuantumBackend) -> None:
+    job = backend.submit(ask(backend, LayerSpec(2)))
+    result = job.result(timeout=60)
+    assert job.status() is JobStatus.DONE
+    assert result.job_ids == (job.id,)
+    assert job.result() is result
+    assert not job.cancel()
+    assert job.usage() >= 0
+
+
+def test_estimate_executes_nothing(backend: QuantumBackend) -> None:
+    cost = backend.estimate(ask(backend, LayerSpec(2)))
+    assert cost.rows == 3
+    assert cost.shots == 3 * (backend.shots or 0)
+    assert cost.basis
+
+
+def test_derivatives_are_declared(backend: QuantumBackend) -> None:
+    capabilities = backend.capabilities
+    assert capabilities.vjp == isinstance(backend, DifferentiableBackend)
+    assert capabilities.vjp == ("vjp" in capabilities.gradient_methods)
+    assert {"parameter-shift", "spsa"} <= set(capabilities.gradient_methods)
+
+
+def test_too_many_wires(backend: QuantumBackend) -> None:
+    limit = backend.capabilities.max_wires
+    if limit > 30:
+        pytest.skip("the encoder alone would not fit this computer")
+    with pytest.raises(errors.OptionError, match=str(limit)):
+        backend.compile(LayerSpec(limit + 1, "angle"))
+
+
+def test_a_row_that_is_not_finite_is_named(backend: QuantumBackend) -> None:
+    request = ask(backend, LayerSpec(2))
+    rows = request.parameters.copy()
+    rows[1, 0] = np.nan
+    with pytest.raises(errors.InputError, match="row 1"):
+        Request(request.compiled, rows, shots=backend.shots)
+
+
+def test_a_pickled_backend_gives_the_same(backend: QuantumBackend) -> None:
+    copied = pickle.loads(pickle.dumps(backend))
+    request = ask(backend, LayerSpec(2))
+    np.testing.assert_array_equal(copied.evaluate(request).values, backend.evaluate(request).values)
+
+
+def test_zero_rows_are_never_executed(backend: QuantumBackend, monkeypatch) -> None:
+    sent: list[int] = []
+    submit = backend.submit
+    monkeypatch.setattr(
+        backend, "submit", lambda request: sent.append(len(request.parameters)) or submit(request)
+    )
+    spec = LayerSpec(2)
+    network = LayerNetwork(spec, backend, gradient="parameter-shift", seed=0)
+    rows = features(spec, 3, 0)
+    rows[1] = 1e-13
+    values = network.forward(rows, weights(spec, 0))
+    of_features, of_weights = network.backward(rows, weights(spec, 0))
+    assert (values[1] == 0).all()
+    assert (of_features[1] == 0).all()
+    assert (of_weights[1] == 0).all()
+    assert (values[[0, 2]] != 0).any()
+    assert sent == [2, 2 * 2 * (3 + 4)]
