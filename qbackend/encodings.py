@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import UnknownNameError, suggest
 
-FloatArray = NDArray[np.floating]
+FloatArray = NDArray[np.float64]
 
 ZERO_NORM = 1e-12
 """A row of amplitude features shorter than this has no direction: its outputs are zero."""

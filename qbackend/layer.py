@@ -194,6 +194,8 @@ class QuantumLayer(TorchConnector):
         OptionError: a layer, shots or a gradient that the backend cannot do.
     """
 
+    _neural_network: LayerNetwork
+
     def __init__(
         self,
         spec: LayerSpec,
@@ -227,24 +229,24 @@ class QuantumLayer(TorchConnector):
         return weight
 
     @property
-    def _weights(self) -> nn.Parameter:
+    def _weights(self) -> nn.Parameter:  # type: ignore[override]
         """The name that TorchConnector knows them by."""
         return self.weight
 
     @property
-    def network(self) -> LayerNetwork:
-        """`neural_network`, with the type that it has here."""
+    def neural_network(self) -> LayerNetwork:
+        """The layer on its backend, as qiskit-machine-learning sees it."""
         return self._neural_network
 
     @property
     def spec(self) -> LayerSpec:
         """What the layer is, apart from where it runs."""
-        return self.network.spec
+        return self.neural_network.spec
 
     @property
     def backend(self) -> QuantumBackend:
         """What executes it."""
-        return self.network.backend
+        return self.neural_network.backend
 
     def forward(self, input_data: torch.Tensor | None = None) -> torch.Tensor:
         """Expectation values (..., M) of features (..., F).
@@ -265,7 +267,7 @@ class QuantumLayer(TorchConnector):
         differentiate = torch.is_grad_enabled() and (
             features.requires_grad or self.weight.requires_grad
         )
-        values = _LayerFunction.apply(features, self.weight, self.network, differentiate)
+        values = _LayerFunction.apply(features, self.weight, self.neural_network, differentiate)
         return values.reshape(*input_data.shape[:-1], self.spec.n_outputs).to(dtype)
 
     def to_backend(
@@ -284,7 +286,7 @@ class QuantumLayer(TorchConnector):
 
     def reseed(self, seed: int | None) -> None:
         """Start the sequence of sampling seeds anew."""
-        self.network.reseed(seed)
+        self.neural_network.reseed(seed)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""

@@ -38,9 +38,9 @@ class LayerSpec:
     observables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value in (("n_wires", self.n_wires), ("n_layers", self.n_layers)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise SpecError(f"{name} must be a whole number of at least 1, got {value!r}")
+        for name, count in (("n_wires", self.n_wires), ("n_layers", self.n_layers)):
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise SpecError(f"{name} must be a whole number of at least 1, got {count!r}")
         for kind, value, known in (
             ("encoding", self.encoding, ENCODINGS),
             ("ansatz", self.ansatz, ANSATZE),
