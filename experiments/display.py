@@ -1,0 +1,149 @@
+"""What a person sees of a run: progress on standard error, a table of results at the end."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .config import Config
+from .record import Record, RunFolder
+
+REFRESH = 0.1
+"""Seconds between two updates of the progress bar."""
+
+
+class Display:
+    """Says on standard error how a run gets on; the bar only where a person is looking."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._done, self._shown = 0, 0.0
+
+    def say(self, message: str) -> None:
+        """A line of its own."""
+        self.console.print(message, markup=False, soft_wrap=True)
+
+    def begin_run(self, config: Config, folder: RunFolder, parameters: int, quantum: int) -> None:
+        """What is about to happen, where, and what is unusual about it."""
+        shots = "" if config.run.shots is None else f", {config.run.shots} shots"
+        self.say(
+            f"{config.model.name} ({config.model.arm}) on {config.data.name}, "
+            f"backend {config.run.backend}{shots}, seed {config.run.seed}: "
+            f"{parameters:,} parameters, {quantum} of them quantum"
+        )
+        for note in config.notes():
+            self.say(f"note: {note}")
+        self.say(f"run folder: {folder.path}")
+
+    @contextmanager
+    def training(self) -> Iterator[Display]:
+        """Shows a bar with the time left while it lasts, on a terminal."""
+        if not self.console.is_terminal:
+            yield self
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as self._progress:
+            yield self
+        self._progress = None
+
+    def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
+        if self._progress is None:
+            return
+        self._done = (epoch - 1) * n_steps
+        if not self._progress.tasks:
+            # A resumed run starts where it was, or the time left would be an illusion.
+            self._progress.add_task("", total=n_epochs * n_steps, completed=self._done)
+        self._progress.update(
+            self._progress.task_ids[0], description=f"epoch {epoch} of {n_epochs}"
+        )
+
+    def step(self) -> None:
+        self._done += 1
+        if self._progress is not None and time.monotonic() - self._shown > REFRESH:
+            self._shown = time.monotonic()
+            self._progress.update(self._progress.task_ids[0], completed=self._done)
+
+    def end(self, record: Record) -> None:
+        train, validation = record["train"], record["validation"]
+        self.say(
+            f"epoch {record['epoch']:3d}   loss {train['loss']:.4f}   "
+            f"accuracy {_percent(train['accuracy'])}   "
+            f"validation: loss {validation['loss']:.4f}   "
+            f"accuracy {_percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
+            f"{record['seconds'] + record['validation_seconds']:.1f} s"
+        )
+
+
+def show_results(folder: RunFolder, console: Console) -> None:
+    """The run's accuracy, cost and report."""
+    epochs, run = folder.epochs(), folder.run
+    table = Table(title=str(folder.path), title_justify="left")
+    for heading in ("split", "weights of", "backend", "images"):
+        table.add_column(heading)
+    for heading in ("accuracy", "95 % interval", "loss", "precision", "recall", "F1"):
+        table.add_column(heading, justify="right")
+    best = best_epoch(epochs)
+    if best is not None:
+        named = ("validation", f"epoch {best['epoch']} (best)", run["backend"], "")
+        table.add_row(*named, *_scores(best["validation"]))
+    for record in folder.evaluations():
+        named = (
+            record["split"],
+            record["checkpoint"],
+            record["backend"],
+            f"{record['n_images']:,}",
+        )
+        table.add_row(*named, *_scores(record))
+    console.print(table)
+    facts = {"parameters": f"{run['parameters']:,}, {run['quantum_parameters']} of them quantum"}
+    if epochs:
+        # The first epoch also compiles kernels and fills caches.
+        seconds = statistics.median(epoch["seconds"] for epoch in epochs[1:] or epochs)
+        facts["time per epoch"] = f"{seconds:.2f} s (median), validation not counted"
+        facts["peak memory"] = f"{max(epoch['peak_memory_mib'] for epoch in epochs):,.0f} MiB"
+    facts["report"] = str(folder.path / "report.html")
+    for name, fact in facts.items():
+        console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
+
+
+def summary(folder: RunFolder) -> Record:
+    """The line that `--json` prints: the run's last evaluation."""
+    record, run = folder.evaluations()[-1], folder.run
+    sampled = record["jobs"] > 0
+    return {
+        "run": str(folder.path),
+        **{key: record[key] for key in ("backend", "split", "n_images", "accuracy")},
+        **{key: record[key] for key in ("accuracy_interval", "loss", "precision", "recall", "f1")},
+        **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
+        "seed": run["seed"],
+        "report": str(folder.path / "report.html"),
+    }
+
+
+def best_epoch(epochs: Sequence[Record]) -> Record | None:
+    """The epoch whose model was kept, as `checkpoint.Best` decides it."""
+    ranked = [(epoch["validation"]["accuracy"], -epoch["validation"]["loss"]) for epoch in epochs]
+    return epochs[ranked.index(max(ranked))] if epochs else None
+
+
+def _scores(record: Record) -> tuple[str, ...]:
+    low, high = record.get("accuracy_interval", (None, None))
+    interval = "" if low is None else f"{_percent(low)} to {_percent(high)}"
+    rest = (f"{record[key]:.4f}" for key in ("loss", "precision", "recall", "f1"))
+    return _percent(record["accuracy"]), interval, *rest
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

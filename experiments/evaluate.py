@@ -1,0 +1,173 @@
+"""What a model answers, and how well.
+
+Letters: N images, F features before the bridge, M outputs behind it, C channels, H, W pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import HybridCNN
+
+from .meter import metered
+from .metrics import Scores, score
+from .record import Record
+
+N_SAMPLES = 64
+"""Images that an evaluation keeps to show, wrong answers among them."""
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers, in the order of the images.
+
+    Attributes:
+        logits: (N, classes).
+        labels: (N,).
+        losses: (N,), cross-entropy.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    losses: Tensor
+
+    def scores(self, classes: Sequence[str], *, distributed: bool = False) -> Scores:
+        """How good they are; `distributed`: together with the other processes' answers."""
+        return score(self.logits, self.labels, self.losses, classes, distributed=distributed)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predictions:
+    """The model's answers in evaluation mode; its mode is restored.
+
+    Raises `InputError` if what reaches the quantum layer is not finite.
+    """
+    training = model.training
+    model.eval()
+    logits, labels = [], []
+    for images, truth in batches:
+        logits.append(model(images))
+        labels.append(truth)
+    model.train(training)
+    answers, truths = torch.cat(logits), torch.cat(labels)
+    losses = functional.cross_entropy(
+        answers.float(), truths, label_smoothing=label_smoothing, reduction="none"
+    )
+    return Predictions(answers, truths, losses)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model evaluated on one backend.
+
+    Attributes:
+        predictions: of the images, in their order.
+        scores: of the predictions.
+        features: (N, F) before the bridge, None for a model without one.
+        outputs: (N, M) behind it.
+        seconds: that it took.
+        jobs: of a backend that samples, 0 on an exact one.
+        qpu_seconds: charged.
+    """
+
+    predictions: Predictions
+    scores: Scores
+    features: Tensor | None
+    outputs: Tensor | None
+    seconds: float
+    jobs: int
+    qpu_seconds: float
+
+    def record(self, *, backend: str, shots: int | None, split: str, checkpoint: str) -> Record:
+        """The line of `metrics.jsonl`."""
+        return {
+            "kind": "evaluation",
+            "backend": backend,
+            "shots": shots,
+            "split": split,
+            "checkpoint": checkpoint,
+            **self.scores.to_dict(),
+            "seconds": round(self.seconds, 3),
+            "jobs": self.jobs,
+            "qpu_seconds": self.qpu_seconds,
+        }
+
+    def arrays(self, images: Tensor, indices: Tensor, classes: Sequence[str]) -> bytes:
+        """The content of `evaluation.npz`, without any pickle.
+
+        `labels` (N,), `logits` (N, classes), `features` (N, F) and `outputs` (N, M) where the
+        model has them, `indices` (N,) of the images in their split, `classes` their names;
+        `samples` (S, C, H, W) uint8 are the images at the places `sample_places` (S,) among the N,
+        wrong answers first.
+
+        Args:
+            images: (N, C, H, W) uint8.
+            indices: (N,).
+            classes: names, in the order of the logits.
+        """
+        wrong = (self.predictions.logits.argmax(dim=1) != self.predictions.labels).cpu()
+        some_wrong = wrong.nonzero()[: N_SAMPLES // 2, 0]
+        some_right = (~wrong).nonzero()[: N_SAMPLES - len(some_wrong), 0]
+        places = torch.cat([some_wrong, some_right])
+        tensors = {
+            "labels": self.predictions.labels,
+            "logits": self.predictions.logits.float(),
+            "features": self.features,
+            "outputs": self.outputs,
+            "indices": indices,
+            "samples": images[places.to(images.device)],
+            "sample_places": places,
+        }
+        content = io.BytesIO()
+        kept = {key: tensor.cpu().numpy() for key, tensor in tensors.items() if tensor is not None}
+        np.savez_compressed(content, allow_pickle=False, classes=np.array(classes), **kept)
+        return content.getvalue()
+
+
+def evaluate(
+    model: nn.Module, batches: Batches, classes: Sequence[str], label_smoothing: float
+) -> Evaluation:
+    """The model's answers, what goes into and comes out of its bridge, and what that took."""
+    start = time.perf_counter()
+    with metered(model) as meters, _watched(model) as (features, outputs):
+        predictions = predict(model, batches, label_smoothing)
+    return Evaluation(
+        predictions=predictions,
+        scores=predictions.scores(classes),
+        features=torch.cat(features).float() if features else None,
+        outputs=torch.cat(outputs).float() if outputs else None,
+        seconds=time.perf_counter() - start,
+        jobs=sum(meter.jobs for meter in meters),
+        qpu_seconds=sum(meter.qpu_seconds for meter in meters),
+    )
+
+
+@contextmanager
+def _watched(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """What enters and leaves a hybrid's bridge, batch by batch, while it lasts."""
+    features: list[Tensor] = []
+    outputs: list[Tensor] = []
+    if not isinstance(model, HybridCNN):
+        yield features, outputs
+        return
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        features.append(given[0].detach())
+        outputs.append(output.detach())
+
+    handle = model.bridge.register_forward_hook(keep)
+    try:
+        yield features, outputs
+    finally:
+        handle.remove()

@@ -1,0 +1,49 @@
+"""Writing files so that a failure leaves what was there before."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from qbackend.errors import RecordError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace the file at `path` by `content`, wholly or not at all.
+
+    Raises:
+        RecordError: it could not be written (a full disk, say); the old file is untouched.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise _unwritable(path, error) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file, wholly or not at all; raises `RecordError`."""
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        with open(path, "ab") as file:
+            file.write(f"{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            os.truncate(path, size)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"{path} could not be written: {error.strerror or error}; what was there before is "
+        f"untouched. Make room, then go on with: qhc resume {path.parent}"
+    )

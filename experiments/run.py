@@ -1,0 +1,261 @@
+"""One invocation of `qhc run`: train and evaluate, or evaluate what was trained before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from models import count_parameters, to_backend
+from qbackend import get_backend
+from qbackend.errors import CheckpointError, RecordError
+
+from .checkpoint import load_model, load_model_info
+from .config import Config
+from .construct import layer_spec, new_model, quantum_layers, trained_model
+from .data import ImageData
+from .devices import device_name, launch
+from .display import Display
+from .environment import machine, without_home
+from .evaluate import evaluate
+from .feed import evaluation_batches, evaluation_images, load_images
+from .files import write_atomically
+from .loggers import check_loggers, open_loggers
+from .record import RunFolder, Status
+from .report import write_report
+from .train import Training
+
+LOCAL_BACKEND = "aer"
+"""Trains the models that a machine evaluates."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run reads and writes.
+
+    Attributes:
+        data_root: folder of the datasets.
+        out: folder of the run; None makes one under `runs/`.
+        command: that was typed, for the record.
+    """
+
+    data_root: Path
+    out: Path | None = None
+    command: str = ""
+
+
+def start(config: Config, place: Place, display: Display) -> RunFolder | None:
+    """Train by the config, then evaluate on the test split.
+
+    Returns the run's folder, and None in every process but the first.
+
+    Raises:
+        UserError: the config, the data or the folder cannot be used; nothing was made.
+        QhcError: what stopped the run later; `resume` goes on after the last finished epoch.
+    """
+    _check(config)
+    RunFolder.check_free(place.out)
+    fabric = launch(config.fabric)
+    data = load_images(config, place.data_root)
+    model = _untrained(config, data)
+    path = ""
+    if fabric.is_global_zero:
+        recorded = {"command": place.command, "data_root": without_home(str(place.data_root))}
+        path = str(RunFolder.create(place.out, config, recorded).path)
+    folder = RunFolder(Path(fabric.broadcast(path)))
+    return _train_and_evaluate(config, data, model, folder, fabric, display)
+
+
+def validate(checkpoint: Path, config: Config, place: Place, display: Display) -> RunFolder:
+    """Evaluate a trained model, weights unchanged, on the backend that the config names.
+
+    Args:
+        checkpoint: a checkpoint file.
+        config: the checkpoint's own, with changes to [run] and [data].
+        place: where to read and write.
+        display: told what happens.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or is for other images.
+        UserError: as `start`.
+    """
+    _check(config)
+    RunFolder.check_free(place.out)
+    recorded = {
+        "command": place.command,
+        "data_root": without_home(str(place.data_root)),
+        "checkpoint": without_home(str(checkpoint)),
+    }
+    data = _data_of(checkpoint, config, place.data_root)
+    folder = RunFolder.create(place.out, config, recorded)
+    return _validate(checkpoint, config, data, folder, display)
+
+
+def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | None:
+    """Go on with the run at `path`, with the data where it was unless `data_root` says otherwise.
+
+    Returns as `start` does. A finished run is left as it is.
+
+    Raises:
+        RunFolderError: there is no run.
+        QhcError: as `start`.
+    """
+    folder = RunFolder.open(path)
+    config, run = folder.config(), folder.run
+    if run["status"] == "finished":
+        display.say(f"{path} is finished; nothing is left to do")
+        return folder
+    root = data_root or Path(run["data_root"]).expanduser()
+    if "checkpoint" in run:
+        checkpoint = Path(run["checkpoint"]).expanduser()
+        folder.rewind(0)
+        return _validate(checkpoint, config, _data_of(checkpoint, config, root), folder, display)
+    fabric = launch(config.fabric)
+    data = load_images(config, root)
+    return _train_and_evaluate(config, data, _untrained(config, data), folder, fabric, display)
+
+
+def _check(config: Config) -> None:
+    """Raise `UserError` for what can be known to fail before any data is read."""
+    get_backend(config.run.backend, shots=config.run.shots, seed=config.run.seed).close()
+    layer_spec(config)
+    check_loggers(config)
+
+
+def _training_backend(config: Config) -> tuple[str, int | None]:
+    """Backend and shots to train with."""
+    backend = get_backend(config.run.backend, shots=config.run.shots, seed=config.run.seed)
+    if backend.capabilities.remote:
+        return LOCAL_BACKEND, None
+    return config.run.backend, config.run.shots
+
+
+def _untrained(config: Config, data: ImageData) -> nn.Module:
+    backend, shots = _training_backend(config)
+    return new_model(config, data, backend=backend, shots=shots)
+
+
+def _train_and_evaluate(
+    config: Config,
+    data: ImageData,
+    model: nn.Module,
+    folder: RunFolder,
+    fabric: Fabric,
+    display: Display,
+) -> RunFolder | None:
+    if not fabric.is_global_zero:
+        Training(config, data, model, folder, fabric, display).run()
+        return None
+    with _status(folder, display):
+        everything, quantum = count_parameters(model)
+        folder.note("run", parameters=everything, quantum_parameters=quantum)
+        folder.note("machine", **machine(device_name(fabric.device)))
+        display.begin_run(config, folder, everything, quantum)
+        with open_loggers(config, folder.path) as loggers, display.training():
+            Training(config, data, model, folder, fabric, display, loggers).run()
+        backend, shots = _training_backend(config)
+        _evaluate(model, config, data, folder, backend=backend, shots=shots, checkpoint="last")
+        load_model(folder.checkpoint, model)
+        _evaluate(model, config, data, folder, backend=backend, shots=shots, checkpoint="best")
+        if backend != config.run.backend:
+            target, shots = config.run.backend, config.run.shots
+            to_backend(model, target, shots=shots, seed=config.run.seed)
+            _evaluate(model, config, data, folder, backend=target, shots=shots, checkpoint="best")
+    write_report([folder.path])
+    return folder
+
+
+def _validate(
+    checkpoint: Path, config: Config, data: ImageData, folder: RunFolder, display: Display
+) -> RunFolder:
+    with _status(folder, display):
+        one_process = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+        fabric = launch(config.fabric.model_copy(update=one_process))
+        backend, shots = config.run.backend, config.run.shots
+        model, info = trained_model(checkpoint, backend=backend, shots=shots, seed=config.run.seed)
+        everything, quantum = count_parameters(model)
+        folder.note("run", parameters=everything, quantum_parameters=quantum)
+        folder.note("machine", **machine(device_name(fabric.device)))
+        display.begin_run(config, folder, everything, quantum)
+        data = replace(data, mean=info.mean, std=info.std)
+        _evaluate(
+            model.to(fabric.device),
+            config,
+            data,
+            folder,
+            backend=backend,
+            shots=shots,
+            checkpoint=without_home(str(checkpoint)),
+        )
+    write_report([folder.path])
+    return folder
+
+
+def _data_of(checkpoint: Path, config: Config, root: Path) -> ImageData:
+    """The config's images; raises `CheckpointError` if the checkpoint's model is not for them."""
+    info = load_model_info(checkpoint)
+    data = load_images(config, root)
+    given = len(data.classes), data.test.images.shape[1]
+    if given != (info.n_classes, info.in_channels):
+        raise CheckpointError(
+            f"{checkpoint} holds {info}; {config.data.name} has {given[0]} classes and "
+            f"{given[1]} channels"
+        )
+    return data
+
+
+def _evaluate(
+    model: nn.Module,
+    config: Config,
+    data: ImageData,
+    folder: RunFolder,
+    *,
+    backend: str,
+    shots: int | None,
+    checkpoint: str,
+) -> None:
+    """Evaluate on the test images of the config and record it."""
+    split, indices = evaluation_images(data.test, config.run.limit, config.run.seed)
+    layers = quantum_layers(model)
+    for layer in layers:
+        layer.reseed(config.run.seed)
+    remote = any(layer.backend.capabilities.remote for layer in layers)
+    # A machine is asked once for all images; a simulator's memory decides otherwise.
+    batch_size = len(split) if remote else config.train.batch_size
+    device = next(model.parameters()).device
+    evaluation = evaluate(
+        model,
+        evaluation_batches(split, batch_size, data.mean, data.std, device),
+        data.classes,
+        config.train.label_smoothing,
+    )
+    write_atomically(folder.evaluation, evaluation.arrays(split.images, indices, data.classes))
+    folder.append(
+        evaluation.record(backend=backend, shots=shots, split="test", checkpoint=checkpoint)
+    )
+
+
+@contextmanager
+def _status(folder: RunFolder, display: Display) -> Iterator[None]:
+    """Keeps [run] status in step with what happens inside."""
+    try:
+        folder.note("run", status="running")
+        yield
+        folder.note("run", status="finished")
+    except KeyboardInterrupt:
+        _note_end(folder, "interrupted")
+        display.say(f"interrupted; go on with: qhc resume {folder.path}")
+        raise
+    except BaseException:
+        _note_end(folder, "failed")
+        raise
+
+
+def _note_end(folder: RunFolder, status: Status) -> None:
+    # What stopped the run is worth more to the caller than a second error about its record.
+    with suppress(RecordError):
+        folder.note("run", status=status)
