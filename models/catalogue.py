@@ -1,0 +1,177 @@
+"""The models by name, and how one is built.
+
+The hybrid and the classical networks of arXiv 2509.13353 with their published sizes, one pair for
+scikit-learn's 8x8 digits in the same style, and the controls that stand in for the quantum layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from qbackend import LayerSpec, QuantumLayer
+from qbackend.errors import OptionError, UnknownNameError, suggest
+
+from .blocks import ConvStack, Layout, classifier, reducer
+from .cnn import ClassicalCNN, HybridCNN
+
+ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")
+"""What can stand between front end and head: the circuit; the circuit with random weights that
+are not trained; Linear F to M; Linear F to M and tanh; nothing."""
+
+PUBLISHED_LAYER = LayerSpec(n_wires=4)
+"""16 amplitudes, 2 basic-entangler layers, <Z> of each wire."""
+
+
+@dataclass(frozen=True)
+class HybridPlan:
+    """A hybrid network: convolutions, reducer to F features, bottleneck, head.
+
+    Attributes:
+        in_channels: of an image.
+        n_classes: number of logits.
+        layout: the convolutions.
+        reduced: width of the reducer's hidden layer.
+        spec: the quantum layer.
+        pooled: side of the square that each channel is averaged to.
+        hidden: width of the head's hidden layer.
+        dropout: of the head.
+    """
+
+    in_channels: int
+    n_classes: int
+    layout: Layout
+    reduced: int
+    spec: LayerSpec = PUBLISHED_LAYER
+    pooled: int = 4
+    hidden: int = 128
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class ClassicalPlan:
+    """A classical network: convolutions and head; attributes as in `HybridPlan`."""
+
+    in_channels: int
+    n_classes: int
+    layout: Layout
+    pooled: int
+    hidden: int
+    dropout: float = 0.3
+
+
+_HYBRID_MNIST = HybridPlan(1, 10, (16, "MP", 32, "MP"), reduced=256)
+_DEEP: Layout = (64, "MP", 128, "MP", 256, "MP", 512)
+
+MODELS: dict[str, HybridPlan | ClassicalPlan] = {
+    "hybrid-mnist": _HYBRID_MNIST,
+    "hybrid-mnist-angle": replace(_HYBRID_MNIST, reduced=128, spec=LayerSpec(2, encoding="angle")),
+    "hybrid-cifar100": HybridPlan(3, 100, (32, "MP", 64, "MP", 128), reduced=512),
+    "hybrid-stl10": HybridPlan(3, 10, (32, "MP", 64, "MP", 128, "MP", 256), reduced=1024),
+    "hybrid-digits": HybridPlan(1, 10, (8, "MP", 16), reduced=32),
+    "classical-mnist": ClassicalPlan(1, 10, (32, "MP", 64, "MP"), pooled=4, hidden=128),
+    "classical-cifar100": ClassicalPlan(3, 100, _DEEP, pooled=1, hidden=256),
+    "classical-stl10": ClassicalPlan(3, 10, _DEEP, pooled=1, hidden=256, dropout=0.4),
+    "classical-digits": ClassicalPlan(1, 10, (16, "MP", 32), pooled=2, hidden=64),
+}
+
+
+def build_model(
+    name: str,
+    *,
+    arm: str = "quantum",
+    n_classes: int | None = None,
+    in_channels: int | None = None,
+    spec: LayerSpec | None = None,
+    backend: str = "aer",
+    shots: int | None = None,
+    gradient: str = "auto",
+    seed: int = 0,
+) -> nn.Module:
+    """A new model; its initial weights are a function of the arguments alone.
+
+    Front end and head are drawn from streams of their own, so that one seed gives every arm the
+    same front end and (of equal width) the same head. PyTorch's global generator is left alone.
+
+    Args:
+        name: one of `MODELS`.
+        arm: one of `ARMS`; a classical model has none to choose.
+        n_classes: number of logits, if not the model's own.
+        in_channels: of an image, if not the model's own.
+        spec: the quantum layer, if not the model's own; the reducer's and the head's width follow.
+        backend: where the quantum layer runs; `shots` and `gradient` go with it.
+        shots: per circuit, None for exact values.
+        gradient: how the quantum layer is differentiated, see `QuantumLayer`.
+        seed: of all initial weights, and of sampling.
+
+    Raises:
+        UnknownNameError: no such model or arm.
+        OptionError: an arm or a spec for a classical model, or fewer than one class or channel.
+    """
+    if name not in MODELS:
+        raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}")
+    if arm not in ARMS:
+        raise UnknownNameError(f"unknown arm '{arm}': {suggest(arm, ARMS)}")
+    given = {"n_classes": n_classes, "in_channels": in_channels}
+    for option, value in given.items():
+        if value is not None and value < 1:
+            raise OptionError(f"{option} must be at least 1, got {value}")
+    plan = replace(MODELS[name], **{key: value for key, value in given.items() if value})
+    if isinstance(plan, ClassicalPlan):
+        if arm != "quantum" or spec is not None:
+            raise OptionError(
+                f"'{name}' has no quantum layer for an arm or a spec to change; "
+                f"use 'hybrid-{name.removeprefix('classical-')}'"
+            )
+        return _classical(plan, seed)
+    if spec is not None:
+        plan = replace(plan, spec=spec)
+    if arm.startswith("quantum"):
+        layer = QuantumLayer(plan.spec, backend, shots=shots, seed=seed, gradient=gradient)
+        # Frozen, the circuit keeps the weights that the trained arm of the same seed starts from.
+        layer.requires_grad_(arm == "quantum")
+        return _hybrid(plan, layer, plan.spec.n_outputs, seed)
+    bridge, n_outputs = _control(plan.spec, arm, seed)
+    return _hybrid(plan, bridge, n_outputs, seed)
+
+
+def _hybrid(plan: HybridPlan, bridge: nn.Module, n_outputs: int, seed: int) -> HybridCNN:
+    with _weights_from(seed, "front"):
+        convolutions = ConvStack(plan.in_channels, plan.layout, plan.pooled)
+        reduce = reducer(
+            convolutions.n_features, plan.reduced, plan.spec.n_features, plan.spec.encoding
+        )
+    with _weights_from(seed, "head"):
+        head = classifier(n_outputs, plan.hidden, plan.n_classes, plan.dropout)
+    return HybridCNN(nn.Sequential(convolutions, reduce), bridge, head)
+
+
+def _classical(plan: ClassicalPlan, seed: int) -> ClassicalCNN:
+    with _weights_from(seed, "front"):
+        front = ConvStack(plan.in_channels, plan.layout, plan.pooled)
+    with _weights_from(seed, "head"):
+        head = classifier(front.n_features, plan.hidden, plan.n_classes, plan.dropout)
+    return ClassicalCNN(front, head)
+
+
+def _control(spec: LayerSpec, arm: str, seed: int) -> tuple[nn.Module, int]:
+    """What stands in for the quantum layer, and the width of its output."""
+    if arm == "none":
+        return nn.Identity(), spec.n_features
+    with _weights_from(seed, "bridge"):
+        linear = nn.Linear(spec.n_features, spec.n_outputs)
+    return (nn.Sequential(linear, nn.Tanh()) if arm == "mlp" else linear), spec.n_outputs
+
+
+@contextmanager
+def _weights_from(seed: int, part: str) -> Iterator[None]:
+    """Draw initial weights from a stream that only the seed and the part's name decide."""
+    stream = np.random.SeedSequence([seed, *part.encode()])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(stream.generate_state(1)[0]))
+        yield
