@@ -257,7 +257,7 @@ def test_gradients_that_a_backend_has_not() -> None:
 def test_second_derivatives_are_refused(backend: str) -> None:
     layer = QuantumLayer(LayerSpec(2), backend, seed=0)
     x = torch.randn(2, 4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(layer(x).sum(), x, create_graph=True)
+    (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
 
