@@ -191,16 +191,38 @@ def ablate() -> None:
 @ablate.command(epilog=ABLATE_EXAMPLES)
 @recipe_options
 @click.option(
-    "--arms", metavar="NAME,...", help="Which to compare.  [default: the five of matched]"
+    "--arms",
+    default="quantum,quantum-frozen,linear,mlp,none",
+    show_default=True,
+    metavar="NAME,...",
+    help="What to compare; classical is the recipe's classical twin.",
 )
-@click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, metavar="N")
-@click.option("--out", type=FILE, metavar="DIR", help="Folder of all runs.  [default: under runs/]")
-@as_json
-def arms(arms: str | None, seeds: int, out: Path | None, as_json: bool, **given: Any) -> None:
-    """What stands in the circuit's place, and what that changes: arms by seeds of one recipe.
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Runs of each arm, with seeds 0 to N-1.",
+)
+@click.option("--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]")
+@click.pass_obj
+def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any) -> None:
+    """Train every arm of a recipe over several seeds and compare them.
 
-    The same command goes on where it was stopped; finished runs are not repeated.
+    An arm is what stands in the circuit's place. The same command goes on where it was stopped;
+    finished runs are not repeated.
     """
+    from .ablate import ablate_arms
+    from .display import Display
+    from .record import command_line
+    from .run import Place
+
+    place = Place(given["data_root"] or Path("data"), out, command_line(typed))
+    recipe = given["recipe"] or "digits"
+    folder = ablate_arms(recipe, _settings(given), arms.split(","), seeds, place, Display())
+    click.echo((folder / "arms.txt").read_text(encoding="utf-8"), nl=False)
+    click.echo(f"tables and report: {folder}")
 
 
 def _config(given: dict[str, Any]) -> Config:

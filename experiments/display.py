@@ -79,10 +79,10 @@ class Display:
         train, validation = record["train"], record["validation"]
         self.say(
             f"epoch {record['epoch']:3d}   loss {train['loss']:.4f}   "
-            f"accuracy {_percent(train['accuracy'])}   "
+            f"accuracy {percent(train['accuracy'])}   "
             f"validation: loss {validation['loss']:.4f}   "
-            f"accuracy {_percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
-            f"{record['seconds'] + record['validation_seconds']:.1f} s"
+            f"accuracy {percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
+            f"{record['seconds'] + record['validation_seconds']:.2f} s"
         )
 
 
@@ -140,10 +140,11 @@ def best_epoch(epochs: Sequence[Record]) -> Record | None:
 
 def _scores(record: Record) -> tuple[str, ...]:
     low, high = record.get("accuracy_interval", (None, None))
-    interval = "" if low is None else f"{_percent(low)} to {_percent(high)}"
+    interval = "" if low is None else f"{percent(low)} to {percent(high)}"
     rest = (f"{record[key]:.4f}" for key in ("loss", "precision", "recall", "f1"))
-    return _percent(record["accuracy"]), interval, *rest
+    return percent(record["accuracy"]), interval, *rest
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as it is printed."""
     return f"{100 * share:.2f} %"

@@ -1,0 +1,249 @@
+"""What stands in the circuit's place, and what that changes: arms by seeds of one recipe.
+
+Every arm sees the same splits, initial front end, order of images and augmentation under one seed,
+so that differences are taken seed by seed. A run that is finished is never repeated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from qbackend.errors import OptionError, RunFolderError
+
+from .config import Config
+from .display import Display, percent
+from .files import write_atomically
+from .recipe import load_config
+from .record import RunFolder
+from .report import write_report
+from .report.comparison import Group, PairedDifference, Spread, paired_difference
+from .report.records import Run, read_run
+from .run import Place, resume, start
+
+REFERENCE = "quantum"
+TABLE_WIDTH = 130
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """One arm over its seeds; accuracies are shares.
+
+    Attributes:
+        arm: its name.
+        parameters: of the network.
+        test: accuracy of the best validation epoch's weights.
+        last: test accuracy of the last epoch's weights.
+        validation: accuracy of the best epoch.
+        seconds: per epoch of training, each run's median.
+        difference: of `test` to the reference's, paired by seed; None for the reference itself.
+    """
+
+    arm: str
+    parameters: int
+    test: Spread
+    last: Spread
+    validation: Spread
+    seconds: Spread
+    difference: PairedDifference | None
+
+
+def ablate_arms(
+    recipe: str,
+    settings: Sequence[str],
+    arms: Sequence[str],
+    n_seeds: int,
+    place: Place,
+    display: Display,
+) -> Path:
+    """Train every arm with seeds 0 to `n_seeds` - 1 and compare; returns the folder of it all.
+
+    The folder has a run folder per arm and seed, `arms.txt`, `arms.csv`, `arms.json` and a report
+    of all runs side by side.
+
+    Raises:
+        UserError: a mistake in any of the runs' configs, before the first one starts.
+        RunFolderError: the folder has a run of another config.
+        QhcError: what stopped a run; the same call goes on.
+    """
+    configs = {
+        f"{arm}-seed{seed}": load_config(
+            recipe, [*settings, f"model.arm={json.dumps(arm)}", f"run.seed={seed}"]
+        )
+        for seed in range(n_seeds)
+        for arm in arms
+    }
+    first = next(iter(configs.values()))
+    if first.fabric.devices != 1:
+        raise OptionError("the comparison of arms runs in one process; leave fabric.devices at 1")
+    parent = place.out or Path("runs", f"arms-{first.recipe}")
+    for name, config in configs.items():
+        _check_same(parent / name, config)
+    for number, (name, config) in enumerate(configs.items(), start=1):
+        _finish(parent / name, config, place, f"run {number} of {len(configs)}: {name}", display)
+    runs = {arm: [read_run(parent / f"{arm}-seed{n}") for n in range(n_seeds)] for arm in arms}
+    write_scores(parent, compare(runs), first)
+    write_report([run.folder for found in runs.values() for run in found], parent)
+    return parent
+
+
+def compare(runs: dict[str, list[Run]]) -> list[ArmScores]:
+    """The arms' scores in the order of `runs`; differences are to `REFERENCE`, if it is there."""
+    groups = {arm: Group(arm, tuple(found)) for arm, found in runs.items()}
+    reference = groups.get(REFERENCE)
+    return [
+        ArmScores(
+            arm=arm,
+            parameters=group.runs[0].run["parameters"],
+            test=group.spread(lambda run: _test_accuracy(run, "best")),
+            last=group.spread(lambda run: _test_accuracy(run, "last")),
+            validation=group.spread(_validation_accuracy),
+            seconds=group.spread(lambda run: run.median("seconds")),
+            difference=(
+                paired_difference(group, reference, lambda run: _test_accuracy(run, "best"))
+                if reference is not None and arm != REFERENCE
+                else None
+            ),
+        )
+        for arm, group in groups.items()
+    ]
+
+
+def write_scores(folder: Path, scores: Sequence[ArmScores], config: Config) -> None:
+    """Write `arms.json`, `arms.csv` and `arms.txt`; raises `RecordError`."""
+    content = {
+        "recipe": config.recipe,
+        "protocol": config.protocol,
+        "backend": config.run.backend,
+        "notes": config.notes(),
+        "arms": [asdict(each) for each in scores],
+    }
+    write_atomically(folder / "arms.json", json.dumps(content, indent=1).encode())
+    rows = [_row(each) for each in scores]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(folder / "arms.csv", text.getvalue().encode())
+    drawn = io.StringIO()
+    Console(file=drawn, width=TABLE_WIDTH).print(scores_table(scores, config))
+    write_atomically(folder / "arms.txt", drawn.getvalue().encode())
+
+
+def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
+    """The scores for a person to read."""
+    seeds = scores[0].test.n
+    title = f"{config.recipe}, {config.protocol}, backend {config.run.backend}, {seeds} seeds"
+    table = Table("arm", title=title)
+    for heading in (
+        "parameters",
+        "validation",
+        "test",
+        "test, last epoch",
+        f"test minus {REFERENCE}, 95 % interval",
+        "s per epoch",
+    ):
+        table.add_column(heading, justify="right")
+    for each in scores:
+        table.add_row(
+            each.arm,
+            f"{each.parameters:,}",
+            _spread(each.validation),
+            _spread(each.test),
+            _spread(each.last),
+            _difference(each.difference),
+            f"{each.seconds.mean:.2f}",
+        )
+    return table
+
+
+def _check_same(path: Path, config: Config) -> None:
+    """Raise `RunFolderError` if a run of another config is at `path`."""
+    if not path.exists():
+        return
+    there = RunFolder.open(path).config().to_dict()
+    differing = _differences(there, config.to_dict())
+    if differing:
+        raise RunFolderError(
+            f"{path} is a run of another recipe: {'; '.join(differing)}; choose another --out"
+        )
+
+
+def _differences(there: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted(there.keys() | asked.keys()):
+        one, other = there.get(key), asked.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _differences(one, other, f"{prefix}{key}.")
+        elif one != other:
+            found.append(f"{prefix}{key} is {one!r} there and {other!r} here")
+    return found
+
+
+def _finish(path: Path, config: Config, place: Place, title: str, display: Display) -> None:
+    """Start the run at `path`, or go on with it; a finished one is left as it is."""
+    there = path.exists()
+    if there and RunFolder.open(path).status == "finished":
+        return
+    display.say(title)
+    try:
+        if there:
+            resume(path, place.data_root, display)
+        else:
+            start(config, Place(place.data_root, path, place.command), display)
+    except KeyboardInterrupt:
+        display.say("type the same command to go on with the comparison")
+        raise
+
+
+def _test_accuracy(run: Run, checkpoint: str) -> float:
+    """Of the last such evaluation, NaN without one."""
+    found = [
+        record["accuracy"]
+        for record in run.evaluations
+        if record["split"] == "test" and record["checkpoint"] == checkpoint
+    ]
+    return found[-1] if found else float("nan")
+
+
+def _validation_accuracy(run: Run) -> float:
+    best = run.best_epoch
+    return best["validation"]["accuracy"] if best is not None else float("nan")
+
+
+def _row(scores: ArmScores) -> dict[str, Any]:
+    difference = scores.difference
+    return {
+        "arm": scores.arm,
+        "parameters": scores.parameters,
+        "seeds": scores.test.n,
+        "validation_mean": scores.validation.mean,
+        "validation_deviation": scores.validation.deviation,
+        "test_mean": scores.test.mean,
+        "test_deviation": scores.test.deviation,
+        "last_test_mean": scores.last.mean,
+        "last_test_deviation": scores.last.deviation,
+        "difference_mean": difference.mean if difference else None,
+        "difference_low": difference.low if difference else None,
+        "difference_high": difference.high if difference else None,
+        "seconds_per_epoch": scores.seconds.mean,
+    }
+
+
+def _spread(spread: Spread) -> str:
+    return f"{percent(spread.mean)} ± {100 * spread.deviation:.2f}"
+
+
+def _difference(difference: PairedDifference | None) -> str:
+    if difference is None:
+        return ""
+    low, high = (f"{100 * edge:+.2f}" for edge in (difference.low, difference.high))
+    return f"{100 * difference.mean:+.2f} ({low} to {high})"
