@@ -19,6 +19,8 @@ LEVELS = [
     {"spec"},
     {"base"},
     {"gradients", "compile", "preparation", "device_form", "quadratic", "kernels", "adjoint"},
+    {"calibration", "device_properties"},
+    {"noise_spec"},
     {"snapshots", "noise"},
     {"aer", "aer_noisy", "simulate", "generic", "ibm"},
     {"registry"},
