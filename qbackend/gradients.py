@@ -13,8 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Array
+from .base import Array, CompiledLayer
+from .errors import OptionError
 from .spec import LayerSpec
+
+PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
+"""Gates exp(-i angle P/2) up to a phase: the two-term shift rule holds for their angle."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,56 @@ def plan_parameter_shift(spec: LayerSpec, features: Array, weights: Array) -> Sh
         ),
         directions=directions,
     )
+
+
+@dataclass(frozen=True)
+class CircuitShiftPlan:
+    """The parameter-shift rule in the circuit's own parameters, features and weights alike.
+
+    Moving a state as `plan_parameter_shift` does is exact for the ideal encoder. Noise acts
+    between the encoder's gates, where only their angles' derivatives stay exact.
+
+    Attributes:
+        rows: (N, P) of the parameters to evaluate, N = B * P * 2.
+    """
+
+    rows: Array
+
+    def derivatives(self, values: Array) -> Array:
+        """Derivative of every output by every parameter, (B, M, P), from the values (N, M)."""
+        n_parameters, n_outputs = self.rows.shape[1], values.shape[1]
+        pairs = values.reshape(-1, n_parameters, 2, n_outputs)
+        return (pairs[:, :, 0] - pairs[:, :, 1]).transpose(0, 2, 1) / 2
+
+
+def plan_circuit_shift(compiled: CompiledLayer, parameters: Array) -> CircuitShiftPlan:
+    """The plan for rows of parameters (B, P).
+
+    Raises:
+        OptionError: a parameter that turns more than one gate, or not by its own angle in a Pauli
+            rotation; the message names it.
+    """
+    _check_rotations(compiled)
+    n_parameters = parameters.shape[1]
+    turn = np.pi / 2 * np.eye(n_parameters)
+    both = np.stack([turn, -turn], axis=1)
+    return CircuitShiftPlan((parameters[:, None, None] + both).reshape(-1, n_parameters))
+
+
+def _check_rotations(compiled: CompiledLayer) -> None:
+    turned: set[object] = set()
+    for item in compiled.circuit.data:
+        gate = item.operation
+        for expression in gate.params:
+            for parameter in getattr(expression, "parameters", ()):
+                unit = parameter == expression or abs(expression.gradient(parameter)) == 1
+                if parameter in turned or gate.name not in PAULI_ROTATIONS or not unit:
+                    raise OptionError(
+                        f"no shift rule for parameter '{parameter}' at gate '{gate.name}': "
+                        "it must be the angle of one rotation and of no other; "
+                        "use the gradient 'spsa'"
+                    )
+                turned.add(parameter)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
-from qbackend.base import Array
-from qbackend.gradients import plan_parameter_shift, plan_spsa
+from qbackend.base import Array, Request
+from qbackend.compile import compile_layer
+from qbackend.errors import OptionError
+from qbackend.gradients import plan_circuit_shift, plan_parameter_shift, plan_spsa
 from qbackend.layer import LayerNetwork
 
 from .cases import ANSATZE, ENCODINGS, features, weights
@@ -104,6 +109,40 @@ def test_spsa_tends_to_parameter_shift(encoding: str) -> None:
         scale = 1 / np.sqrt(np.mean(x**2)) if encoding == "amplitude" else 1.0
         assert (error <= 5 * stderr + bias * max(scale, 1.0)).all()
         assert stderr.max() < 0.05 * max(np.abs(exact).max(), 0.1)
+
+
+@pytest.mark.parametrize("ansatz", ANSATZE)
+@given(n_wires=st.integers(1, 3), seed=st.integers(0, 999), encoding=st.sampled_from(ENCODINGS))
+def test_circuit_shift_gives_the_weights_derivatives(
+    ansatz: str, n_wires: int, seed: int, encoding: str
+) -> None:
+    spec = LayerSpec(n_wires, encoding, ansatz)
+    x, w = features(spec, 3, seed), weights(spec, seed)
+    backend = get_backend("aer")
+    compiled = backend.compile(spec)
+    plan = plan_circuit_shift(compiled, compiled.rows(x, w))
+    derivatives = plan.derivatives(backend.evaluate(Request(compiled, plan.rows)).values)
+    n_angles = spec.encoder.n_angles(n_wires)
+    of_features, of_weights = jacobians_by_shift(spec, x, w)
+    np.testing.assert_allclose(derivatives[..., n_angles:], of_weights, atol=SHIFT)
+    if encoding == "angle":
+        np.testing.assert_allclose(derivatives[..., :n_angles], of_features, atol=SHIFT)
+
+
+@pytest.mark.parametrize("spoil", ["twice", "slower", "another gate"])
+def test_circuit_shift_refuses_what_has_no_rule(spoil: str) -> None:
+    compiled = compile_layer(LayerSpec(1, "angle", n_layers=1))
+    parameter = compiled.parameters[0]
+    circuit = QuantumCircuit(1)
+    if spoil == "twice":
+        circuit.rx(parameter, 0)
+        circuit.rz(parameter, 0)
+    elif spoil == "slower":
+        circuit.rx(parameter / 2, 0)
+    else:
+        circuit.u(parameter, 0, 0, 0)
+    with pytest.raises(OptionError, match="no shift rule for parameter 'angle"):
+        plan_circuit_shift(replace(compiled, circuit=circuit), np.zeros((1, 2)))
 
 
 def network(spec: LayerSpec) -> LayerNetwork:
