@@ -1,0 +1,80 @@
+"""PennyLane as its users run it: by backpropagation in torch and in JAX, and by the adjoint method.
+
+https://docs.pennylane.ai/en/stable/introduction/interfaces.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from qbackend.spec import LayerSpec
+
+from .contest import Contestant, Step, torch_step
+from .jax import jax_array, jax_step
+
+
+def _qnode(spec: LayerSpec, device: str, interface: str, method: str) -> Any:
+    """The layer by PennyLane's own templates: a QNode of `inputs` (B, F) and `weights` (W,)."""
+    import pennylane as qml
+
+    wires = range(spec.n_wires)
+
+    @qml.qnode(qml.device(device, wires=spec.n_wires), interface=interface, diff_method=method)
+    def circuit(inputs: Any, weights: Any) -> Any:
+        if spec.encoding == "amplitude":
+            qml.AmplitudeEmbedding(inputs, wires=wires, normalize=True)
+        else:
+            qml.AngleEmbedding(inputs, wires=wires, rotation="Y")
+        if spec.ansatz == "strongly_entangling":
+            weights = weights.reshape(spec.n_layers, spec.n_wires, 3)
+            qml.StronglyEntanglingLayers(weights, wires=wires)
+        else:
+            qml.BasicEntanglerLayers(weights.reshape(spec.n_layers, spec.n_wires), wires=wires)
+        return [qml.expval(qml.Z(wire)) for wire in wires]
+
+    return circuit
+
+
+def _torch_layer(spec: LayerSpec, dtype: torch.dtype, device: str, method: str) -> Any:
+    import pennylane as qml
+
+    node = _qnode(spec, device, "torch", method)
+    return qml.qnn.TorchLayer(node, {"weights": (spec.n_weights,)}).to(dtype)
+
+
+def _backprop(spec: LayerSpec, dtype: str) -> Step:
+    layer = _torch_layer(spec, getattr(torch, dtype), "default.qubit", "backprop")
+    return torch_step(layer, layer.weights)
+
+
+def _adjoint(spec: LayerSpec, dtype: str) -> Step:
+    # In float32 the angles of the state preparation would lose half of their digits.
+    layer = _torch_layer(spec, torch.float64, "lightning.qubit", "adjoint")
+    return torch_step(lambda features: layer(features.double()).float(), layer.weights)
+
+
+def _jax(spec: LayerSpec, dtype: str) -> Step:
+    import jax
+
+    node = _qnode(spec, "default.qubit", "jax", "backprop")
+    return jax_step(
+        lambda features, weights: jax.numpy.stack(node(features, weights), axis=-1), dtype
+    )
+
+
+PENNYLANE = (
+    Contestant("pennylane-jax", _jax, jax_array, needs=("pennylane", "jax"), torch=False),
+    Contestant("pennylane-torch", _backprop, needs=("pennylane",)),
+    # Its values are float32 behind torch, whatever it is given; it runs the rows one by one, and
+    # prepares amplitudes by a circuit of as many rotations.
+    Contestant(
+        "pennylane-lightning",
+        _adjoint,
+        needs=("pennylane", "pennylane-lightning"),
+        dtypes=("float32",),
+        max_features=2**12,
+    ),
+)
+"""Default.qubit compiled by `jax.jit`, the TorchLayer of the published networks, Lightning."""
