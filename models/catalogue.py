@@ -117,11 +117,15 @@ def build_model(
         raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}")
     if arm not in ARMS:
         raise UnknownNameError(f"unknown arm '{arm}': {suggest(arm, ARMS)}")
-    given = {"n_classes": n_classes, "in_channels": in_channels}
-    for option, value in given.items():
+    for option, value in (("n_classes", n_classes), ("in_channels", in_channels)):
         if value is not None and value < 1:
             raise OptionError(f"{option} must be at least 1, got {value}")
-    plan = replace(MODELS[name], **{key: value for key, value in given.items() if value})
+    plan = MODELS[name]
+    plan = replace(
+        plan,
+        n_classes=plan.n_classes if n_classes is None else n_classes,
+        in_channels=plan.in_channels if in_channels is None else in_channels,
+    )
     if isinstance(plan, ClassicalPlan):
         if arm != "quantum" or spec is not None:
             raise OptionError(
