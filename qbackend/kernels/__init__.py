@@ -1,0 +1,1 @@
+"""Compiled CPU kernels (Numba): vectors, encodings and quadratic forms, threads."""

@@ -1,0 +1,249 @@
+"""Encodings, compiled: from rows of features to blocks of states, and back for gradients.
+
+A block is L rows of a batch, one per lane of a vector; its states are D vectors, amplitude by
+amplitude. Blocks stand one after another in arrays (n, L) that functions address by a first row
+`start`. Lanes that a batch lacks to fill its last block are zero.
+
+Letters: B batch, F features, Q wires, D = 2^Q amplitudes, L lanes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..encodings import ZERO_NORM, FloatArray
+from .simd import interleave_high, interleave_low, load, ones, store, zeros
+
+
+def angle_rows(features: FloatArray) -> FloatArray:
+    """What `encode` takes of angle features (B, Q): cosines, then sines, of their halves."""
+    return np.concatenate([np.cos(features / 2), np.sin(features / 2)], axis=1)
+
+
+@njit(nogil=True)
+def encode(
+    rows: FloatArray,
+    by_angle: bool,
+    first: int,
+    states: FloatArray,
+    start: int,
+    inverse_norms: FloatArray,
+) -> int:
+    """Encode rows `first` to `first + L` into D vectors of `states` from `start`.
+
+    `rows` are amplitude features (B, F), or the `angle_rows` (B, 2Q). `inverse_norms`
+    (n_blocks, L) receives 1/norm per row, zero where the norm is below `ZERO_NORM`. Returns the
+    first row with an entry that is not finite, or -1.
+    """
+    if by_angle:
+        return _encode_angles(rows, first, states, start)
+    to_lanes(rows, first, states, start)
+    return _normalise(rows, first, states, start, inverse_norms)
+
+
+@njit(nogil=True)
+def pull_encoding(
+    rows: FloatArray,
+    by_angle: bool,
+    first: int,
+    states: FloatArray,
+    start: int,
+    gradient: FloatArray,
+    origin: int,
+    inverse_norms: FloatArray,
+    pulled: FloatArray,
+) -> None:
+    """Gradients with respect to features: rows `first` to `first + L` of `pulled` (B, F).
+
+    `gradient` holds D vectors from `origin`, the gradient with respect to the block's states;
+    they are overwritten.
+    """
+    if by_angle:
+        _pull_angles(rows, first, gradient, origin, pulled)
+        return
+    n_amplitudes = rows.shape[1]
+    along = zeros(states)
+    for index in range(n_amplitudes):
+        along = along + load(states, start + index) * load(gradient, origin + index)
+    scale = load(inverse_norms, first // states.shape[1])
+    for index in range(n_amplitudes):
+        across = load(gradient, origin + index) - along * load(states, start + index)
+        store(gradient, origin + index, scale * across)
+    from_lanes(gradient, origin, pulled, first)
+
+
+@njit(nogil=True)
+def to_lanes(rows: FloatArray, first: int, block: FloatArray, start: int) -> None:
+    """Transpose rows `first` to `first + L` of (B, N) into N vectors of `block` from `start`."""
+    n_rows, width = rows.shape
+    lanes = block.shape[1]
+    if width % lanes == 0 and first + lanes <= n_rows:
+        square = np.empty((2 * lanes, lanes), block.dtype)
+        per_row = width // lanes
+        for column in range(per_row):
+            for lane in range(lanes):
+                store(square, lane, load(rows, (first + lane) * per_row + column))
+            at = _transpose(square)
+            for index in range(lanes):
+                store(block, start + column * lanes + index, load(square, at + index))
+        return
+    for lane in range(lanes):
+        row = first + lane
+        for index in range(width):
+            block[start + index, lane] = rows[row, index] if row < n_rows else 0
+
+
+@njit(nogil=True)
+def from_lanes(block: FloatArray, start: int, rows: FloatArray, first: int) -> None:
+    """The inverse of `to_lanes`."""
+    n_rows, width = rows.shape
+    lanes = block.shape[1]
+    if width % lanes == 0 and first + lanes <= n_rows:
+        square = np.empty((2 * lanes, lanes), block.dtype)
+        per_row = width // lanes
+        for column in range(per_row):
+            for index in range(lanes):
+                store(square, index, load(block, start + column * lanes + index))
+            at = _transpose(square)
+            for lane in range(lanes):
+                store(rows, (first + lane) * per_row + column, load(square, at + lane))
+        return
+    for lane in range(min(lanes, n_rows - first)):
+        for index in range(width):
+            rows[first + lane, index] = block[start + index, lane]
+
+
+@njit(nogil=True)
+def _transpose(square: FloatArray) -> int:
+    """Transpose the first L rows of (2L, L); returns the first row of the result.
+
+    Interleaving row i with row i + L/2 rotates the bits of an entry's address by one; as many
+    times as an index has bits, it exchanges the two indices.
+    """
+    lanes = square.shape[1]
+    half = lanes // 2
+    source, target = 0, lanes
+    step = 1
+    while step < lanes:
+        for index in range(half):
+            left, right = load(square, source + index), load(square, source + index + half)
+            store(square, target + 2 * index, interleave_low(left, right))
+            store(square, target + 2 * index + 1, interleave_high(left, right))
+        source, target = target, source
+        step *= 2
+    return source
+
+
+@njit(nogil=True)
+def _normalise(
+    rows: FloatArray, first: int, states: FloatArray, start: int, inverse_norms: FloatArray
+) -> int:
+    n_rows, n_amplitudes = rows.shape
+    block = first // states.shape[1]
+    squares = zeros(states)
+    for index in range(n_amplitudes):
+        amplitude = load(states, start + index)
+        squares = squares + amplitude * amplitude
+    store(inverse_norms, block, squares)
+    overflow = False
+    for lane in range(min(states.shape[1], n_rows - first)):
+        square = inverse_norms[block, lane]
+        if not math.isfinite(square):
+            # Only now is it worth asking why: a bad entry, or squares that overflow.
+            for index in range(n_amplitudes):
+                if not math.isfinite(rows[first + lane, index]):
+                    return first + lane
+            overflow = True
+        norm = math.sqrt(square)
+        inverse_norms[block, lane] = 0 if norm < ZERO_NORM else 1 / norm
+    scale = load(inverse_norms, block)
+    for index in range(n_amplitudes):
+        store(states, start + index, scale * load(states, start + index))
+    if overflow:
+        for lane in range(min(states.shape[1], n_rows - first)):
+            if inverse_norms[block, lane] == 0:
+                _normalise_long(rows[first + lane], lane, states, start, inverse_norms, block)
+    return -1
+
+
+@njit(nogil=True)
+def _normalise_long(
+    row: FloatArray,
+    lane: int,
+    states: FloatArray,
+    start: int,
+    inverse_norms: FloatArray,
+    block: int,
+) -> None:
+    """The same for one row, without squares that overflow."""
+    peak, square = 0.0, 0.0
+    for entry in row:
+        peak = max(peak, abs(entry))
+    for entry in row:
+        square += (entry / peak) ** 2 if peak > 0 else 0.0
+    rest = math.sqrt(square)
+    if peak * rest < ZERO_NORM:
+        return
+    inverse_norms[block, lane] = 1 / peak / rest
+    for index in range(len(row)):
+        states[start + index, lane] = row[index] / peak / rest
+
+
+@njit(nogil=True)
+def _encode_angles(rows: FloatArray, first: int, states: FloatArray, start: int) -> int:
+    n_rows, width = rows.shape
+    lanes = states.shape[1]
+    for row in range(first, min(first + lanes, n_rows)):
+        for index in range(width):
+            if not math.isfinite(rows[row, index]):
+                return row
+    turns = np.empty((width, lanes), states.dtype)
+    to_lanes(rows, first, turns, 0)
+    _product(turns, width // 2, states, start)
+    return -1
+
+
+@njit(nogil=True)
+def _product(turns: FloatArray, n_wires: int, states: FloatArray, start: int) -> None:
+    """The product state of the first `n_wires` wires, from their cosines and sines."""
+    cosines_only = turns.shape[0] // 2
+    store(states, start, ones(states))
+    count = 1
+    for wire in range(n_wires):
+        cosine, sine = load(turns, wire), load(turns, cosines_only + wire)
+        for index in range(count - 1, -1, -1):
+            amplitude = load(states, start + index)
+            store(states, start + 2 * index, cosine * amplitude)
+            store(states, start + 2 * index + 1, sine * amplitude)
+        count *= 2
+
+
+@njit(nogil=True)
+def _pull_angles(
+    rows: FloatArray, first: int, gradient: FloatArray, origin: int, pulled: FloatArray
+) -> None:
+    """Fold the gradient over the wires, last wire first, against the product of those before."""
+    lanes = gradient.shape[1]
+    n_wires = pulled.shape[1]
+    turns = np.empty((2 * n_wires, lanes), gradient.dtype)
+    slopes = np.empty((n_wires, lanes), gradient.dtype)
+    before = np.empty((2 ** (n_wires - 1), lanes), gradient.dtype)
+    to_lanes(rows, first, turns, 0)
+    for wire in range(n_wires - 1, -1, -1):
+        _product(turns, wire, before, 0)
+        cosine, sine = load(turns, wire), load(turns, n_wires + wire)
+        by_cosine, by_sine = zeros(gradient), zeros(gradient)
+        for index in range(2**wire):
+            amplitude = load(before, index)
+            even = load(gradient, origin + 2 * index)
+            odd = load(gradient, origin + 2 * index + 1)
+            by_cosine = by_cosine + amplitude * even
+            by_sine = by_sine + amplitude * odd
+            store(gradient, origin + index, cosine * even + sine * odd)
+        store(slopes, wire, cosine * by_sine - sine * by_cosine)
+    for row in range(first, min(first + lanes, pulled.shape[0])):
+        for wire in range(n_wires):
+            pulled[row, wire] = slopes[wire, row - first] / 2

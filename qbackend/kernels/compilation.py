@@ -1,0 +1,63 @@
+"""Numba kernels that are compiled once per machine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+COMPILE_SECONDS = 15
+"""What compiling every kernel for one number format takes on one core, about."""
+
+_LOGGER = logging.getLogger("qbackend")
+
+
+class _KernelCache(FunctionCache):
+    """Numba's cache on disk, valid for exactly the present sources of the whole package.
+
+    Numba's own stamp covers the file of the kernel alone, not the files of its helpers.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = IndexDataCacheFile(
+            self._cache_path, self._impl.filename_base, _package_digest()
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            _announce()
+        return found
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` at its first call per number format, or take it from the disk."""
+    dispatcher: Any = njit(nogil=True)(function)
+    try:
+        dispatcher._cache = _KernelCache(function)
+    except RuntimeError:
+        # Neither the package nor the user's cache folder can be written: compile every time.
+        return dispatcher
+    return dispatcher
+
+
+@cache
+def _announce() -> None:
+    _LOGGER.warning("compiling the CPU kernels, once per machine: about %d s", COMPILE_SECONDS)
+
+
+@cache
+def _package_digest() -> str:
+    package = Path(__file__).parent.parent
+    sources = [*package.glob("kernels/*.py"), *package.glob("simulate/*.py")]
+    digest = hashlib.blake2b(digest_size=16)
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,138 @@
+"""The backend `native`: our own batched simulator, exact, on CPU and CUDA.
+
+Wide layers run as statevectors. For layers of few wires it can pay to compute the ansatz's
+unitary once per weight vector instead, and every row as a quadratic form of its features.
+
+Letters: B batch, F features, W weights, M observables, N rows, D = 2^Q amplitudes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .. import quadratic
+from ..base import (
+    Array,
+    Capabilities,
+    CompiledLayer,
+    Cost,
+    DifferentiableBackend,
+    Forward,
+    Job,
+    LocalJob,
+    Request,
+    Result,
+    check_finite,
+    check_width,
+    local_cost,
+)
+from ..compile import compile_layer
+from ..errors import OptionError
+from ..spec import LayerSpec
+from . import engine, tensors
+from .forms import Forms
+
+MAX_WIRES = 20
+
+
+class NativeBackend(DifferentiableBackend):
+    """Exact expectation values and derivatives, in the features' own precision.
+
+    Args:
+        seed: accepted as every backend accepts one; exact values need none.
+    """
+
+    name = "native"
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self._forms: Forms | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=True,
+            remote=False,
+            vjp=True,
+            max_wires=MAX_WIRES,
+            gradient_methods=("vjp", "parameter-shift", "spsa"),
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        check_width(self, spec)
+        return compile_layer(spec)
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        angles = weights.detach().cpu().double().numpy()
+        check_finite("weights", angles[None])
+        spec = compiled.spec
+        if _prefers_forms(spec, features, differentiate):
+            return self._forward_forms(spec, features, angles, differentiate)
+        simulate = engine.forward if features.device.type == "cpu" else tensors.forward
+        return simulate(spec, features, angles, differentiate=differentiate)
+
+    def submit(self, request: Request) -> Job:
+        if request.shots is not None:
+            raise OptionError("native is exact and takes no shots; use --backend aer --shots N")
+        return LocalJob(lambda job_id: _run_rows(request, job_id))
+
+    def estimate(self, request: Request) -> Cost:
+        return local_cost(request)
+
+    def close(self) -> None:
+        self._forms = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"seed": self.seed, "_forms": None}
+
+    def _forward_forms(
+        self, spec: LayerSpec, features: torch.Tensor, weights: Array, differentiate: bool
+    ) -> Forward:
+        forms = self._forms
+        if forms is None or not forms.serve(spec, weights):
+            forms = self._forms = Forms(spec, weights)
+        matrices = forms.matrices(features.dtype, features.device)
+        done = quadratic.forward(spec, features, matrices, differentiate=differentiate)
+        pullback = done.pullback
+        if pullback is None:
+            return Forward(done.values, None)
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            of_features, of_matrices = pullback(cotangent)
+            return of_features, torch.from_numpy(forms.pull(of_matrices.cpu().double().numpy()))
+
+        return Forward(done.values, pull)
+
+
+def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:
+    """Whether quadratic forms are cheaper than statevectors; the same for the same shapes."""
+    return spec.n_wires <= 4 and not differentiate
+
+
+def _run_rows(request: Request, job_id: str) -> Result:
+    """Expectation values of every row, grouped by weight vector."""
+    spec = request.compiled.spec
+    n_angles = spec.encoder.n_angles(spec.n_wires)
+    angles, given = request.parameters[:, :n_angles], request.parameters[:, n_angles:]
+    rows = angles if spec.encoding == "angle" else spec.encoder.states_of_angles(angles)
+    values = np.empty((len(rows), spec.n_outputs))
+    weights, group = np.unique(given, axis=0, return_inverse=True)
+    for index, vector in enumerate(weights):
+        chosen = group.ravel() == index
+        done = engine.forward(spec, torch.from_numpy(rows[chosen]), vector, differentiate=False)
+        values[chosen] = done.values.numpy()
+    return Result(
+        values=values,
+        stderr=np.zeros_like(values),
+        shots=None,
+        job_ids=(job_id,),
+        device="native",
+    )
