@@ -1,0 +1,178 @@
+"""A run folder read into plain records: all that a report knows of a run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tomllib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qbackend.errors import ConfigError, RunFolderError
+from qbackend.spec import LayerSpec
+
+from ..config import Config
+from ..construct import layer_spec
+from ..record import Record, RunFolder
+
+NOT_SETTINGS = ("run.seed", "description", "remarks", "data.download", "log.")
+"""Keys of a recipe in which runs of one group may differ."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered in its last evaluation (`evaluation.npz`).
+
+    Attributes:
+        labels: (N,).
+        logits: (N, classes).
+        features: (N, F) before the bridge, None for a model without one.
+        outputs: (N, M) behind it.
+        samples: (S, C, H, W) uint8 images.
+        sample_places: (S,), where the samples stand among the N.
+    """
+
+    labels: NDArray[np.integer]
+    logits: NDArray[np.floating]
+    features: NDArray[np.floating] | None
+    outputs: NDArray[np.floating] | None
+    samples: NDArray[np.uint8]
+    sample_places: NDArray[np.integer]
+
+    def predictions(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """The predicted classes (N,) and their probabilities (N,)."""
+        shifted = self.logits - self.logits.max(axis=1, keepdims=True)
+        weights = np.exp(shifted)
+        return self.logits.argmax(axis=1), weights.max(axis=1) / weights.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's records.
+
+    Attributes:
+        folder: where they are.
+        config: the resolved recipe.
+        run: the [run] table, with what was recorded beside the recipe.
+        versions: of the software.
+        machine: that it ran on.
+        epochs: one record each, in order.
+        evaluations: one record each, in order.
+    """
+
+    folder: Path
+    config: Config
+    run: Record
+    versions: Record
+    machine: Record
+    epochs: tuple[Record, ...]
+    evaluations: tuple[Record, ...]
+
+    @property
+    def seed(self) -> int:
+        return self.config.run.seed
+
+    @property
+    def arm(self) -> str:
+        return self.config.model.arm
+
+    @property
+    def started(self) -> str:
+        """ISO 8601."""
+        return str(self.run.get("started", ""))
+
+    @property
+    def spec(self) -> LayerSpec | None:
+        """The quantum layer, None for a model without one."""
+        return layer_spec(self.config) if self.arm.startswith("quantum") else None
+
+    @property
+    def headline(self) -> Record | None:
+        """The evaluation that speaks for the run: the last on test images, else the last."""
+        tested = tuple(record for record in self.evaluations if record["split"] == "test")
+        candidates = tested or self.evaluations
+        return candidates[-1] if candidates else None
+
+    @property
+    def best_epoch(self) -> Record | None:
+        """The epoch whose model was kept: highest validation accuracy, then lowest loss."""
+        if not self.epochs:
+            return None
+        return max(
+            self.epochs,
+            key=lambda epoch: (epoch["validation"]["accuracy"], -epoch["validation"]["loss"]),
+        )
+
+    def settings(self) -> Record:
+        """The recipe flat, by dotted key, without what may differ inside a group."""
+        flat = _flat(self.config.to_dict())
+        return {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
+
+    def after_warm_up(self) -> tuple[Record, ...]:
+        """The epochs whose time counts: all but the first, which compiles and allocates."""
+        return self.epochs[1:] if len(self.epochs) > 1 else self.epochs
+
+    def median(self, key: str) -> float:
+        """Median of a number of the epochs after warm-up, NaN without epochs."""
+        values = [epoch[key] for epoch in self.after_warm_up()]
+        return statistics.median(values) if values else float("nan")
+
+    def answers(self) -> Answers | None:
+        """The arrays of the last evaluation, None where there was none.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "evaluation.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                names = ("labels", "logits", "features", "outputs", "samples", "sample_places")
+                return Answers(**{name: file.get(name) for name in names})
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged: {error}; remove it to have the report without it, "
+                "or repeat the validation by: "
+                f"qhc run --checkpoint {self.folder}"
+            ) from None
+
+
+def read_run(path: Path) -> Run:
+    """The run in the folder at `path`.
+
+    Raises:
+        RunFolderError: no such folder, one that is not a run's, or damaged records.
+    """
+    try:
+        folder = RunFolder.open(path)
+    except RunFolderError as error:
+        raise RunFolderError(
+            f"{error}; give a folder that `qhc run` made: qhc report runs/<time>-<recipe>"
+        ) from None
+    content = tomllib.loads(folder.config_file.read_text(encoding="utf-8"))
+    try:
+        return Run(
+            folder=path,
+            config=folder.config(),
+            run=folder.run,
+            versions=content.get("versions", {}),
+            machine=content.get("machine", {}),
+            epochs=tuple(folder.epochs()),
+            evaluations=tuple(folder.evaluations()),
+        )
+    except ConfigError as error:
+        raise RunFolderError(f"{folder.config_file} is not a run's record: {error}") from None
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RunFolderError(f"{folder.metrics} is damaged: {error}") from None
+
+
+def _flat(values: Record, prefix: str = "") -> Record:
+    flat: Record = {}
+    for key, value in values.items():
+        dotted = f"{prefix}{key}"
+        flat |= _flat(value, f"{dotted}.") if isinstance(value, dict) else {dotted: value}
+    return flat

@@ -1,0 +1,137 @@
+"""How every picture of a report looks: fonts, colours, markers; decided here and nowhere else.
+
+The colours of arms are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), the colours of
+classes Paul Tol's «muted» scheme (https://personal.sron.nl/~pault/); both stay apart for
+colour-blind readers, and no picture relies on colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#1f2933"
+MUTED = "#66727f"
+GRID = "#e3e7eb"
+TRAINING = "#8a94a0"
+VALIDATION = "#0072b2"
+RIGHT = "#117733"
+WRONG = "#b3262e"
+
+ARMS = {
+    "quantum": ("#0072b2", "o"),
+    "quantum-frozen": ("#56b4e9", "s"),
+    "linear": ("#d55e00", "^"),
+    "mlp": ("#e69f00", "v"),
+    "none": ("#4d4d4d", "D"),
+    "classical": ("#009e73", "P"),
+}
+"""Colour and marker of each arm."""
+
+SPARE = tuple(zip(("#cc79a7", "#882255", "#999933", "#332288"), "Xp*h", strict=True))
+"""For groups that share arm and backend, and differ in something else."""
+
+EXACT_LINE, NOISY_LINE, MACHINE_LINE = "-", "--", ":"
+"""Lines of simulators, of simulators with a device's noise, of machines."""
+
+MUTED_SCHEME = (
+    "#332288",
+    "#88ccee",
+    "#117733",
+    "#ddcc77",
+    "#cc6677",
+    "#44aa99",
+    "#aa4499",
+    "#999933",
+    "#882255",
+    "#7f7f7f",
+)
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8.0,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 200,
+}
+
+styled = matplotlib.rc_context(STYLE)
+"""Decorator of every function that draws: applies STYLE and leaves the caller's settings alone."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one group of runs is drawn in every picture of a comparison."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+def blank(width: float = 4.6, height: float = 3.4) -> tuple[Figure, Axes]:
+    """A figure of one panel; width and height in inches. Call it from a `styled` function."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def looks(groups: Iterable[tuple[str, str]]) -> list[Look]:
+    """One look per (arm, backend): colour and marker by arm, line by backend.
+
+    No two are alike unless there are more groups of one kind than spare looks.
+    """
+    taken: list[Look] = []
+    for arm, backend in groups:
+        line = line_of(backend)
+        own = Look(*ARMS.get(arm, SPARE[0]), line)
+        spares = [Look(*spare, line) for spare in SPARE]
+        taken.append(next((look for look in (own, *spares) if look not in taken), own))
+    return taken
+
+
+def line_of(backend: str) -> str:
+    """The line of a backend: `aer`, `aer:DEVICE`, `ibm_…` and so on."""
+    family, _, device = backend.partition(":")
+    if family in ("aer", "native"):
+        return NOISY_LINE if device else EXACT_LINE
+    return MACHINE_LINE
+
+
+def class_colours(n_classes: int) -> list[str]:
+    """One colour per class; above ten classes they run along a scale instead of standing apart."""
+    if n_classes <= len(MUTED_SCHEME):
+        return list(MUTED_SCHEME[:n_classes])
+    scale = matplotlib.colormaps["turbo"]
+    return [
+        matplotlib.colors.to_hex(scale(0.05 + 0.9 * index / (n_classes - 1)))
+        for index in range(n_classes)
+    ]
