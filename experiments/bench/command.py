@@ -77,11 +77,13 @@ def _tables(
     *,
     quartiles: bool,
 ) -> list[Grid]:
-    return [
+    tables = [
         *grids(training, "forward and backward", REFERENCE, quartiles=quartiles),
         *grids(inference, "forward alone, same weights", MATRIX_PRODUCT, quartiles=quartiles),
-        comparison(training, contestants),
     ]
+    if any(one.needs and not one.missing for one in contestants):
+        tables.append(comparison(training, contestants))
+    return tables
 
 
 def _measure_all(

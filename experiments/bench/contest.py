@@ -229,7 +229,7 @@ def _bind(contestant: Contestant, spec: LayerSpec, inputs: Inputs) -> Callable[[
 
 def _deviation(results: Any, expected: Any, allowed: tuple[Array, Array, Array]) -> float:
     ratios = [
-        np.abs(np.reshape(result, np.shape(want)) - np.asarray(want)) / limit
+        np.abs(np.asarray(result).reshape(np.shape(want)) - np.asarray(want)) / limit
         for result, want, limit in zip(results, expected, allowed, strict=True)
     ]
     return float(np.max([ratio.max() for ratio in ratios]))

@@ -73,9 +73,9 @@ def _grid(records: list[Record], what: str, base: str, quartiles: bool) -> Grid:
         rows.append((name, *cells, f"{_digits(first)} s" if first else "–"))
     spec = cases[0].spec
     title = (
-        f"{cases[0].layer}, {cases[0].dtype}, {what}: {spec.n_wires} wires, {spec.encoding} "
-        f"encoding, {spec.n_layers} layers {spec.ansatz}; milliseconds"
-        f"{' [quartiles]' if quartiles else ''}, times {base}"
+        f"{cases[0].layer}, {cases[0].dtype}: {spec.n_wires} wires, {spec.encoding}, "
+        f"{spec.n_layers} layers {spec.ansatz}; {what}; "
+        f"milliseconds{' [quartiles]' if quartiles else ''}, times {base}"
     )
     heads = ("", *(f"B={case.batch}" for case in cases), "first call")
     return Grid(title, heads, tuple(rows))

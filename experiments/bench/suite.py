@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
-from qbackend.errors import OptionError, suggest
+from qbackend.errors import OptionError, UnknownNameError, suggest
 
 from .contest import Case, Contestant, Step, torch_step
 
@@ -68,7 +68,14 @@ def select_contestants(names: Sequence[str], peers: Sequence[Contestant]) -> lis
         UnknownNameError: neither a peer nor a backend.
     """
     known = {peer.name: peer for peer in peers}
-    return [known[name] if name in known else ours(name) for name in names or (*OURS, *known)]
+    chosen = []
+    for name in names or (*OURS, *known):
+        try:
+            chosen.append(known[name] if name in known else ours(name))
+        except UnknownNameError:
+            hint = suggest(name, [*OURS, *known])
+            raise UnknownNameError(f"'{name}' is neither a backend nor a peer: {hint}") from None
+    return chosen
 
 
 def ours(backend: str) -> Contestant:
