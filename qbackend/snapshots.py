@@ -1,0 +1,77 @@
+"""Calibrations of IBM devices that qiskit-ibm-runtime ships.
+
+https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime/fake-provider
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from qiskit.transpiler import Target
+from qiskit_ibm_runtime import fake_provider
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from .device_properties import Source
+from .errors import UnknownNameError, suggest
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device at the time of one calibration.
+
+    Attributes:
+        name: as it was asked for.
+        target: its qubits, gates, errors and durations.
+        source: where the calibration comes from.
+        calibrated_at: when it was made; None if the device does not say.
+        remark: what the source says about the values, if anything.
+    """
+
+    name: str
+    target: Target
+    source: Source
+    calibrated_at: datetime | None
+    remark: str = ""
+
+
+def list_snapshots() -> tuple[str, ...]:
+    """Names of all devices with a snapshot, `fake_...`, sorted."""
+    return tuple(sorted(_classes()))
+
+
+def load_snapshot(name: str) -> Device:
+    """The snapshot of device `ibm_NAME` or `fake_NAME`.
+
+    Raises:
+        UnknownNameError: no such snapshot; the message suggests near names.
+    """
+    classes = _classes()
+    family = name.partition("_")[0]
+    snapshot = "fake_" + name.removeprefix("ibm_").removeprefix("fake_")
+    if family not in ("ibm", "fake") or snapshot not in classes:
+        known = [known.replace("fake_", "ibm_") if family == "ibm" else known for known in classes]
+        raise UnknownNameError(f"no snapshot of device '{name}': {suggest(name, known)}")
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        backend = classes[snapshot]()
+        target = backend.target
+    properties = backend.properties()
+    return Device(
+        name=name,
+        target=target,
+        source="snapshot",
+        calibrated_at=properties.last_update_date if properties else None,
+        remark="; ".join(
+            str(remark.message) for remark in remarks if remark.category is UserWarning
+        ),
+    )
+
+
+@cache
+def _classes() -> dict[str, type[FakeBackendV2]]:
+    candidates = (value for value in vars(fake_provider).values() if isinstance(value, type))
+    named = (kind for kind in candidates if issubclass(kind, FakeBackendV2) and kind.backend_name)
+    return {kind.backend_name: kind for kind in named}
