@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ from .style import (
     INK,
     MUTED,
     RIGHT,
+    STYLE,
     TRAINING,
     VALIDATION,
     WRONG,
@@ -150,7 +152,7 @@ def predictions(
     for axes, image, (true, predicted, probability) in zip(
         grid.flat, images, captions, strict=False
     ):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         answer = "" if true == predicted else f"→ {_shorten(predicted, 11)}, "
         axes.set_title(
             f"{_shorten(true, 16)}\n{answer}{100 * probability:.0f} %",
@@ -221,7 +223,7 @@ def scatter(
     return figure
 
 
-@styled
+@matplotlib.rc_context({**STYLE, "text.parse_math": True})
 def circuit(spec: LayerSpec, inches_per_column: float = 0.5) -> Figure:
     """The layer's circuit by Qiskit's drawer, its encoding as one box."""
     drawing = readable_circuit(spec)

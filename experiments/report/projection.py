@@ -42,7 +42,9 @@ def pca(features: NDArray[np.floating]) -> Projection:
     """
     width = min(2, *features.shape)
     fitted = PCA(n_components=width, random_state=0)
-    points = fitted.fit_transform(features)
+    # Features that are all alike have no variance to share out.
+    with np.errstate(invalid="ignore"):
+        points = fitted.fit_transform(features)
     shares = np.pad(np.nan_to_num(fitted.explained_variance_ratio_), (0, 2 - width))
     first, second = (
         f"component {index + 1} ({100 * share:.1f} % of variance)"

@@ -23,7 +23,8 @@ def cost(run: Run) -> Part | None:
     if run.epochs:
         seconds = [epoch["seconds"] for epoch in run.after_warm_up()]
         kept = f", median of {counted(len(seconds), 'epoch')}"
-        kept += f" ({duration(min(seconds))} to {duration(max(seconds))})"
+        if len(seconds) > 1:
+            kept += f" ({duration(min(seconds))} to {duration(max(seconds))})"
         if len(run.epochs) > 1:
             kept += f"; the first, which warms up, took {duration(run.epochs[0]['seconds'])}"
         total = sum(epoch["seconds"] + epoch["validation_seconds"] for epoch in run.epochs)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from qbackend.errors import RecordError
 
 from ..files import write_atomically
+from .style import styled
 
 DOTS_PER_INCH = 200
 PIXELS_PER_INCH = 92
@@ -103,6 +104,7 @@ def write_page(
     return page
 
 
+@styled
 def _save(path: Path, drawing: Drawing) -> Picture:
     content = io.BytesIO()
     drawing.figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
