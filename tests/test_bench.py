@@ -142,6 +142,23 @@ def test_who_disagrees_is_not_timed(which: int, change) -> None:
         measure(small(), [spoilt("other", change, which)], ours("native"), MOMENT)
 
 
+def test_keeping_the_first_weights_is_a_disagreement() -> None:
+    def prepare(spec: LayerSpec, dtype: str) -> Step:
+        step = ours("native").prepare(spec, dtype)
+        kept: list[torch.Tensor] = []
+
+        def stale(
+            features: torch.Tensor, weights: torch.Tensor, cotangent: torch.Tensor
+        ) -> tuple[torch.Tensor, ...]:
+            kept.append(weights)
+            return step(features, kept[0], cotangent)
+
+        return stale  # type: ignore[return-value]
+
+    with pytest.raises(BackendError, match="disagree"):
+        measure(small(), [Contestant("stale", prepare)], ours("native"), MOMENT)
+
+
 def test_transposed_gradient_is_a_disagreement() -> None:
     wrong = spoilt("other", lambda gradient: gradient.flip(0), 2)
     with pytest.raises(BackendError, match="disagree"):
