@@ -7,6 +7,8 @@ a group of rotations that act on different wires, so one cut serves Q weights.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ from .spec import LayerSpec
 ComplexArray = NDArray[np.complexfloating]
 
 
+@lru_cache(maxsize=32)
 def cuts(spec: LayerSpec) -> tuple[Rotations, ...]:
     """The rotation groups of the ansatz, in order: a cut follows each."""
     return tuple(op for op in spec.operations if isinstance(op, Rotations))

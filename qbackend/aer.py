@@ -200,13 +200,23 @@ class _UnitaryPass:
 def _unitaries(spec: LayerSpec, weights: Array) -> list[ComplexArray]:
     """The ansatz's unitary up to every cut, and the whole of it, (D, D) each."""
     circuit = _unitary_circuit(spec).assign_parameters(weights)
-    data = AerSimulator(method="unitary", fusion_enable=False).run(circuit).result().data()
+    data = _simulator("unitary").run(circuit).result().data()
     return [np.asarray(data[label]) for label in _labels(spec)]
 
 
-def _labels(spec: LayerSpec) -> list[str]:
+@lru_cache(maxsize=2)
+def _simulator(method: str) -> AerSimulator:
+    """A simulator for one circuit at a time; making one costs as much as a small circuit."""
+    if method == "unitary":
+        # Small matrices lose to threads, and to fusion, more than they gain.
+        return AerSimulator(method=method, fusion_enable=False, max_parallel_threads=1)
+    return AerSimulator(method=method)
+
+
+@lru_cache(maxsize=32)
+def _labels(spec: LayerSpec) -> tuple[str, ...]:
     """What the circuits below call what they save."""
-    return [f"cut{index}" for index in range(len(cuts(spec)))] + ["final"]
+    return (*(f"cut{index}" for index in range(len(cuts(spec)))), "final")
 
 
 @lru_cache(maxsize=32)
@@ -278,7 +288,7 @@ def _propagate(
     circuit = QuantumCircuit(body.num_qubits)
     circuit.append(SetStatevector(padded.ravel()), circuit.qubits)
     circuit.compose(body, inplace=True)
-    data = AerSimulator(method="statevector").run(circuit).result().data()
+    data = _simulator("statevector").run(circuit).result().data()
     return [
         length * np.asarray(data[label]).reshape(padded.shape)[: len(states)]
         for label in _labels(spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,17 @@ from numpy.typing import NDArray
 from .ansatze import ANSATZE, Ansatz, Operation, get_ansatz
 from .encodings import ENCODINGS, Encoding, get_encoding
 from .errors import SpecError, suggest
+
+
+@lru_cache(maxsize=32)
+def _signs(observables: tuple[str, ...]) -> NDArray[np.float64]:
+    n_wires = len(observables[0])
+    states = np.arange(2**n_wires)
+    bits = (states[None, :] >> np.arange(n_wires)[::-1, None]) & 1
+    measured = np.array([[letter == "Z" for letter in name] for name in observables])
+    signs = 1.0 - 2.0 * ((measured.astype(int) @ bits) % 2)
+    signs.flags.writeable = False
+    return signs
 
 
 @dataclass(frozen=True)
@@ -90,10 +102,7 @@ class LayerSpec:
 
     def signs(self) -> NDArray[np.float64]:
         """Eigenvalues of the observables, (M, 2^Q): +1 or -1 per basis state, wire 0 first."""
-        states = np.arange(2**self.n_wires)
-        bits = (states[None, :] >> np.arange(self.n_wires)[::-1, None]) & 1
-        measured = np.array([[letter == "Z" for letter in name] for name in self.observables])
-        return 1.0 - 2.0 * ((measured.astype(int) @ bits) % 2)
+        return _signs(self.observables)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and TOML; `from_dict` reads them back."""
