@@ -1,0 +1,1 @@
+"""Recipes, data, training, records, reports and the command line."""

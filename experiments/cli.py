@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .record import RunFolder
 
 FILE = click.Path(path_type=Path)
+DATA_ROOT = Path("data")
 
 EXAMPLES = """\b
 Examples:
@@ -133,7 +134,7 @@ def run(
     from .record import command_line
     from .run import Place, start, validate
 
-    place = Place(given["data_root"] or Path("data"), out, command_line(typed))
+    place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     if checkpoint is None:
         folder = start(_config(given), place, Display())
     else:
@@ -167,12 +168,13 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @cli.command()
 def backends() -> None:
     """List what the quantum layer can run on."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from qbackend import list_backends
 
-    table = Table("name", "what it is")
+    table = Table("name", "what it is", box=SIMPLE_HEAD)
     for backend in list_backends():
         table.add_row(backend.name, backend.summary)
     Console().print(table)
@@ -181,6 +183,40 @@ def backends() -> None:
 @cli.group()
 def data() -> None:
     """List datasets, or fetch one."""
+
+
+@data.command("list")
+@data_root
+def list_data(data_root: Path | None) -> None:
+    """List the datasets and what of them is there."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from .data import list_datasets
+
+    table = Table("name", "image", "classes", "images", "state", "remark", box=SIMPLE_HEAD)
+    for dataset in list_datasets(data_root or DATA_ROOT):
+        table.add_row(
+            dataset.name,
+            "x".join(map(str, dataset.shape)),
+            str(dataset.n_classes),
+            f"{dataset.n_train + dataset.n_test:,}",
+            dataset.state,
+            dataset.remark,
+        )
+    Console().print(table)
+
+
+@data.command("get")
+@click.argument("name")
+@data_root
+def get_data(name: str, data_root: Path | None) -> None:
+    """Fetch a dataset, unless it is there."""
+    from .data import get_dataset
+
+    dataset = get_dataset(name, data_root or DATA_ROOT)
+    click.echo(f"{dataset.name}: {dataset.state}, {dataset.bytes / 2**20:,.0f} MiB")
 
 
 @cli.group()
@@ -218,7 +254,7 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
     from .record import command_line
     from .run import Place
 
-    place = Place(given["data_root"] or Path("data"), out, command_line(typed))
+    place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     recipe = given["recipe"] or "digits"
     folder = ablate_arms(recipe, _settings(given), arms.split(","), seeds, place, Display())
     click.echo((folder / "arms.txt").read_text(encoding="utf-8"), nl=False)

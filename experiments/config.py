@@ -71,6 +71,11 @@ class DataSection(Section):
     """Fetch missing data where torchvision can."""
     augmentation: AugmentationSection = AugmentationSection()
 
+    @field_validator("name")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        return value if value.startswith("folder:") else _known("dataset", value, _datasets())
+
 
 class ModelSection(Section):
     """The network."""
@@ -84,7 +89,7 @@ class ModelSection(Section):
     @field_validator("name")
     @classmethod
     def _known_model(cls, value: str) -> str:
-        return str(_known("model", value, _models()))
+        return _known("model", value, _models())
 
     @model_validator(mode="after")
     def _arm_of_the_model(self) -> ModelSection:
@@ -108,12 +113,12 @@ class LayerSection(Section):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str | None) -> str | None:
-        return _known("encoding", value, ENCODINGS)
+        return value and _known("encoding", value, ENCODINGS)
 
     @field_validator("ansatz")
     @classmethod
     def _known_ansatz(cls, value: str | None) -> str | None:
-        return _known("ansatz", value, ANSATZE)
+        return value and _known("ansatz", value, ANSATZE)
 
 
 class TrainSection(Section):
@@ -227,8 +232,14 @@ def _models() -> Iterable[str]:
     return MODELS
 
 
-def _known(kind: str, value: str | None, known: Iterable[str]) -> str | None:
-    if value is not None and value not in known:
+def _datasets() -> Iterable[str]:
+    from .data.sources import SOURCES
+
+    return SOURCES
+
+
+def _known(kind: str, value: str, known: Iterable[str]) -> str:
+    if value not in known:
         raise ValueError(f"unknown {kind} '{value}': {suggest(value, known)}")
     return value
 

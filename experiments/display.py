@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -38,7 +39,7 @@ class Display:
             f"backend {config.run.backend}{shots}, seed {config.run.seed}: "
             f"{parameters:,} parameters, {quantum} of them quantum"
         )
-        for note in config.notes():
+        for note in folder.run["notes"]:
             self.say(f"note: {note}")
         self.say(f"run folder: {folder.path}")
 
@@ -87,28 +88,24 @@ class Display:
 
 
 def show_results(folder: RunFolder, console: Console) -> None:
-    """The run's accuracy, cost and report."""
+    """The run's accuracy, cost and report; precision and recall are in the report."""
     epochs, run = folder.epochs(), folder.run
-    table = Table(title=str(folder.path), title_justify="left")
-    for heading in ("split", "weights of", "backend", "images"):
-        table.add_column(heading)
-    for heading in ("accuracy", "95 % interval", "loss", "precision", "recall", "F1"):
-        table.add_column(heading, justify="right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for heading in ("split", "weights", "backend"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("images", "accuracy", "95 % interval", "loss", "F1"):
+        table.add_column(heading, justify="right", no_wrap=True)
     best = best_epoch(epochs)
     if best is not None:
-        named = ("validation", f"epoch {best['epoch']} (best)", run["backend"], "")
-        table.add_row(*named, *_scores(best["validation"]))
+        table.add_row("validation", "best", run["backend"], "", *_scores(best["validation"]))
     for record in folder.evaluations():
-        named = (
-            record["split"],
-            record["checkpoint"],
-            record["backend"],
-            f"{record['n_images']:,}",
-        )
+        images = f"{record['n_images']:,}"
+        named = (record["split"], record["checkpoint"], record["backend"], images)
         table.add_row(*named, *_scores(record))
     console.print(table)
     facts = {"parameters": f"{run['parameters']:,}, {run['quantum_parameters']} of them quantum"}
-    if epochs:
+    if best is not None:
+        facts["best epoch"] = f"{best['epoch']} of {len(epochs)}, by validation accuracy"
         # The first epoch also compiles kernels and fills caches.
         seconds = statistics.median(epoch["seconds"] for epoch in epochs[1:] or epochs)
         facts["time per epoch"] = f"{seconds:.2f} s (median), validation not counted"
@@ -140,9 +137,8 @@ def best_epoch(epochs: Sequence[Record]) -> Record | None:
 
 def _scores(record: Record) -> tuple[str, ...]:
     low, high = record.get("accuracy_interval", (None, None))
-    interval = "" if low is None else f"{percent(low)} to {percent(high)}"
-    rest = (f"{record[key]:.4f}" for key in ("loss", "precision", "recall", "f1"))
-    return percent(record["accuracy"]), interval, *rest
+    interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    return percent(record["accuracy"]), interval, f"{record['loss']:.4f}", f"{record['f1']:.4f}"
 
 
 def percent(share: float) -> str:

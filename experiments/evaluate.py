@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from models import HybridCNN
 
+from .data import Split
 from .meter import metered
 from .metrics import Scores, score
 from .record import Record
@@ -103,17 +104,16 @@ class Evaluation:
             "qpu_seconds": self.qpu_seconds,
         }
 
-    def arrays(self, images: Tensor, indices: Tensor, classes: Sequence[str]) -> bytes:
+    def arrays(self, split: Split, classes: Sequence[str]) -> bytes:
         """The content of `evaluation.npz`, without any pickle.
 
         `labels` (N,), `logits` (N, classes), `features` (N, F) and `outputs` (N, M) where the
-        model has them, `indices` (N,) of the images in their split, `classes` their names;
+        model has them, `indices` (N,) of the images in the source's test split, `classes` names;
         `samples` (S, C, H, W) uint8 are the images at the places `sample_places` (S,) among the N,
         wrong answers first.
 
         Args:
-            images: (N, C, H, W) uint8.
-            indices: (N,).
+            split: the N images.
             classes: names, in the order of the logits.
         """
         wrong = (self.predictions.logits.argmax(dim=1) != self.predictions.labels).cpu()
@@ -125,8 +125,8 @@ class Evaluation:
             "logits": self.predictions.logits.float(),
             "features": self.features,
             "outputs": self.outputs,
-            "indices": indices,
-            "samples": images[places.to(images.device)],
+            "indices": split.indices,
+            "samples": split.images[places.to(split.images.device)],
             "sample_places": places,
         }
         content = io.BytesIO()

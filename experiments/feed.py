@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ from torch import Tensor
 from .config import Config
 from .data import Augmentation, ImageData, Split, batches, load_data
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterator[tuple[Tensor, Tensor]]
 
-_EVALUATION_STREAM = 1
-"""Keeps the choice of evaluation images apart from whatever else the seed decides."""
+_EVALUATION = 2
+"""Stream of random numbers that chooses evaluation images, apart from the others of the seed."""
 
 
-def load_images(config: Config, root: Path) -> ImageData:
-    """The config's dataset from `root`; raises `DataError` or `UnknownNameError`."""
+def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
+    """The config's dataset from `root`, its pixels on the device that works on them.
+
+    Raises `DataError` or `UnknownNameError`.
+    """
     section = config.data
-    return load_data(
+    data = load_data(
         section.name,
         root=root,
         seed=config.run.seed,
@@ -32,57 +36,60 @@ def load_images(config: Config, root: Path) -> ImageData:
         size=section.size,
         download=section.download,
     )
+    splits = {name: getattr(data, name).to(device) for name in ("train", "validation", "test")}
+    return replace(data, **splits)
+
+
+def data_notes(data: ImageData) -> list[str]:
+    """What a reader of the results must know of the images."""
+    if data.complete:
+        return []
+    return [
+        f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "
+        "were found: the results are not those of the whole dataset"
+    ]
 
 
 def training_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
     """This process's share of the epoch's batches, all of the same size."""
-    augment = _augmentation(config)
     return batches(
-        data.train, augment=augment, drop_last=True, **_options(config, data, fabric, epoch)
+        data.train,
+        drop_last=True,
+        seed=config.run.seed,
+        epoch=epoch,
+        augment=_augmentation(config),
+        **_options(config, data, fabric),
     )
 
 
 def validation_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
     """This process's share of the validation split."""
-    augment = _augmentation(config) if config.data.augment_validation else None
-    return batches(data.validation, augment=augment, **_options(config, data, fabric, epoch))
+    options = _options(config, data, fabric)
+    if config.data.augment_validation:
+        options |= {"seed": config.run.seed, "epoch": epoch, "augment": _augmentation(config)}
+    return batches(data.validation, **options)
 
 
-def evaluation_images(split: Split, limit: int | None, seed: int) -> tuple[Split, Tensor]:
-    """The images of an evaluation and their indices (N,) in the split.
+def evaluation_split(split: Split, limit: int | None, seed: int) -> Split:
+    """All images in order, or `limit` of them in an order that the seed alone decides.
 
-    All of them in order, or the first `limit` of a shuffle that the seed alone decides: the same
-    images on every backend.
+    The same seed gives the same images on every backend.
     """
     if limit is None or limit >= len(split):
-        return split, torch.arange(len(split))
-    order = np.random.default_rng([seed, _EVALUATION_STREAM]).permutation(len(split))
-    indices = torch.from_numpy(order[:limit])
-    return Split(split.images[indices], split.labels[indices]), indices
-
-
-def evaluation_batches(
-    split: Split,
-    batch_size: int,
-    mean: Sequence[float],
-    std: Sequence[float],
-    device: torch.device,
-) -> Batches:
-    """The split in its own order, not augmented."""
-    return batches(split, batch_size, device=device, mean=mean, std=std)
+        return split
+    order = np.random.default_rng([seed, _EVALUATION]).permutation(len(split))
+    return split.select(torch.from_numpy(order[:limit]).to(split.images.device))
 
 
 def _augmentation(config: Config) -> Augmentation | None:
-    changes = config.data.augmentation
-    return Augmentation(**changes.model_dump()) if any(changes.model_dump().values()) else None
+    changes = config.data.augmentation.model_dump()
+    return Augmentation(**changes) if any(changes.values()) else None
 
 
-def _options(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> dict[str, Any]:
+def _options(config: Config, data: ImageData, fabric: Fabric) -> dict[str, Any]:
     return {
         "batch_size": config.train.batch_size,
         "device": fabric.device,
-        "seed": config.run.seed,
-        "epoch": epoch,
         "mean": data.mean,
         "std": data.std,
         "rank": fabric.global_rank,

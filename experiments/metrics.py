@@ -101,8 +101,10 @@ def score(
     metrics.update(logits.argmax(dim=1), labels)
     mean_loss = MeanMetric(sync_on_compute=distributed).to(labels.device)
     mean_loss.update(losses)
-    found = {name: value.tolist() for name, value in metrics.compute().items()}
-    confusion = found["confusion"]
+    computed = metrics.compute()
+    confusion = computed.pop("confusion").tolist()
+    # Computed in float32, a perfect score can come out a little above 1.
+    found = {name: value.clamp(max=1).tolist() for name, value in computed.items()}
     n_images = sum(sum(row) for row in confusion)
     n_right = sum(confusion[index][index] for index in range(n_classes))
     interval = binomtest(n_right, n_images).proportion_ci(0.95, method="wilson")

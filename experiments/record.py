@@ -52,7 +52,7 @@ class RunFolder:
         Args:
             path: must be empty or not there yet.
             config: the resolved recipe.
-            run: what else to record under [run], such as the command.
+            run: what else to record under [run], such as the command and the notes.
 
         Raises:
             RunFolderError: `path` is taken.
@@ -65,7 +65,7 @@ class RunFolder:
             raise RunFolderError(f"{folder.path} cannot be made: {error.strerror}") from None
         values = config.to_dict()
         started = datetime.now().astimezone().isoformat(timespec="seconds")
-        values["run"] |= {**run, "started": started, "status": "running", "notes": config.notes()}
+        values["run"] |= {**run, "started": started, "status": "running"}
         folder._write_config({**values, "versions": versions()})
         return folder
 

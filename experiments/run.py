@@ -17,15 +17,15 @@ from qbackend.errors import CheckpointError, RecordError
 from .checkpoint import load_model, load_model_info
 from .config import Config
 from .construct import layer_spec, new_model, quantum_layers, trained_model
-from .data import ImageData
+from .data import ImageData, batches
 from .devices import device_name, launch
 from .display import Display
 from .environment import machine, without_home
 from .evaluate import evaluate
-from .feed import evaluation_batches, evaluation_images, load_images
+from .feed import data_notes, evaluation_split, load_images
 from .files import write_atomically
 from .loggers import check_loggers, open_loggers
-from .record import RunFolder, Status
+from .record import Record, RunFolder, Status
 from .report import write_report
 from .train import Training
 
@@ -60,12 +60,11 @@ def start(config: Config, place: Place, display: Display) -> RunFolder | None:
     _check(config)
     RunFolder.check_free(place.out)
     fabric = launch(config.fabric)
-    data = load_images(config, place.data_root)
+    data = load_images(config, place.data_root, fabric.device)
     model = _untrained(config, data)
     path = ""
     if fabric.is_global_zero:
-        recorded = {"command": place.command, "data_root": without_home(str(place.data_root))}
-        path = str(RunFolder.create(place.out, config, recorded).path)
+        path = str(RunFolder.create(place.out, config, _recorded(place, config, data)).path)
     folder = RunFolder(Path(fabric.broadcast(path)))
     return _train_and_evaluate(config, data, model, folder, fabric, display)
 
@@ -85,14 +84,11 @@ def validate(checkpoint: Path, config: Config, place: Place, display: Display) -
     """
     _check(config)
     RunFolder.check_free(place.out)
-    recorded = {
-        "command": place.command,
-        "data_root": without_home(str(place.data_root)),
-        "checkpoint": without_home(str(checkpoint)),
-    }
-    data = _data_of(checkpoint, config, place.data_root)
+    fabric = _one_process(config)
+    data = _data_of(checkpoint, config, place.data_root, fabric)
+    recorded = {**_recorded(place, config, data), "checkpoint": without_home(str(checkpoint))}
     folder = RunFolder.create(place.out, config, recorded)
-    return _validate(checkpoint, config, data, folder, display)
+    return _validate(checkpoint, config, data, folder, fabric, display)
 
 
 def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | None:
@@ -111,11 +107,12 @@ def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | 
         return folder
     root = data_root or Path(run["data_root"]).expanduser()
     if "checkpoint" in run:
-        checkpoint = Path(run["checkpoint"]).expanduser()
+        checkpoint, fabric = Path(run["checkpoint"]).expanduser(), _one_process(config)
+        data = _data_of(checkpoint, config, root, fabric)
         folder.rewind(0)
-        return _validate(checkpoint, config, _data_of(checkpoint, config, root), folder, display)
+        return _validate(checkpoint, config, data, folder, fabric, display)
     fabric = launch(config.fabric)
-    data = load_images(config, root)
+    data = load_images(config, root, fabric.device)
     return _train_and_evaluate(config, data, _untrained(config, data), folder, fabric, display)
 
 
@@ -124,6 +121,21 @@ def _check(config: Config) -> None:
     get_backend(config.run.backend, shots=config.run.shots, seed=config.run.seed).close()
     layer_spec(config)
     check_loggers(config)
+
+
+def _recorded(place: Place, config: Config, data: ImageData) -> Record:
+    """What [run] says beside the recipe."""
+    return {
+        "command": place.command,
+        "data_root": without_home(str(place.data_root)),
+        "notes": [*config.notes(), *data_notes(data)],
+    }
+
+
+def _one_process(config: Config) -> Fabric:
+    """The config's device for work that is not shared."""
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    return launch(config.fabric.model_copy(update=alone))
 
 
 def _training_backend(config: Config) -> tuple[str, int | None]:
@@ -170,11 +182,14 @@ def _train_and_evaluate(
 
 
 def _validate(
-    checkpoint: Path, config: Config, data: ImageData, folder: RunFolder, display: Display
+    checkpoint: Path,
+    config: Config,
+    data: ImageData,
+    folder: RunFolder,
+    fabric: Fabric,
+    display: Display,
 ) -> RunFolder:
     with _status(folder, display):
-        one_process = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-        fabric = launch(config.fabric.model_copy(update=one_process))
         backend, shots = config.run.backend, config.run.shots
         model, info = trained_model(checkpoint, backend=backend, shots=shots, seed=config.run.seed)
         everything, quantum = count_parameters(model)
@@ -195,10 +210,10 @@ def _validate(
     return folder
 
 
-def _data_of(checkpoint: Path, config: Config, root: Path) -> ImageData:
+def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> ImageData:
     """The config's images; raises `CheckpointError` if the checkpoint's model is not for them."""
     info = load_model_info(checkpoint)
-    data = load_images(config, root)
+    data = load_images(config, root, fabric.device)
     given = len(data.classes), data.test.images.shape[1]
     if given != (info.n_classes, info.in_channels):
         raise CheckpointError(
@@ -219,7 +234,7 @@ def _evaluate(
     checkpoint: str,
 ) -> None:
     """Evaluate on the test images of the config and record it."""
-    split, indices = evaluation_images(data.test, config.run.limit, config.run.seed)
+    split = evaluation_split(data.test, config.run.limit, config.run.seed)
     layers = quantum_layers(model)
     for layer in layers:
         layer.reseed(config.run.seed)
@@ -227,13 +242,9 @@ def _evaluate(
     # A machine is asked once for all images; a simulator's memory decides otherwise.
     batch_size = len(split) if remote else config.train.batch_size
     device = next(model.parameters()).device
-    evaluation = evaluate(
-        model,
-        evaluation_batches(split, batch_size, data.mean, data.std, device),
-        data.classes,
-        config.train.label_smoothing,
-    )
-    write_atomically(folder.evaluation, evaluation.arrays(split.images, indices, data.classes))
+    images = batches(split, batch_size, device=device, mean=data.mean, std=data.std)
+    evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
+    write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
     folder.append(
         evaluation.record(backend=backend, shots=shots, split="test", checkpoint=checkpoint)
     )

@@ -163,6 +163,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("train.batch_size=1", "greater than or equal to 2"),
         ("model.name=hybrid-mnits", "did you mean 'hybrid-mnist'"),
         ("model.name=classical-digits", "arm 'quantum' does not go with 'classical-digits'"),
+        ("data.name=mnits", "did you mean 'mnist'"),
         ("model=3", "must be a table, got 3"),
         ("data.validation=0", "greater than 0"),
         ("published=3", "no such key"),
@@ -219,7 +220,11 @@ def test_a_resolved_recipe_is_a_recipe(recipe: str, arm: str) -> None:
 )
 def test_a_config_survives_being_written(epochs: int, lr: float, seed: int, name: str) -> None:
     values = load_config("digits").to_dict()
-    changes = {"train": {"epochs": epochs, "lr": lr}, "run": {"seed": seed}, "data": {"name": name}}
+    changes = {
+        "train": {"epochs": epochs, "lr": lr},
+        "run": {"seed": seed},
+        "data": {"name": f"folder:{name}"},
+    }
     config = Config.from_dict(merge(values, changes), "itself", [])
     written = tomllib.loads(tomli_w.dumps(config.to_dict()))
     assert Config.from_dict(written, "itself", []) == config
