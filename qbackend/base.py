@@ -63,6 +63,8 @@ class CompiledLayer:
         observables: M Pauli sums over the circuit's qubits, laid out with it.
         parameters: the P parameters of `circuit` in the order of a row.
         record: what the run's record says of the compilation (gates, depth, layout).
+        encode: features (N, F) to the circuit's angles (N, E), where they are not those of the
+            spec's encoding.
     """
 
     spec: LayerSpec
@@ -70,10 +72,11 @@ class CompiledLayer:
     observables: tuple[SparsePauliOp, ...]
     parameters: tuple[Any, ...]
     record: dict[str, Any] = field(default_factory=dict)
+    encode: Callable[[Array], Array] | None = None
 
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
-        angles = self.spec.encoder.angles(features)
+        angles = (self.encode or self.spec.encoder.angles)(features)
         spread = np.broadcast_to(weights, (len(features), self.spec.n_weights))
         return np.concatenate([angles, spread], axis=1)
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from typing import Any, TypeVar
 
@@ -82,6 +83,7 @@ def neighbours(n_wires: int, *, closed: bool) -> Pairs:
     return (*pairs, (n_wires - 1, 0)) if closed else pairs
 
 
+@cache
 def plan_line(spec: LayerSpec, *, closed: bool) -> LinePlan:
     """The fewest CNOTs that a search finds; `closed` asks for a ring of at least three qubits.
 

@@ -72,6 +72,6 @@ def load_snapshot(name: str) -> Device:
 
 @cache
 def _classes() -> dict[str, type[FakeBackendV2]]:
-    candidates = (value for value in vars(fake_provider).values() if isinstance(value, type))
-    named = (kind for kind in candidates if issubclass(kind, FakeBackendV2) and kind.backend_name)
-    return {kind.backend_name: kind for kind in named}
+    kinds = (value for value in vars(fake_provider).values() if isinstance(value, type))
+    named = {getattr(kind, "backend_name", None): kind for kind in kinds}
+    return {name: kind for name, kind in named.items() if name and issubclass(kind, FakeBackendV2)}

@@ -24,6 +24,7 @@ LEVELS = [
         "preparation",
         "orthogonal",
         "line_plan",
+        "placement",
         "device_form",
         "quadratic",
         "kernels",
