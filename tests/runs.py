@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ def synthetic_run(
     epochs: int = 6,
     skill: float = 8.0,
     evaluated: bool = True,
+    jobs: int = 0,
+    qpu_seconds: float = 0.0,
     status: Status = "finished",
     settings: tuple[str, ...] = (),
 ) -> Path:
@@ -60,9 +63,12 @@ def synthetic_run(
     if evaluated:
         evaluation = synthetic_evaluation(classes, n_images, skill, rng, bridge=arm != "classical")
         images = digit_images(evaluation.predictions.labels, rgb=len(classes) > 10)
+        evaluation = replace(evaluation, jobs=jobs, qpu_seconds=qpu_seconds)
         folder.evaluation.write_bytes(evaluation.arrays(images, classes))
         folder.append(
-            evaluation.record(backend=backend, shots=None, split="test", checkpoint="best")
+            evaluation.record(
+                backend=backend, shots=config.run.shots, split="test", checkpoint="best"
+            )
         )
     return path
 

@@ -137,6 +137,23 @@ def test_numbers_are_those_of_the_records(digits: Path) -> None:
     assert ["Parameters", "12,345, of which 8 quantum"] in page.rows
 
 
+def test_a_machines_jobs_and_seconds_are_told(tmp_path: Path) -> None:
+    folder = synthetic_run(
+        tmp_path / "run",
+        backend="ibm_brisbane",
+        settings=("run.shots=4000",),
+        epochs=0,
+        n_images=30,
+        jobs=2,
+        qpu_seconds=41.7,
+    )
+    page = Page(write_report([folder]))
+    assert any(row[:1] == ["Evaluated"] and row[-2:] == ["Jobs", "QPU (s)"] for row in page.rows)
+    (row,) = (row for row in page.rows if row[1:2] == ["ibm_brisbane (4,000 shots)"])
+    assert row[-2:] == ["2", "41.7"]
+    assert ["Jobs", "2, 41.7 s of QPU time"] in page.rows
+
+
 def test_the_most_frequent_confusion_comes_first(digits: Path) -> None:
     (found,) = read_run(digits).evaluations
     matrix = np.array(found["confusion"])

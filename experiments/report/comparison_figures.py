@@ -11,6 +11,9 @@ from .comparison import Group, Measure, PairedDifference, band
 from .figures import METRICS, as_percent, label_epochs, metric_name
 from .style import INK, MUTED, Look, blank, styled
 
+WIDE = 7.2
+"""Inches; room for the names of groups beside the axes."""
+
 
 @styled
 def bands(groups: Sequence[Group], looks: Sequence[Look], part: str, metric: str) -> Figure:
@@ -51,7 +54,7 @@ def dots(groups: Sequence[Group], looks: Sequence[Look], measure: Measure, label
 
     The measure is a fraction, shown in per cent.
     """
-    figure, axes = blank(9.4, 1.0 + 0.46 * len(groups))
+    figure, axes = blank(WIDE, 0.8 + 0.44 * len(groups))
     for row, (group, look) in enumerate(zip(groups, looks, strict=True)):
         values = 100 * np.array(list(group.by_seed(measure).values()))
         found = group.spread(measure)
@@ -83,7 +86,7 @@ def dots(groups: Sequence[Group], looks: Sequence[Look], measure: Measure, label
 @styled
 def differences(found: Sequence[PairedDifference], label: str) -> Figure:
     """One row per pair of groups: mean paired difference and its confidence interval."""
-    figure, axes = blank(9.4, 1.0 + 0.36 * len(found))
+    figure, axes = blank(WIDE, 0.8 + 0.34 * len(found))
     axes.axvline(0, color=MUTED, linewidth=1.0)
     for row, each in enumerate(found):
         decided = each.low > 0 or each.high < 0

@@ -9,7 +9,7 @@ from qbackend.spec import LayerSpec
 
 from . import figures
 from .circuit import DRAWN_LAYERS
-from .projection import PERPLEXITY, pca, subsample, tsne
+from .projection import pca, perplexity, subsample, tsne
 from .records import Answers, Run
 from .render import Drawing, Part
 from .words import counted
@@ -29,9 +29,10 @@ BRIDGES = {
 def features(run: Run) -> Part | None:
     """What enters and what leaves the quantum layer, or the control in its place."""
     answers = run.answers()
-    if answers is None or answers.features is None or len(answers.labels) < FEWEST_POINTS:
+    if answers is None or answers.features is None or run.headline is None:
         return None
-    assert run.headline is not None
+    if len(answers.labels) < FEWEST_POINTS:
+        return None
     names = [record["class"] for record in run.headline["per_class"]]
     chosen = subsample(len(answers.labels))
     bridge = BRIDGES.get(run.arm)
@@ -53,8 +54,8 @@ def features(run: Run) -> Part | None:
         note += f", {counted(answers.outputs.shape[1], 'output')} after"
     note += (
         ". PCA's axes carry the share of variance that is written on them. t-SNE (perplexity "
-        f"{PERPLEXITY:g}, fixed seed) keeps neighbours together; distances between groups and the "
-        "sizes of groups mean nothing. Colours stand for the true classes."
+        f"{perplexity(len(chosen)):g}, fixed seed) keeps neighbours together; distances between "
+        "groups and the sizes of groups mean nothing. Colours stand for the true classes."
     )
     return Part({"features_note": note}, drawings)
 

@@ -20,11 +20,15 @@ def results(run: Run) -> Part | None:
     if not run.evaluations:
         return None
     quantum = run.spec is not None
-    charged = any(record["jobs"] for record in run.evaluations)
+    extra = [
+        (title, key, decimals)
+        for title, key, decimals in (("Jobs", "jobs", 0), ("QPU (s)", "qpu_seconds", 1))
+        if any(record[key] for record in run.evaluations)
+    ]
     columns = [Column("Evaluated", False)] + ([Column("Backend", False)] if quantum else [])
     columns += [Column("Images"), Column("Loss"), Column("Accuracy (%)"), Column("95 % interval")]
     columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)"), Column("Time (s)")]
-    columns += [Column("Jobs"), Column("QPU (s)")] if charged else []
+    columns += [Column(title) for title, *_ in extra]
     rows = []
     for record in run.evaluations:
         low, high = record["accuracy_interval"]
@@ -34,15 +38,13 @@ def results(run: Run) -> Part | None:
         row += [number(100 * record["accuracy"], 2), f"{100 * low:.2f} to {100 * high:.2f}"]
         row += [number(100 * record[name], 2) for name in ("precision", "recall", "f1")]
         row.append(number(record["seconds"], 2))
-        if charged:
-            row += [number(record["jobs"], 0), number(record["qpu_seconds"], 1)]
-        rows.append(row)
+        rows.append(row + [number(record[key], decimals) for _, key, decimals in extra])
     return Part({"evaluations": Table(columns, rows)})
 
 
 def _model_words(checkpoint: str) -> str:
     """Which of a run's models, or whose, was evaluated."""
-    return {"best": "best epoch", "last": "last epoch"}.get(checkpoint, checkpoint)
+    return {"best": "best epoch", "last": "last epoch"}.get(checkpoint, "given checkpoint")
 
 
 def curves(run: Run) -> Part | None:

@@ -16,9 +16,6 @@ MAX_POINTS = 1000
 ITERATIONS = 500
 """Twice as many lower t-SNE's divergence by less than one per cent."""
 
-PERPLEXITY = 30.0
-"""t-SNE's usual number of effective neighbours; fewer points get a third of their number."""
-
 
 @dataclass(frozen=True)
 class Projection:
@@ -33,6 +30,11 @@ def subsample(n_points: int, seed: int = 0) -> NDArray[np.integer]:
     if n_points <= MAX_POINTS:
         return np.arange(n_points)
     return np.sort(np.random.default_rng(seed).choice(n_points, MAX_POINTS, replace=False))
+
+
+def perplexity(n_points: int) -> float:
+    """t-SNE's number of effective neighbours: 30 as usual, or a tenth of fewer than 300 points."""
+    return max(1.0, min(30.0, n_points // 10))
 
 
 def pca(features: NDArray[np.floating]) -> Projection:
@@ -62,7 +64,7 @@ def tsne(features: NDArray[np.floating], seed: int = 0) -> Projection:
     spread = start[:, 0].std()
     fitted = TSNE(
         n_components=2,
-        perplexity=min(PERPLEXITY, max(1.0, (len(features) - 1) / 3)),
+        perplexity=perplexity(len(features)),
         max_iter=ITERATIONS,
         # Features that are all alike have no component to start from.
         init=1e-4 * start / spread if spread > 0 else "random",
