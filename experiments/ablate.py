@@ -97,7 +97,7 @@ def ablate_arms(
 
 def compare(runs: dict[str, list[Run]]) -> list[ArmScores]:
     """The arms' scores in the order of `runs`; differences are to `REFERENCE`, if it is there."""
-    groups = {arm: Group(arm, tuple(found)) for arm, found in runs.items()}
+    groups = {arm: Group(arm, {"model.arm": arm}, tuple(found)) for arm, found in runs.items()}
     reference = groups.get(REFERENCE)
     return [
         ArmScores(

@@ -90,20 +90,24 @@ class Display:
 def show_results(folder: RunFolder, console: Console) -> None:
     """The run's accuracy, cost and report; precision and recall are in the report."""
     epochs, run = folder.epochs(), folder.run
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for heading in ("split", "weights", "backend"):
-        table.add_column(heading, overflow="fold")
+    evaluations = folder.evaluations()
+    backends = list(dict.fromkeys(record["backend"] for record in evaluations))
+    table = Table("split", "weights", box=SIMPLE_HEAD)
     for heading in ("images", "accuracy", "95 % interval", "loss", "F1"):
         table.add_column(heading, justify="right", no_wrap=True)
     best = best_epoch(epochs)
     if best is not None:
-        table.add_row("validation", "best", run["backend"], "", *_scores(best["validation"]))
-    for record in folder.evaluations():
+        table.add_row("validation", "best", "", *_scores(best["validation"]))
+    for record in evaluations:
+        weights = record["checkpoint"] if epochs else "given"
+        place = f" on {record['backend']}" if len(backends) > 1 else ""
         images = f"{record['n_images']:,}"
-        named = (record["split"], record["checkpoint"], record["backend"], images)
-        table.add_row(*named, *_scores(record))
+        table.add_row(record["split"], f"{weights}{place}", images, *_scores(record))
     console.print(table)
     facts = {"parameters": f"{run['parameters']:,}, {run['quantum_parameters']} of them quantum"}
+    facts["backend"] = ", then ".join(backends)
+    if "checkpoint" in run:
+        facts["checkpoint"] = run["checkpoint"]
     if best is not None:
         facts["best epoch"] = f"{best['epoch']} of {len(epochs)}, by validation accuracy"
         # The first epoch also compiles kernels and fills caches.

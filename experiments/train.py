@@ -87,7 +87,6 @@ class Training:
         watcher: Watcher,
         loggers: Sequence[Logger] = (),
     ) -> None:
-        torch.set_flush_denormal(True)
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
         section = config.train
@@ -98,6 +97,7 @@ class Training:
                 f"{len(data.train)} training images do not fill a batch of {section.batch_size} "
                 f"on {fabric.world_size} processes; choose a smaller train.batch_size"
             )
+        self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
         self.model = model.to(fabric.device)
         # Fabric cannot clip the gradients of a fused optimiser while it scales the loss.
         self.optimiser = build_optimiser(
@@ -115,8 +115,13 @@ class Training:
             RecordError: the folder cannot be written to.
         """
         done, best = self._resume()
-        for epoch in range(done + 1, self.config.train.epochs + 1):
-            best = self._epoch(epoch, best)
+        # Arithmetic on denormal numbers takes a CPU a hundred times as long.
+        torch.set_flush_denormal(True)
+        try:
+            for epoch in range(done + 1, self.config.train.epochs + 1):
+                best = self._epoch(epoch, best)
+        finally:
+            torch.set_flush_denormal(False)
         assert best is not None
         return best
 
@@ -171,7 +176,6 @@ class Training:
 
     def _pass(self, epoch: int) -> Pass:
         section, device = self.config.train, self.fabric.device
-        check_every = 1 if device.type == "cpu" else CHECK_EVERY
         losses = torch.zeros(self.n_steps, device=device)
         right = torch.zeros((), device=device)
         n_images, checked = 0, 0
@@ -193,7 +197,7 @@ class Training:
             losses[step] = loss.detach()
             right += (logits.detach().argmax(dim=1) == labels).sum()
             n_images += len(labels)
-            if (step + 1) % check_every == 0:
+            if (step + 1) % self.check_every == 0:
                 self._check(losses[checked : step + 1], epoch, checked)
                 checked = step + 1
             if self.fabric.is_global_zero:
