@@ -131,13 +131,18 @@ class Run:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                names = ("labels", "logits", "features", "outputs", "samples", "sample_places")
-                return Answers(**{name: file.get(name) for name in names})
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                return Answers(
+                    labels=file["labels"],
+                    logits=file["logits"],
+                    features=file.get("features"),
+                    outputs=file.get("outputs"),
+                    samples=file["samples"],
+                    sample_places=file["sample_places"],
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunFolderError(
                 f"{path} is damaged: {error}; remove it to have the report without it, "
-                "or repeat the validation by: "
-                f"qhc run --checkpoint {self.folder}"
+                f"or repeat the evaluation by: qhc run --checkpoint {self.folder}"
             ) from None
 
 
