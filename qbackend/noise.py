@@ -28,9 +28,12 @@ from qiskit_aer.noise import (
 )
 
 from .base import Array, CompiledLayer
-from .device_properties import DeviceProperties, ReportedGate, is_unitary
+from .device_form import Encoder, compile_for_target, drop_idle_qubits
+from .device_properties import DeviceProperties, ReportedGate, is_unitary, read_properties
 from .errors import OptionError
 from .noise_spec import NoiseSpec
+from .snapshots import Device
+from .spec import LayerSpec
 
 WAIT = "wait "
 """What the label of a waiting qubit's identity gate starts with; its length in seconds follows."""
@@ -54,6 +57,29 @@ class NoisyLayer(CompiledLayer):
     model: NoiseModel
 
 
+def compile_under_noise(
+    spec: LayerSpec, device: Device, noise: NoiseSpec, *, encoder: Encoder = "auto"
+) -> NoisyLayer:
+    """The layer on the device's best qubits, these alone, with the noise that acts there.
+
+    Raises:
+        OptionError: more wires than qubits, or a part of the noise for which a gate in use has no
+            reported value.
+        UnknownNameError: no such encoder.
+    """
+    compiled = drop_idle_qubits(
+        compile_for_target(spec, device.target, device=device.name, encoder=encoder)
+    )
+    properties = read_properties(
+        device.target,
+        device=device.name,
+        source=device.source,
+        calibrated_at=device.calibrated_at,
+        qubits=compiled.record["physical_qubits"],
+    )
+    return add_noise(compiled, properties, noise)
+
+
 def add_noise(
     compiled: CompiledLayer, properties: DeviceProperties, noise: NoiseSpec
 ) -> NoisyLayer:
@@ -69,19 +95,22 @@ def add_noise(
     if noise.idle > 0:
         circuit = with_waits(circuit, properties)
         _add_idle_relaxation(model, circuit, properties, noise.idle)
+    calibrated_at = properties.calibrated_at
+    record = {
+        **compiled.record,
+        "device": properties.device,
+        "calibration": properties.source,
+        "calibrated_at": None if calibrated_at is None else calibrated_at.isoformat(),
+        "physical_qubits": list(properties.physical_qubits),
+        "noise": asdict(noise),
+    }
     return NoisyLayer(
         spec=compiled.spec,
         circuit=circuit,
         observables=compiled.observables,
         parameters=compiled.parameters,
-        record={
-            **compiled.record,
-            "device": properties.device,
-            "calibration": properties.source,
-            "calibrated_at": properties.calibrated_at and properties.calibrated_at.isoformat(),
-            "physical_qubits": list(properties.physical_qubits),
-            "noise": asdict(noise),
-        },
+        record=record,
+        encode=compiled.encode,
         properties=properties,
         noise=noise,
         model=model,

@@ -1,27 +1,35 @@
 """Backend names and what they stand for.
 
 A name is `KEY` or `KEY:ARGUMENT`. Third parties add keys through the entry-point group
-`qbackend.backends`: each entry names a `BackendFactory`.
+`qbackend.backends`: each entry names a `BackendFactory`. A factory may take further options, by
+keyword; it is given those that the caller names.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .base import QuantumBackend, check_shots
 from .errors import OptionError, UnknownNameError, suggest
+
+if TYPE_CHECKING:
+    from .device_form import Encoder
+    from .noise_spec import NoiseSpec
+    from .snapshots import Device
 
 ENTRY_POINT_GROUP = "qbackend.backends"
 
 
 class BackendFactory(Protocol):
-    """Makes a backend from the part of its name after the colon."""
+    """Makes a backend from the part of its name after the colon, and from the options it names."""
 
     def __call__(
-        self, argument: str | None, *, shots: int | None, seed: int | None
+        self, argument: str | None, *, shots: int | None, seed: int | None, **options: Any
     ) -> QuantumBackend:
         """The backend; `argument` is None for a name without a colon."""
 
@@ -34,17 +42,21 @@ class BackendInfo:
     summary: str
 
 
-def get_backend(name: str, *, shots: int | None = None, seed: int | None = None) -> QuantumBackend:
+def get_backend(
+    name: str, *, shots: int | None = None, seed: int | None = None, **options: Any
+) -> QuantumBackend:
     """The backend of that name.
 
     Args:
         name: see `list_backends`.
         shots: per row, where the backend samples.
         seed: of the sampling, for requests that bring none.
+        options: what this kind of backend takes besides, None for its default: `noise` (a
+            `NoiseSpec`) and `encoder` ("auto", "compact", "textbook") with a device's noise.
 
     Raises:
-        UnknownNameError: no such backend; the message suggests.
-        OptionError: shots out of range, or on a backend that cannot sample.
+        UnknownNameError: no such backend or device; the message suggests.
+        OptionError: shots out of range, or an option that the backend does not take.
     """
     check_shots(shots)
     key, _, argument = name.partition(":")
@@ -53,14 +65,21 @@ def get_backend(name: str, *, shots: int | None = None, seed: int | None = None)
         raise UnknownNameError(
             f"unknown backend '{name}': {suggest(key, factories)} (qhc backends lists them)"
         )
-    return factories[key]()(argument or None, shots=shots, seed=seed)
+    factory = factories[key]()
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in inspect.signature(factory).parameters:
+            raise OptionError(f"backend '{name}' takes no '{option}'")
+    return factory(argument or None, shots=shots, seed=seed, **given)
 
 
 def list_backends() -> list[BackendInfo]:
     """Our own backends, then those of other packages."""
     own = [
         BackendInfo("aer", "Qiskit Aer, exact expectations; --shots N samples"),
+        BackendInfo("aer:DEVICE", "Aer with DEVICE's noise, for example aer:ibm_brisbane"),
         BackendInfo("native", "our own batched simulator, exact, on CPU and CUDA"),
+        BackendInfo("native:DEVICE", "the same with DEVICE's noise, exact, for training under it"),
         BackendInfo("qiskit:MODULE:OBJECT", "any Qiskit BackendV2, through BackendEstimatorV2"),
     ]
     others = [
@@ -76,22 +95,52 @@ def _factories() -> dict[str, Callable[[], BackendFactory]]:
     return {**others, "aer": lambda: _aer, "native": lambda: _native, "qiskit": lambda: _qiskit}
 
 
-def _aer(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:
-    from .aer import AerExact, AerSampled
+def _aer(
+    argument: str | None,
+    *,
+    shots: int | None,
+    seed: int | None,
+    noise: NoiseSpec | None = None,
+    encoder: Encoder | None = None,
+) -> QuantumBackend:
+    if argument is None:
+        from .aer import AerExact, AerSampled
 
-    if argument is not None:
-        raise OptionError(f"'aer' takes no device, got 'aer:{argument}'; use --backend aer")
-    return AerExact() if shots is None else AerSampled(shots, seed)
+        if noise is not None or encoder is not None:
+            raise OptionError("'aer' has no noise and no encoder; name a device: aer:ibm_brisbane")
+        return AerExact() if shots is None else AerSampled(shots, seed)
+
+    from .aer_noisy import AerNoisy, AerNoisySampled
+
+    device, saved = find_device(argument)
+    exact = AerNoisy(device, noise or saved, encoder or "auto")
+    return exact if shots is None else AerNoisySampled(exact, shots, seed)
 
 
-def _native(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:
-    from .simulate import NativeBackend
-
-    if argument is not None:
-        raise OptionError(f"'native' takes no device, got 'native:{argument}'")
+def _native(
+    argument: str | None,
+    *,
+    shots: int | None,
+    seed: int | None,
+    noise: NoiseSpec | None = None,
+    encoder: Encoder | None = None,
+) -> QuantumBackend:
     if shots is not None:
-        raise OptionError("'native' is exact and takes no shots; use --backend aer --shots N")
-    return NativeBackend()
+        sampled = "aer" if argument is None else f"aer:{argument}"
+        raise OptionError(f"'native' is exact and takes no shots; use --backend {sampled} --shots N")
+    if argument is None:
+        from .simulate import NativeBackend
+
+        if noise is not None or encoder is not None:
+            raise OptionError(
+                "'native' has no noise and no encoder; name a device: native:ibm_brisbane"
+            )
+        return NativeBackend()
+
+    from .simulate.noisy import NativeNoisy
+
+    device, saved = find_device(argument)
+    return NativeNoisy(device, noise or saved, encoder or "auto")
 
 
 def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:
@@ -103,3 +152,26 @@ def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> Qua
             "qiskit:qiskit.providers.basic_provider:BasicSimulator"
         )
     return QiskitBackend(argument, shots=shots, seed=seed)
+
+
+def find_device(argument: str) -> tuple[Device, NoiseSpec]:
+    """The device of a name or of a saved noise file (`.json`), and the noise it has by default.
+
+    Raises:
+        UnknownNameError: no such device; the message suggests.
+        OptionError: not a noise file.
+    """
+    from .noise_spec import NoiseSpec, load_noise
+    from .snapshots import Device, load_snapshot
+
+    if not argument.endswith(".json"):
+        return load_snapshot(argument), NoiseSpec()
+    saved = load_noise(Path(argument))
+    reported = saved.properties
+    device = Device(
+        name=reported.device,
+        target=reported.target(),
+        source="file",
+        calibrated_at=reported.calibrated_at,
+    )
+    return device, saved.noise

@@ -23,6 +23,7 @@ LEVELS = [
         "compile",
         "preparation",
         "orthogonal",
+        "splitting",
         "line_plan",
         "placement",
         "device_form",
@@ -33,7 +34,7 @@ LEVELS = [
     {"calibration", "device_properties"},
     {"noise_spec"},
     {"snapshots", "noise"},
-    {"aer", "aer_noisy", "simulate", "generic", "ibm"},
+    {"aer", "aer_noisy", "devices", "simulate", "generic", "ibm"},
     {"registry"},
     {"layer"},
 ]

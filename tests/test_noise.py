@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from qiskit.providers import BackendV2
 from qiskit.quantum_info import DensityMatrix, SparsePauliOp, SuperOp, average_gate_fidelity
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
-from qiskit_ibm_runtime.fake_provider import FakeProviderForBackendV2
 
 from qbackend import LayerSpec
 from qbackend.base import CompiledLayer
@@ -28,17 +26,10 @@ from qbackend.errors import OptionError, RecordError
 from qbackend.noise import WAIT, add_noise, assignment_matrices, build_noise_model, channel_after
 from qbackend.noise_spec import NoiseSpec, SavedNoise, load_noise, save_noise
 
+from .reference import aers_model, fake_backend
+
 ROUNDING = 1e-12
 DEVICES = ("brisbane", "sherbrooke", "torino", "fez", "marrakesh", "nighthawk")
-
-
-def snapshot(name: str) -> BackendV2:
-    return FakeProviderForBackendV2().backend(f"fake_{name}")
-
-
-@cache
-def aers_model(name: str) -> NoiseModel:
-    return NoiseModel.from_backend(snapshot(name))
 
 
 def properties(backend: BackendV2, qubits: list[int] | None = None) -> DeviceProperties:
@@ -54,7 +45,7 @@ def properties(backend: BackendV2, qubits: list[int] | None = None) -> DevicePro
 @pytest.fixture(scope="module")
 def line() -> DeviceProperties:
     """Three coupled qubits of fake_brisbane, ECR from the middle one outwards or inwards."""
-    return properties(snapshot("brisbane"), [0, 1, 2])
+    return properties(fake_backend("fake_brisbane"), [0, 1, 2])
 
 
 def two_qubit_gate(reported: DeviceProperties) -> tuple[str, tuple[int, ...]]:
@@ -105,12 +96,12 @@ def layer_of(circuit: QuantumCircuit) -> CompiledLayer:
 )
 def test_at_strength_one_it_is_aers_model(device: str) -> None:
     """On qubits that include the device's worst gate, whose error Aer truncates."""
-    backend = snapshot(device)
+    backend = fake_backend(f"fake_{device}")
     target = backend.target
     name = next(n for n in ("ecr", "cz") if n in target.operation_names)
     worst = max(target[name], key=lambda where: target[name][where].error)
     chosen = [*range(8), *(q for q in worst if q > 7)]
-    expected = aers_model(device)
+    expected = aers_model(backend.name)
     model = build_noise_model(properties(backend, chosen), NoiseSpec())
     assert model.basis_gates == expected.basis_gates
     position = {number: index for index, number in enumerate(chosen)}
@@ -198,7 +189,7 @@ def test_readout_error_scales_up_to_one_half(line: DeviceProperties) -> None:
 
 def test_idle_relaxation_is_that_of_aers_own_pass() -> None:
     """The scheduled circuit under Aer's device model, which relaxes what its delays last."""
-    backend = snapshot("brisbane")
+    backend = fake_backend("fake_brisbane")
     reported = properties(backend, [0, 1, 2])
     compiled = layer_of(circuit_of(reported))
     noisy = add_noise(compiled, reported, NoiseSpec(idle=1.0))
@@ -210,7 +201,7 @@ def test_idle_relaxation_is_that_of_aers_own_pass() -> None:
         if operation.label:
             operation = Delay(float(operation.label.removeprefix(WAIT)), unit="s")
         full.append(operation, [noisy.circuit.find_bit(q).index for q in item.qubits])
-    expected = density(full, aers_model("brisbane"))
+    expected = density(full, aers_model("fake_brisbane"))
     np.testing.assert_allclose(density(noisy.circuit, noisy.model), expected, atol=ROUNDING)
     quiet = add_noise(compiled, reported, NoiseSpec())
     assert np.abs(density(quiet.circuit, quiet.model) - expected).max() > 1e-6
