@@ -1,0 +1,94 @@
+"""The commands that look at things: reports, backends, datasets, speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import DATA_ROOT, FILE, Command, Group, as_json, data_root
+
+BENCH_EXAMPLES = """\b
+Examples:
+  qhc bench --quick
+  qhc bench --case amplitude4 --backend native --backend aer --out layer.json
+"""
+
+
+@click.command(cls=Command)
+@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
+@click.option("--out", type=FILE, metavar="DIR", help="Folder of the report.  [default: the run's]")
+def report(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write the report of a run, or of several side by side."""
+    from ..report import write_report
+
+    click.echo(write_report(runs, out))
+
+
+@click.command(cls=Command)
+def backends() -> None:
+    """List what the quantum layer can run on."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from qbackend import list_backends
+
+    table = Table("name", "what it is", box=SIMPLE_HEAD)
+    for backend in list_backends():
+        table.add_row(backend.name, backend.summary)
+    Console().print(table)
+
+
+@click.group(cls=Group)
+def data() -> None:
+    """List datasets, or fetch one."""
+
+
+@data.command("list")
+@data_root
+def list_data(data_root: Path | None) -> None:
+    """List the datasets and what of them is there."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..data import list_datasets
+
+    table = Table("name", "image", "classes", "images", "state", "remark", box=SIMPLE_HEAD)
+    for dataset in list_datasets(data_root or DATA_ROOT):
+        table.add_row(
+            dataset.name,
+            "x".join(map(str, dataset.shape)),
+            str(dataset.n_classes),
+            f"{dataset.n_train + dataset.n_test:,}",
+            dataset.state,
+            dataset.remark,
+        )
+    Console().print(table)
+
+
+@data.command("get")
+@click.argument("name")
+@data_root
+def get_data(name: str, data_root: Path | None) -> None:
+    """Fetch a dataset, unless it is there."""
+    from ..data import get_dataset
+
+    dataset = get_dataset(name, data_root or DATA_ROOT)
+    click.echo(f"{dataset.name}: {dataset.state}, {dataset.bytes / 2**20:,.0f} MiB")
+
+
+@click.command(cls=Command, epilog=BENCH_EXAMPLES)
+@click.option("--quick", is_flag=True, help="A few cases, about a minute in all.")
+@click.option("--case", "cases", multiple=True, metavar="NAME", help="Only these; may be a glob.")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only these.")
+@click.option("--out", type=FILE, metavar="FILE", help="Write JSON there, and tables beside it.")
+@as_json
+@click.pass_context
+def bench(context: click.Context, **given: Any) -> None:
+    """Time the quantum layer, beside other simulators that are installed."""
+    from ..bench import run_bench
+
+    context.exit(run_bench(**given))

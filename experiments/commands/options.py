@@ -1,0 +1,120 @@
+"""What the commands share: `--debug`, the options of a recipe, and what they resolve to.
+
+Commands import what they need when they run, so that `qhc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qbackend.errors import OptionError
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+FILE = click.Path(path_type=Path)
+DATA_ROOT = Path("data")
+RECIPE = "digits"
+
+
+class Command(click.Command):
+    """A command that takes --debug as `qhc` itself does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug())
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug())
+
+
+def _debug() -> click.Option:
+    # `main` looks for it among the arguments: it must work where parsing itself fails.
+    return click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks.")
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+data_root = click.option(
+    "--data-root",
+    type=FILE,
+    envvar="QHC_DATA_ROOT",
+    show_envvar=True,
+    help="Folder of the datasets.  [default: data]",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
+recipe_options = options(
+    click.option("--recipe", metavar="NAME|FILE", help="What to train.  [default: digits]"),
+    click.option("--backend", metavar="NAME", help="Where the quantum layer runs.  [default: aer]"),
+    click.option("--dataset", metavar="NAME", help="Instead of the recipe's."),
+    data_root,
+    click.option(
+        "--limit", type=int, metavar="N", help="Number of test images, drawn by the seed."
+    ),
+    click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's."),
+    click.option("--shots", type=int, metavar="N", help="Per circuit; exact without."),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any value of the recipe, for example train.lr=0.001.",
+    ),
+)
+
+
+def chosen_config(given: dict[str, Any]) -> Config:
+    """The config of the recipe and the flags that were typed."""
+    from ..recipe import load_config
+
+    return load_config(given["recipe"] or RECIPE, chosen_settings(given))
+
+
+def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
+    """The recipe that the checkpoint was trained by, without what belongs to that run alone."""
+    from ..checkpoint import load_model_info
+    from ..recipe import configure
+
+    for option in ("recipe", "epochs"):
+        if given[option] is not None:
+            raise OptionError(f"--checkpoint brings its own recipe; leave --{option} out")
+    values = load_model_info(file).config
+    kept = {k: v for k, v in values["run"].items() if k not in ("shots", "limit")}
+    return configure({**values, "run": kept}, chosen_settings(given), f"checkpoint {file}")
+
+
+def chosen_settings(given: dict[str, Any]) -> list[str]:
+    """`--set` and the flags that stand for recipe values, as `key=value`; flags win."""
+    flags = {
+        "run.backend": given["backend"],
+        "run.shots": given["shots"],
+        "run.seed": given.get("seed"),
+        "run.limit": given["limit"],
+        "data.name": given["dataset"],
+        "train.epochs": given["epochs"],
+    }
+    # A JSON string or number is a TOML one.
+    chosen = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
+    return [*given["settings"], *chosen]
