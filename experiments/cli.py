@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hint = "" if known or "--debug" in typed else " (--debug shows the traceback)"
         click.echo(f"error: {'' if known else f'{type(error).__name__}: '}{error}{hint}", err=True)
         code = error.exit_code if isinstance(error, QhcError) else 1
-    sys.exit(code)
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from .files import write_atomically
 from .loggers import check_loggers, open_loggers
 from .record import Record, RunFolder, Status
 from .report import write_report
-from .train import Training
+from .train import Training, steps_per_epoch
 
 LOCAL_BACKEND = "aer"
 """Trains the models that a machine evaluates."""
@@ -61,6 +61,7 @@ def start(config: Config, place: Place, display: Display) -> RunFolder | None:
     RunFolder.check_free(place.out)
     fabric = launch(config.fabric)
     data = load_images(config, place.data_root, fabric.device)
+    steps_per_epoch(config, data, fabric)
     model = _untrained(config, data)
     path = ""
     if fabric.is_global_zero:

@@ -63,6 +63,20 @@ class Pass:
     cpu_seconds: float
 
 
+def steps_per_epoch(config: Config, data: ImageData, fabric: Fabric) -> int:
+    """Batches of an epoch, all of one size: what is left over waits for another epoch's order.
+
+    Raises `OptionError` if there is none.
+    """
+    n_images, size = len(data.train), config.train.batch_size * fabric.world_size
+    if n_images < size:
+        raise OptionError(
+            f"{n_images} training images do not fill a batch of {config.train.batch_size} in each "
+            f"of {fabric.world_size} processes; choose a smaller train.batch_size"
+        )
+    return n_images // size
+
+
 class Training:
     """A model on its way through a recipe.
 
@@ -90,13 +104,7 @@ class Training:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
         section = config.train
-        # Batches are of one size: what is left over waits for another epoch's order.
-        self.n_steps = len(data.train) // (section.batch_size * fabric.world_size)
-        if self.n_steps == 0:
-            raise OptionError(
-                f"{len(data.train)} training images do not fill a batch of {section.batch_size} "
-                f"on {fabric.world_size} processes; choose a smaller train.batch_size"
-            )
+        self.n_steps = steps_per_epoch(config, data, fabric)
         self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
         self.model = model.to(fabric.device)
         # Fabric cannot clip the gradients of a fused optimiser while it scales the loss.
