@@ -9,16 +9,18 @@ several seeds, and the result with the best reported errors is taken. Both are d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
-from .base import CompiledLayer
+from .base import Array, CompiledLayer
 from .compile import append_operation, circuit_record, encoding_circuit, qubit_of
 from .errors import OptionError, UnknownNameError, suggest
 from .line_plan import MAX_WIRES, LinePlan, Turn, measured_before, plan_line, split_final_cnots
@@ -35,6 +37,7 @@ SEEDS = tuple(range(8))
 # A placed layer only needs the device's gates: from level 2 on the transpiler makes constant
 # two-qubit blocks anew, with more one-qubit gates around them.
 _PLACED_LEVEL, _ROUTED_LEVEL = 1, 3
+_PLACED_SEED = 0
 
 
 def compile_for_target(
@@ -207,18 +210,19 @@ def _place(spec: LayerSpec, costs: ReportedCosts) -> CompiledLayer:
         if closed.n_cnots < plan.n_cnots:
             plan, places = closed, costs.rings(spec.n_wires)
     layer = line_layer(spec, plan)
-    cost_of = _placement_cost(layer, costs)
-    cost, best = min(((cost_of(place), place) for place in places), default=(math.inf, ()))
-    if math.isinf(cost):
+    candidates = np.array(list(places), dtype=int).reshape(-1, spec.n_wires)
+    totals = _placement_costs(layer, costs, candidates)
+    if not np.isfinite(totals).any():
         raise costs.nowhere(spec.n_wires)
     circuit = transpile(
         layer.circuit,
         target=costs.target,
-        initial_layout=list(best),
+        initial_layout=candidates[np.argmin(totals)].tolist(),
         optimization_level=_PLACED_LEVEL,
-        seed_transpiler=0,
+        seed_transpiler=_PLACED_SEED,
     )
-    return _recorded(_laid_out(layer, circuit), costs)
+    compiled = _recorded(_laid_out(layer, circuit), costs)
+    return replace(compiled, record={**compiled.record, "seed": _PLACED_SEED})
 
 
 def _route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) -> CompiledLayer:
@@ -250,25 +254,23 @@ def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit) -> CompiledLayer:
     return replace(layer, circuit=circuit, observables=observables)
 
 
-def _placement_cost(layer: CompiledLayer, costs: ReportedCosts) -> Callable[[Sequence[int]], float]:
-    """Cost of a layer on a line or ring, as a function of the qubits at its positions."""
+def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray[np.int_]) -> Array:
+    """Costs (N,) of a layer on N lines or rings, whose rows are the qubits at its positions."""
     native = transpile(layer.circuit, basis_gates=["rz", "sx", "x", "cz"], optimization_level=1)
-    singles = [0] * native.num_qubits
-    doubles: dict[tuple[int, ...], int] = {}
+    one_qubit, readout = np.array(costs.one_qubit), np.array(costs.readout)
+    two_qubit = np.full((len(one_qubit), len(one_qubit)), math.inf)
+    for (one, other), cost in costs.two_qubit.items():
+        two_qubit[one, other] = two_qubit[other, one] = cost
+    totals = np.zeros(len(places))
     for item in native.data:
-        where = tuple(native.find_bit(qubit).index for qubit in item.qubits)
+        where = [native.find_bit(qubit).index for qubit in item.qubits]
         if len(where) == 2:
-            doubles[where] = doubles.get(where, 0) + 1
+            totals += two_qubit[places[:, where[0]], places[:, where[1]]]
         elif item.operation.name != "rz":
-            singles[where[0]] += 1
-    measured = _measured_qubits(layer)
-
-    def cost(qubits: Sequence[int]) -> float:
-        total = sum(n * costs.between(qubits[p], qubits[q]) for (p, q), n in doubles.items())
-        total += sum(n * costs.one_qubit[qubits[p]] for p, n in enumerate(singles) if n)
-        return total + sum(costs.readout[qubits[p]] for p in measured)
-
-    return cost
+            totals += one_qubit[places[:, where[0]]]
+    for position in _measured_qubits(layer):
+        totals += readout[places[:, position]]
+    return totals
 
 
 def _recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:

@@ -20,6 +20,7 @@ LEVELS = [
     {"base"},
     {
         "gradients",
+        "encoder_gradient",
         "compile",
         "preparation",
         "orthogonal",

@@ -1,0 +1,95 @@
+"""What layers cost on devices: two-qubit gates of every encoder and ansatz.
+
+    python benchmarks/two_qubit_gates.py --out gates.json
+    python benchmarks/two_qubit_gates.py --devices fake_brisbane --wires 4
+
+The devices are snapshots that qiskit-ibm-runtime ships. "textbook" is the tree of multiplexed
+rotations, routed by Qiskit's transpiler from several seeds, with the last ring of CNOTs in the
+circuit (as Qiskit alone has it) and moved into the observables; "compact" is the default.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from qbackend.ansatze import ANSATZE
+from qbackend.device_form import SEEDS, Encoder, compile_for_target
+from qbackend.errors import QhcError
+from qbackend.snapshots import load_snapshot
+from qbackend.spec import LayerSpec
+
+DEVICES = ("fake_brisbane", "fake_torino", "fake_fez", "fake_nighthawk")
+WIDTH = 120
+FORMS: tuple[tuple[str, Encoder, bool], ...] = (
+    ("textbook, ring kept", "textbook", False),
+    ("textbook", "textbook", True),
+    ("compact", "compact", True),
+)
+
+
+@click.command(help=__doc__)
+@click.option("--devices", multiple=True, default=DEVICES, help="Snapshots; repeatable.")
+@click.option("--wires", multiple=True, type=int, default=(2, 3, 4, 5, 6), help="Repeatable.")
+@click.option("--layers", default=2, show_default=True, help="Repetitions of the ansatz.")
+@click.option("--seeds", default=len(SEEDS), show_default=True, help="Of the transpiler.")
+@click.option("--out", type=click.Path(path_type=Path), help="All records as JSON.")
+def main(
+    devices: tuple[str, ...], wires: tuple[int, ...], layers: int, seeds: int, out: Path | None
+) -> None:
+    """Compile and print."""
+    try:
+        records = list(compile_all(devices, wires, layers, seeds))
+    except QhcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    Console(width=WIDTH).print(gate_table(records, devices))
+    if out is not None:
+        out.write_text(json.dumps(records, indent=1))
+
+
+def compile_all(
+    devices: tuple[str, ...], wires: tuple[int, ...], layers: int, seeds: int
+) -> Iterator[dict[str, Any]]:
+    """One record per device, ansatz, number of wires and form."""
+    for name in devices:
+        device = load_snapshot(name)
+        for ansatz in ANSATZE:
+            for n_wires in wires:
+                spec = LayerSpec(n_wires, ansatz=ansatz, n_layers=layers)
+                for form, encoder, move in FORMS:
+                    compiled = compile_for_target(
+                        spec,
+                        device.target,
+                        device=name,
+                        encoder=encoder,
+                        move_final_cliffords=move,
+                        seeds=range(seeds),
+                    )
+                    yield {"spec": spec.to_dict(), "form": form, **compiled.record}
+
+
+def gate_table(records: list[dict[str, Any]], devices: tuple[str, ...]) -> Table:
+    """Two-qubit gates, and the product of the gates' reported fidelities."""
+    table = Table("ansatz", "wires", "form", title="two-qubit gates (fidelity of all gates)")
+    for name in devices:
+        table.add_column(name, justify="right")
+    rows: dict[tuple[str, int, str], dict[str, str]] = {}
+    for record in records:
+        key = (record["spec"]["ansatz"], record["spec"]["n_wires"], record["form"])
+        cell = f"{record['two_qubit_gates']} ({record['gate_fidelity']:.3f})"
+        rows.setdefault(key, {})[record["device"]] = cell
+    for (ansatz, n_wires, form), cells in rows.items():
+        table.add_row(ansatz, str(n_wires), form, *(cells[name] for name in devices))
+    return table
+
+
+if __name__ == "__main__":
+    main()
