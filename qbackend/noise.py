@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -90,8 +90,14 @@ def add_noise(
             gate and the qubits.
     """
     _check_reported(compiled, properties, noise)
-    model = build_noise_model(properties, noise)
     circuit = compiled.circuit
+    # Aer works every channel of a model out before it runs: only those in use are worth it.
+    used = {
+        (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
+        for item in circuit.data
+    }
+    gates = tuple(gate for gate in properties.gates if (gate.name, gate.qubits) in used)
+    model = build_noise_model(replace(properties, gates=gates), noise)
     if noise.idle > 0:
         circuit = with_waits(circuit, properties)
         _add_idle_relaxation(model, circuit, properties, noise.idle)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from qiskit.quantum_info import SparsePauliOp
 
-from qbackend import LayerSpec, QuantumLayer, get_backend, list_backends
+from qbackend import LayerSpec, QuantumLayer, aer_noisy, get_backend, list_backends
 from qbackend.aer_noisy import AerNoisy, eigenvalues
 from qbackend.base import Array, QuantumBackend, Request
 from qbackend.errors import OptionError, UnknownNameError
@@ -77,13 +77,17 @@ def test_noise_is_on_by_default_and_waiting_is_not(brisbane: Device) -> None:
     )
 
 
-def test_rows_do_not_depend_on_their_number(brisbane: Device) -> None:
-    """One row, a full run of Aer, and more than one run."""
+def test_rows_do_not_depend_on_their_number(
+    brisbane: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row, a full run of Aer on every core, and the rest in another."""
     backend = AerNoisy(brisbane)
     compiled = backend.compile(LayerSpec(2, "angle"))
-    rows = np.random.default_rng(0).uniform(-3, 3, (600, len(compiled.parameters)))
+    monkeypatch.setattr(aer_noisy, "BINDINGS", 4)
+    n_rows = 4 * aer_noisy.COPIES + 3
+    rows = np.random.default_rng(0).uniform(-3, 3, (n_rows, len(compiled.parameters)))
     values = backend.evaluate(Request(compiled, rows)).values
-    for index in (0, 255, 256, 599):
+    for index in range(n_rows):
         alone = backend.evaluate(Request(compiled, rows[index : index + 1])).values[0]
         np.testing.assert_allclose(values[index], alone, atol=1e-14)
 
