@@ -118,8 +118,7 @@ class DeviceProperties:
             Measure(),
             {(q,): InstructionProperties(error=self._readout_error(q)) for q in positions},
         )
-        if "delay" in self.operations:
-            target.add_instruction(library["delay"], {(q,): None for q in positions})
+        target.add_instruction(library["delay"], {(q,): None for q in positions})
         return target
 
     def _readout_error(self, position: int) -> float | None:

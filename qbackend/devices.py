@@ -44,6 +44,7 @@ class DeviceInfo:
         two_qubit_error: median over the calibrated pairs.
         readout_error: median over the qubits.
         calibrated_at: date of the values.
+        remark: what their source says of them, if anything.
         cost: of the layer asked about; None without one, or where it does not fit.
     """
 
@@ -54,6 +55,7 @@ class DeviceInfo:
     two_qubit_error: float | None
     readout_error: float | None
     calibrated_at: datetime | None
+    remark: str
     cost: CompiledCost | None
 
 
@@ -86,6 +88,7 @@ def describe(device: Device, spec: LayerSpec | None, *, encoder: Encoder = "auto
         two_qubit_error=_median_error(target, two_qubit_gate),
         readout_error=_median_error(target, "measure"),
         calibrated_at=device.calibrated_at,
+        remark=device.remark,
         cost=None if spec is None else _cost(spec, device, encoder),
     )
 

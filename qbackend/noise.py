@@ -8,7 +8,7 @@ carry a strength of their own: 1 is the device, 0 is ideal. At strength 1 the mo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -169,34 +169,32 @@ def _check_reported(
     compiled: CompiledLayer, properties: DeviceProperties, noise: NoiseSpec
 ) -> None:
     """Raise `OptionError` for the first value that a part in use needs and nobody reported."""
-    circuit = compiled.circuit
+    for missing, positions in _missing_values(compiled.circuit, properties, noise):
+        raise OptionError(
+            f"'{properties.device}' reports no {missing} on {properties.where(positions)}; "
+            "choose another device or switch that part of the noise off"
+        )
+
+
+def _missing_values(
+    circuit: QuantumCircuit, properties: DeviceProperties, noise: NoiseSpec
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What is missing, and on which positions."""
+    lasting = noise.relaxation > 0 or noise.idle > 0
     for item in circuit.data:
         name = item.operation.name
         positions = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
         gate = properties.by_gate.get((name, positions))
         depolarising = noise.one_qubit if len(positions) == 1 else noise.two_qubit
-        lasting = noise.relaxation > 0 or noise.idle > 0
         if depolarising > 0 and (gate is None or gate.error is None):
-            missing = "error"
-        elif lasting and (gate is None or gate.duration is None):
-            missing = "duration"
-        else:
-            continue
-        raise OptionError(
-            f"'{properties.device}' reports no {missing} for gate '{name}' on "
-            f"{properties.where(positions)}; choose another device or switch that noise off"
-        )
+            yield f"error for gate '{name}'", positions
+        if lasting and (gate is None or gate.duration is None):
+            yield f"duration for gate '{name}'", positions
     for position, qubit in enumerate(properties.qubits):
-        if (noise.relaxation > 0 or noise.idle > 0) and qubit.t1 is None and qubit.t2 is None:
-            missing = "T1 or T2"
-        elif noise.readout > 0 and None in (qubit.prob_meas1_prep0, qubit.prob_meas0_prep1):
-            missing = "readout error for 'measure'"
-        else:
-            continue
-        raise OptionError(
-            f"'{properties.device}' reports no {missing} on {properties.where([position])}; "
-            "choose another device or switch that noise off"
-        )
+        if lasting and qubit.t1 is None and qubit.t2 is None:
+            yield "T1 or T2", (position,)
+        if noise.readout > 0 and None in (qubit.prob_meas1_prep0, qubit.prob_meas0_prep1):
+            yield "error for 'measure'", (position,)
 
 
 def _gate_error(

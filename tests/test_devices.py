@@ -30,6 +30,8 @@ def test_lines() -> None:
     assert brisbane.cost.two_qubit_gates >= 1
     assert 0 < brisbane.cost.fidelity < 1
     assert 0 < brisbane.cost.duration < 1e-4
+    assert brisbane.remark == ""
+    assert "not intended to represent typical nighthawk error values" in nighthawk.remark
     assert single.two_qubit_gate == "none"
     assert single.two_qubit_error is None
     assert single.cost is None
