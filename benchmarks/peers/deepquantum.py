@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from experiments.bench.contest import Contestant, Step, torch_step
+from experiments.bench.contest import BACKPROP_LIMIT, Contestant, Step, torch_step
 from qbackend.ansatze import Rotations
 from qbackend.spec import LayerSpec
 
@@ -46,4 +46,6 @@ def _prepare(spec: LayerSpec, dtype: str) -> Step:
     return torch_step(layer, weight)
 
 
-DEEPQUANTUM = Contestant("deepquantum", _prepare, needs=("deepquantum",))
+DEEPQUANTUM = Contestant(
+    "deepquantum", _prepare, needs=("deepquantum",), max_amplitudes=BACKPROP_LIMIT
+)

@@ -18,7 +18,7 @@ from unittest.mock import MagicMock
 
 import torch
 
-from experiments.bench.contest import Contestant, Step, torch_step
+from experiments.bench.contest import BACKPROP_LIMIT, Contestant, Step, torch_step
 from qbackend.ansatze import Rotations
 from qbackend.spec import LayerSpec
 
@@ -103,4 +103,10 @@ def _prepare(spec: LayerSpec, dtype: str) -> Step:
     return torch_step(layer, weight)
 
 
-TORCHQUANTUM = Contestant("torchquantum", _prepare, needs=("torchquantum",), dtypes=("float32",))
+TORCHQUANTUM = Contestant(
+    "torchquantum",
+    _prepare,
+    needs=("torchquantum",),
+    dtypes=("float32",),
+    max_amplitudes=BACKPROP_LIMIT,
+)

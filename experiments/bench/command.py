@@ -53,6 +53,7 @@ def run_bench(
     absent = [f"not installed: {one.name}" for one in contestants if one.missing]
     console = Console(stderr=as_json, highlight=False)
     for table in _tables(training, inference, contestants, quartiles=False):
+        console.print(table.title, markup=False, soft_wrap=True)
         console.print(table.rich())
     console.print(*absent, sep="\n")
     report = {

@@ -30,6 +30,10 @@ Step = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
 N_WEIGHT_VECTORS = 16
 """Weight vectors that the calls take in turn, so that nobody can keep what depends on them."""
 
+BACKPROP_LIMIT = 2**21
+"""Amplitudes over all rows for torch's backpropagation, which keeps the state after every gate:
+16 wires at B=64 would take 16 GiB in complex128."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -205,7 +209,7 @@ def measure(
 def tolerances(spec: LayerSpec, inputs: Inputs) -> tuple[Array, Array, Array]:
     """The largest differences that rounding explains, of values (B, M) and of both gradients.
 
-    Sixteen roundings for each gate, and a random walk over the F terms of the norm (Higham and
+    Four roundings for each gate, and a random walk over the F terms of the norm (Higham and
     Mary, SIAM J. Sci. Comput. 41, A2815, 2019). An output has a slope of at most 2 over the norm
     along amplitude features and of at most 1 along an angle; over rows errors walk at random too.
     """
@@ -214,7 +218,7 @@ def tolerances(spec: LayerSpec, inputs: Inputs) -> tuple[Array, Array, Array]:
         for operation in spec.operations
     )
     epsilon = np.finfo(inputs.features.dtype).eps
-    unit = 16 * float(epsilon) * (n_gates + np.sqrt(spec.n_features))
+    unit = 4 * float(epsilon) * (n_gates + np.sqrt(spec.n_features))
     slopes = np.abs(inputs.cotangent).sum(axis=1, keepdims=True, dtype=np.float64)
     if spec.encoding == "amplitude":
         slopes *= 2 / np.linalg.norm(inputs.features, axis=1, keepdims=True)

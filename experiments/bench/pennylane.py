@@ -11,7 +11,7 @@ import torch
 
 from qbackend.spec import LayerSpec
 
-from .contest import Contestant, Step, torch_step
+from .contest import BACKPROP_LIMIT, Contestant, Step, torch_step
 from .jax import jax_array, jax_step
 
 
@@ -66,7 +66,7 @@ def _jax(spec: LayerSpec, dtype: str) -> Step:
 
 PENNYLANE = (
     Contestant("pennylane-jax", _jax, jax_array, needs=("pennylane", "jax"), torch=False),
-    Contestant("pennylane-torch", _backprop, needs=("pennylane",)),
+    Contestant("pennylane-torch", _backprop, needs=("pennylane",), max_amplitudes=BACKPROP_LIMIT),
     # Its values are float32 behind torch, whatever it is given; it runs the rows one by one, and
     # prepares amplitudes by a circuit of as many rotations.
     Contestant(

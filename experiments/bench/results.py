@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from .contest import Contestant, Record
@@ -22,8 +21,8 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
     def rich(self) -> Table:
-        """For a terminal."""
-        table = Table(title=escape(self.title), title_justify="left", box=box.SIMPLE_HEAD)
+        """For a terminal, without the title, which is wider."""
+        table = Table(box=box.SIMPLE_HEAD)
         for index, head in enumerate(self.heads):
             table.add_column(head, justify="right" if index else "left", no_wrap=True)
         for row in self.rows:
