@@ -39,6 +39,24 @@ class RunSection(Section):
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
     limit: int | None = Field(default=None, ge=1)
     """Number of evaluation images, drawn by the seed; all where it is not given."""
+    encoder: Literal["auto", "compact", "textbook"] | None = None
+    """How a device prepares amplitudes; the backend's choice where it is not given."""
+    calibrate: int | None = Field(default=None, ge=2)
+    """Training images to fit an affine map per output on, which corrects a device's noise."""
+
+
+class NoiseSection(Section):
+    """Strengths of the parts of a device's noise: 0 is none, 1 what the device reports.
+
+    The parts are those of `qbackend.noise_spec.NoiseSpec`; one that is not given has its default
+    there, or what the noise file says.
+    """
+
+    one_qubit: float | None = Field(default=None, ge=0)
+    two_qubit: float | None = Field(default=None, ge=0)
+    relaxation: float | None = Field(default=None, ge=0)
+    readout: float | None = Field(default=None, ge=0)
+    idle: float | None = Field(default=None, ge=0)
 
 
 class AugmentationSection(Section):
@@ -175,6 +193,7 @@ class Config(Section):
     remarks: tuple[str, ...] = ()
     """What a reader of the results must know and no value says."""
     run: RunSection = RunSection()
+    noise: NoiseSection = NoiseSection()
     data: DataSection
     model: ModelSection
     layer: LayerSection = LayerSection()

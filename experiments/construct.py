@@ -10,6 +10,7 @@ from torch import nn
 from models import MODELS, build_model
 from models.catalogue import HybridPlan
 from qbackend import LayerSpec, QuantumLayer
+from qbackend.base import QuantumBackend
 
 from .checkpoint import ModelInfo, load_model, load_model_info
 from .config import CLASSICAL, Config
@@ -32,7 +33,13 @@ def layer_spec(config: Config) -> LayerSpec | None:
     return LayerSpec.from_dict({**values, **changes})
 
 
-def new_model(config: Config, data: ImageData, *, backend: str, shots: int | None) -> nn.Module:
+def new_model(
+    config: Config,
+    data: ImageData,
+    *,
+    backend: str | QuantumBackend,
+    shots: int | None = None,
+) -> nn.Module:
     """The config's model for these images, with initial weights; raises as `build_model`."""
     return _build(
         config.model.name,
@@ -48,7 +55,7 @@ def new_model(config: Config, data: ImageData, *, backend: str, shots: int | Non
 
 
 def trained_model(
-    path: Path, *, backend: str, shots: int | None, seed: int
+    path: Path, *, backend: str | QuantumBackend, shots: int | None = None, seed: int
 ) -> tuple[nn.Module, ModelInfo]:
     """A checkpoint's model on any backend, weights unchanged; raises `CheckpointError`."""
     info = load_model_info(path)

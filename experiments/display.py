@@ -19,6 +19,10 @@ REFRESH = 0.1
 """Seconds between two updates of the progress bar."""
 
 
+CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
+"""Where a device's calibration comes from, in words."""
+
+
 class Display:
     """Says on standard error how a run gets on; the bar only where a person is looking."""
 
@@ -101,11 +105,16 @@ def show_results(folder: RunFolder, console: Console) -> None:
     for record in evaluations:
         weights = record["checkpoint"] if epochs else "given"
         place = f" on {record['backend']}" if len(backends) > 1 else ""
+        place += ", calibrated" if "calibration" in record else ""
         images = f"{record['n_images']:,}"
         table.add_row(record["split"], f"{weights}{place}", images, *_scores(record))
     console.print(table)
     facts = {"parameters": f"{run['parameters']:,}, {run['quantum_parameters']} of them quantum"}
     facts["backend"] = ", then ".join(backends)
+    compiled = evaluations[-1].get("compiled")
+    if compiled is not None:
+        facts["device"] = device_words(compiled)
+        facts["compiled layer"] = compiled_words(compiled)
     if "checkpoint" in run:
         facts["checkpoint"] = run["checkpoint"]
     if best is not None:
@@ -128,8 +137,41 @@ def summary(folder: RunFolder) -> Record:
         **{key: record[key] for key in ("backend", "split", "n_images", "accuracy")},
         **{key: record[key] for key in ("accuracy_interval", "loss", "precision", "recall", "f1")},
         **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
+        **_device_summary(folder),
         "seed": run["seed"],
         "report": str(folder.path / "report.html"),
+    }
+
+
+def device_words(compiled: Record) -> str:
+    """Which device's noise, and how old its calibration is."""
+    words = str(compiled["device"])
+    if "calibration" in compiled:
+        words += f", calibration from {CALIBRATIONS[compiled['calibration']]}"
+    if compiled.get("calibrated_at"):
+        words += f" of {compiled['calibrated_at'][:10]}"
+    return words
+
+
+def compiled_words(compiled: Record) -> str:
+    """What the layer takes on the device."""
+    return (
+        f"{compiled['two_qubit_gates']} two-qubit gates, {compiled['encoder']} encoder, "
+        f"reported gate fidelity {compiled['gate_fidelity']:.3f}"
+    )
+
+
+def _device_summary(folder: RunFolder) -> Record:
+    """Of a device's last evaluation: what it was, and the accuracy without its noise."""
+    evaluations = folder.evaluations()
+    compiled = evaluations[-1].get("compiled")
+    if compiled is None:
+        return {}
+    keys = ("device", "calibration", "calibrated_at", "two_qubit_gates", "encoder", "noise")
+    ideal = [record["accuracy"] for record in evaluations if "compiled" not in record]
+    return {
+        **({"ideal_accuracy": ideal[-1]} if ideal else {}),
+        **{key: compiled[key] for key in keys if key in compiled},
     }
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,8 +91,10 @@ class Evaluation:
     jobs: int
     qpu_seconds: float
 
-    def record(self, *, backend: str, shots: int | None, split: str, checkpoint: str) -> Record:
-        """The line of `metrics.jsonl`."""
+    def record(
+        self, *, backend: str, shots: int | None, split: str, checkpoint: str, **more: Any
+    ) -> Record:
+        """The line of `metrics.jsonl`, with `more` at its end."""
         return {
             "kind": "evaluation",
             "backend": backend,
@@ -102,6 +105,7 @@ class Evaluation:
             "seconds": round(self.seconds, 3),
             "jobs": self.jobs,
             "qpu_seconds": self.qpu_seconds,
+            **more,
         }
 
     def arrays(self, split: Split, classes: Sequence[str]) -> bytes:

@@ -17,8 +17,8 @@ from .data import Augmentation, ImageData, Split, batches, load_data
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
-_EVALUATION = 2
-"""Stream of random numbers that chooses evaluation images, apart from the others of the seed."""
+_EVALUATION, _CALIBRATION = 2, 3
+"""Streams of random numbers that choose images, apart from the others of the seed."""
 
 
 def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
@@ -77,8 +77,17 @@ def evaluation_split(split: Split, limit: int | None, seed: int) -> Split:
     """
     if limit is None or limit >= len(split):
         return split
-    order = np.random.default_rng([seed, _EVALUATION]).permutation(len(split))
-    return split.select(torch.from_numpy(order[:limit]).to(split.images.device))
+    return _drawn(split, limit, seed, _EVALUATION)
+
+
+def calibration_split(split: Split, n: int, seed: int) -> Split:
+    """`n` training images that the seed alone decides, or all where there are fewer."""
+    return _drawn(split, n, seed, _CALIBRATION)
+
+
+def _drawn(split: Split, n: int, seed: int, stream: int) -> Split:
+    order = np.random.default_rng([seed, stream]).permutation(len(split))
+    return split.select(torch.from_numpy(order[:n]).to(split.images.device))
 
 
 def _augmentation(config: Config) -> Augmentation | None:

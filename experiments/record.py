@@ -6,6 +6,7 @@ metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch
 training.safetensors    what `qhc resume` goes on from
 evaluation.npz          the arrays of the last test evaluation (`evaluate.Evaluation.arrays`)
+noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
 """
 
@@ -44,6 +45,7 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.training = path / "training.safetensors"
         self.evaluation = path / "evaluation.npz"
+        self.noise = path / "noise.json"
 
     @classmethod
     def create(cls, path: Path | None, config: Config, run: Mapping[str, Any]) -> RunFolder:

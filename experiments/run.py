@@ -10,27 +10,23 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
-from models import count_parameters, to_backend
-from qbackend import get_backend
+from models import count_parameters
 from qbackend.errors import CheckpointError, RecordError
 
+from .assess import assess, assess_on_target
+from .backends import ideal_backend, target_backend, training_backend
 from .checkpoint import load_model, load_model_info
 from .config import Config
-from .construct import layer_spec, new_model, quantum_layers, trained_model
-from .data import ImageData, batches
+from .construct import layer_spec, new_model, trained_model
+from .data import ImageData
 from .devices import device_name, launch
 from .display import Display
 from .environment import machine, without_home
-from .evaluate import evaluate
-from .feed import data_notes, evaluation_split, load_images
-from .files import write_atomically
+from .feed import data_notes, load_images
 from .loggers import check_loggers, open_loggers
 from .record import Record, RunFolder, Status
 from .report import write_report
 from .train import Training, steps_per_epoch
-
-LOCAL_BACKEND = "aer"
-"""Trains the models that a machine evaluates."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +115,11 @@ def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | 
 
 def _check(config: Config) -> None:
     """Raise `UserError` for what can be known to fail before any data is read."""
-    get_backend(config.run.backend, shots=config.run.shots, seed=config.run.seed).close()
-    layer_spec(config)
+    backend, spec = target_backend(config), layer_spec(config)
+    if spec is not None and backend.capabilities.noisy:
+        # A layer that does not fit the device should be known of before hours of training.
+        backend.compile(spec)
+    backend.close()
     check_loggers(config)
 
 
@@ -139,17 +138,8 @@ def _one_process(config: Config) -> Fabric:
     return launch(config.fabric.model_copy(update=alone))
 
 
-def _training_backend(config: Config) -> tuple[str, int | None]:
-    """Backend and shots to train with."""
-    backend = get_backend(config.run.backend, shots=config.run.shots, seed=config.run.seed)
-    if backend.capabilities.remote:
-        return LOCAL_BACKEND, None
-    return config.run.backend, config.run.shots
-
-
 def _untrained(config: Config, data: ImageData) -> nn.Module:
-    backend, shots = _training_backend(config)
-    return new_model(config, data, backend=backend, shots=shots)
+    return new_model(config, data, backend=training_backend(config))
 
 
 def _train_and_evaluate(
@@ -170,14 +160,10 @@ def _train_and_evaluate(
         display.begin_run(config, folder, everything, quantum)
         with open_loggers(config, folder.path) as loggers, display.training():
             Training(config, data, model, folder, fabric, display, loggers).run()
-        backend, shots = _training_backend(config)
-        _evaluate(model, config, data, folder, backend=backend, shots=shots, checkpoint="last")
+        own = training_backend(config).name == target_backend(config).name
+        assess(model, config, data, folder, ideal=not own, checkpoint="last")
         load_model(folder.checkpoint, model)
-        _evaluate(model, config, data, folder, backend=backend, shots=shots, checkpoint="best")
-        if backend != config.run.backend:
-            target, shots = config.run.backend, config.run.shots
-            to_backend(model, target, shots=shots, seed=config.run.seed)
-            _evaluate(model, config, data, folder, backend=target, shots=shots, checkpoint="best")
+        assess_on_target(model, config, data, folder, checkpoint="best")
     write_report([folder.path])
     return folder
 
@@ -191,22 +177,14 @@ def _validate(
     display: Display,
 ) -> RunFolder:
     with _status(folder, display):
-        backend, shots = config.run.backend, config.run.shots
-        model, info = trained_model(checkpoint, backend=backend, shots=shots, seed=config.run.seed)
+        model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         everything, quantum = count_parameters(model)
         folder.note("run", parameters=everything, quantum_parameters=quantum)
         folder.note("machine", **machine(device_name(fabric.device)))
         display.begin_run(config, folder, everything, quantum)
         data = replace(data, mean=info.mean, std=info.std)
-        _evaluate(
-            model.to(fabric.device),
-            config,
-            data,
-            folder,
-            backend=backend,
-            shots=shots,
-            checkpoint=without_home(str(checkpoint)),
-        )
+        name = without_home(str(checkpoint))
+        assess_on_target(model.to(fabric.device), config, data, folder, checkpoint=name)
     write_report([folder.path])
     return folder
 
@@ -222,33 +200,6 @@ def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> Im
             f"{given[1]} channels"
         )
     return data
-
-
-def _evaluate(
-    model: nn.Module,
-    config: Config,
-    data: ImageData,
-    folder: RunFolder,
-    *,
-    backend: str,
-    shots: int | None,
-    checkpoint: str,
-) -> None:
-    """Evaluate on the test images of the config and record it."""
-    split = evaluation_split(data.test, config.run.limit, config.run.seed)
-    layers = quantum_layers(model)
-    for layer in layers:
-        layer.reseed(config.run.seed)
-    remote = any(layer.backend.capabilities.remote for layer in layers)
-    # A machine is asked once for all images; a simulator's memory decides otherwise.
-    batch_size = len(split) if remote else config.train.batch_size
-    device = next(model.parameters()).device
-    images = batches(split, batch_size, device=device, mean=data.mean, std=data.std)
-    evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
-    write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
-    folder.append(
-        evaluation.record(backend=backend, shots=shots, split="test", checkpoint=checkpoint)
-    )
 
 
 @contextmanager

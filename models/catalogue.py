@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer
+from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError, UnknownNameError, suggest
 
 from .blocks import ConvStack, Layout, classifier, reducer
@@ -88,7 +89,7 @@ def build_model(
     n_classes: int | None = None,
     in_channels: int | None = None,
     spec: LayerSpec | None = None,
-    backend: str = "aer",
+    backend: str | QuantumBackend = "aer",
     shots: int | None = None,
     gradient: str = "auto",
     seed: int = 0,
@@ -104,8 +105,8 @@ def build_model(
         n_classes: number of logits, if not the model's own.
         in_channels: of an image, if not the model's own.
         spec: the quantum layer, if not the model's own; the reducer's and the head's width follow.
-        backend: where the quantum layer runs; `shots` and `gradient` go with it.
-        shots: per circuit, None for exact values.
+        backend: where the quantum layer runs, or the name of it.
+        shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.
         seed: of all initial weights, and of sampling.
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from qbackend import QuantumLayer
+from qbackend.base import QuantumBackend
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -51,15 +52,19 @@ class ClassicalCNN(nn.Module):
 
 
 def to_backend(
-    model: Model, name: str, *, shots: int | None = None, seed: int | None = None
+    model: Model,
+    backend: str | QuantumBackend,
+    *,
+    shots: int | None = None,
+    seed: int | None = None,
 ) -> Model:
-    """Move every quantum layer of a model to the backend of that name; weights stay as they are.
+    """Move every quantum layer of a model to a backend or one of that name; weights are kept.
 
     A model without a quantum layer is left alone. Returns the model.
     """
     for module in model.modules():
         if isinstance(module, QuantumLayer):
-            module.to_backend(name, shots=shots, seed=seed)
+            module.to_backend(backend, shots=shots, seed=seed)
     return model
 
 

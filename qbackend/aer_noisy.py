@@ -36,8 +36,8 @@ from .spec import LayerSpec
 
 MAX_QUBITS = 12
 """Qubits of a density matrix: 256 MiB."""
-BINDINGS = 128
-"""Rows of one copy of the circuit: Aer's cost per row is lowest around here."""
+BINDINGS = 512
+"""Rows of one copy of the circuit: every run of Aer works the noise model out anew."""
 COPIES = os.cpu_count() or 1
 """Copies of the circuit in one run: Aer spreads circuits over cores, but not one's bindings."""
 
@@ -67,6 +67,7 @@ class AerNoisy(QuantumBackend):
             vjp=False,
             max_wires=min(self.device.target.num_qubits, MAX_QUBITS),
             gradient_methods=("parameter-shift", "spsa"),
+            noisy=True,
         )
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:

@@ -43,6 +43,7 @@ class Capabilities:
         vjp: the backend has derivatives of its own (it is a `DifferentiableBackend`).
         max_wires: the widest layer it accepts.
         gradient_methods: how a layer on it can be trained, the default first.
+        noisy: values carry a simulated device's noise.
     """
 
     exact: bool
@@ -50,6 +51,7 @@ class Capabilities:
     vjp: bool
     max_wires: int
     gradient_methods: tuple[str, ...]
+    noisy: bool = False
 
 
 @dataclass(frozen=True)

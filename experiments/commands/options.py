@@ -101,8 +101,9 @@ def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
         if given[option] is not None:
             raise OptionError(f"--checkpoint brings its own recipe; leave --{option} out")
     values = load_model_info(file).config
-    kept = {k: v for k, v in values["run"].items() if k not in ("shots", "limit")}
-    return configure({**values, "run": kept}, chosen_settings(given), f"checkpoint {file}")
+    kept = {k: v for k, v in values["run"].items() if k in ("backend", "seed")}
+    recipe = {**values, "run": kept, "noise": {}}
+    return configure(recipe, chosen_settings(given), f"checkpoint {file}")
 
 
 def chosen_settings(given: dict[str, Any]) -> list[str]:
@@ -112,6 +113,8 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
         "run.shots": given["shots"],
         "run.seed": given.get("seed"),
         "run.limit": given["limit"],
+        "run.encoder": given.get("encoder"),
+        "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],
         "train.epochs": given["epochs"],
     }

@@ -29,12 +29,22 @@ Examples:
   qhc run --recipe mnist --set protocol=published --set model.arm=classical
   qhc run --recipe digits --epochs 5 --set train.lr=0.005 --set layer.n_layers=4
   qhc run --checkpoint runs/RUN --backend aer --shots 1024 --limit 200 --json
+  qhc run --backend aer:ibm_brisbane --shots 4096 --calibrate 256
+  qhc run --recipe mnist --backend native:fake_fez --set noise.readout=0
+  qhc run --backend aer:runs/RUN/noise.json
 """
 
 
 @click.command(cls=Command, epilog=RUN_EXAMPLES)
 @recipe_options
 @click.option("--seed", type=int, metavar="N", help="Of everything random.  [default: 0]")
+@click.option(
+    "--calibrate",
+    type=int,
+    metavar="N",
+    help="Also correct a device's noise, by a map fitted on N training images.",
+)
+@click.option("--encoder", metavar="NAME", help="On a device: auto, compact or textbook.")
 @click.option(
     "--checkpoint", type=FILE, metavar="RUN|FILE", help="Only validate this trained model."
 )

@@ -32,7 +32,8 @@ def results(run: Run) -> Part | None:
     rows = []
     for record in run.evaluations:
         low, high = record["accuracy_interval"]
-        row = [f"{record['split']}, {_model_words(record['checkpoint'])}"]
+        corrected = ", calibrated" if "calibration" in record else ""
+        row = [f"{record['split']}, {_model_words(record['checkpoint'])}{corrected}"]
         row += [described_backend(record)] if quantum else []
         row += [number(record["n_images"], 0), number(record["loss"])]
         row += [number(100 * record["accuracy"], 2), f"{100 * low:.2f} to {100 * high:.2f}"]

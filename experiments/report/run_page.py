@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environment import without_home
-from . import insight, outcome, provenance
+from . import insight, noise, outcome, provenance
 from .records import Run
 from .render import Drawing, Part, Section, write_page
 from .words import counted, described_backend, duration, number, percent
@@ -29,6 +29,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("predictions", "Predictions", outcome.predictions),
     ("features", "Feature space", insight.features),
     ("circuit", "Quantum layer", insight.circuit),
+    ("device", "Device", noise.device),
     ("cost", "Cost", provenance.cost),
     ("protocol", "Protocol", provenance.protocol),
     ("repeat", "Repeat it", provenance.repeat),

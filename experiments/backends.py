@@ -1,0 +1,71 @@
+"""The backends of a run: the one that its config names, and those that stand in for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from qbackend import get_backend
+from qbackend.base import QuantumBackend
+from qbackend.errors import OptionError
+from qbackend.noise_spec import NoiseSpec, load_noise
+
+from .config import Config, NoiseSection
+
+LOCAL_BACKEND = "aer"
+"""Exact and without noise: what other backends are compared with, and trained for."""
+
+
+def target_backend(config: Config) -> QuantumBackend:
+    """The backend that the config names, with its shots, noise and encoder.
+
+    Raises:
+        UnknownNameError: no such backend or device.
+        OptionError: something that the backend does not take.
+    """
+    run = config.run
+    backend = get_backend(
+        run.backend,
+        shots=run.shots,
+        seed=run.seed,
+        noise=_noise(run.backend, config.noise),
+        encoder=run.encoder,
+    )
+    if run.calibrate is not None and is_ideal(backend):
+        raise OptionError(
+            f"'{run.backend}' has no noise to calibrate; leave run.calibrate out, or name a "
+            "device, for example aer:fake_brisbane"
+        )
+    return backend
+
+
+def training_backend(config: Config) -> QuantumBackend:
+    """The backend to train with: the config's own, unless a step on it would take too long.
+
+    A machine costs money, and a simulated device without derivatives of its own takes hours by
+    parameter shift: models for those are trained without noise.
+    """
+    target = target_backend(config)
+    can = target.capabilities
+    slow = can.remote or (can.noisy and not can.vjp)
+    return ideal_backend() if slow else target
+
+
+def ideal_backend() -> QuantumBackend:
+    """A new backend without noise and without shots."""
+    return get_backend(LOCAL_BACKEND)
+
+
+def is_ideal(backend: QuantumBackend) -> bool:
+    """Whether no device and no device's noise is involved."""
+    return not (backend.capabilities.remote or backend.capabilities.noisy)
+
+
+def _noise(backend: str, section: NoiseSection) -> NoiseSpec | None:
+    """The strengths given, the backend's own for the others; None where none is given."""
+    given = section.model_dump(exclude_none=True)
+    if not given:
+        return None
+    argument = backend.partition(":")[2]
+    own = load_noise(Path(argument)).noise if argument.endswith(".json") else NoiseSpec()
+    return replace(own, **given)
