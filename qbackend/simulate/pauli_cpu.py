@@ -139,8 +139,9 @@ def _to_blocks(rows: FloatArray) -> FloatArray:
 def _from_blocks(blocks: FloatArray, n_rows: int, width: int) -> FloatArray:
     """The inverse of `_to_blocks`."""
     n_lanes = blocks.shape[1]
-    rows = blocks.reshape(-1, width, n_lanes).transpose(0, 2, 1)
-    return rows.reshape(-1, width)[:n_rows]
+    n_blocks = -(-n_rows // n_lanes)
+    rows = blocks.reshape(n_blocks, width, n_lanes).transpose(0, 2, 1)
+    return rows.reshape(n_blocks * n_lanes, width)[:n_rows]
 
 
 def _steps(passage: Passage, n_qubits: int, dtype: DTypeLike, *, transpose: bool) -> Steps:

@@ -73,6 +73,8 @@ class TorchProgram:
 
     def pull_forms(self, angles: FloatArray, of_forms: FloatArray) -> FloatArray:
         """Gradient by the tail's angles (K,), from that by the forms (M, D)."""
+        if len(angles) == 0:
+            return np.zeros(0)
         turns = self._tensor(angles, torch.float64).requires_grad_()
         forms = self._forms(turns)
         (gradient,) = torch.autograd.grad(

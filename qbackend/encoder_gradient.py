@@ -1,0 +1,126 @@
+"""Derivatives by features where noise acts between the encoder's gates.
+
+The outputs are then no longer a quadratic form of the encoded state. Two derivatives are at hand:
+
+- *exact*: the chain rule through the encoder's angles. It is that of the function that the circuit
+  computes, which is rough where angles jump while the state does not: at singular values that
+  coincide (compact encoder), at a node of the tree that vanishes (textbook encoder).
+- *averaged*: noise averaged over random states is a channel behind the ideal state, and the
+  outputs are quadratic forms again. Always finite; the derivative proper where there is no noise.
+
+Measured on a 4-wire layer with fake_brisbane's noise, as the relative error of the change that a
+derivative predicts for a random step of 0.1 in logits before a softmax: compact encoder, exact 4.0
+and averaged 0.04 near uniform features, 0.29 and 0.12 at peaked ones; textbook encoder, exact
+0.015 and averaged 0.03 to 0.04. At generic features the two enclose an angle of cosine 0.998
+(compact) and 0.9996 (textbook). Hence: compact features take the averaged derivative, angle
+features and textbook features the exact one, except for textbook features below a node that holds
+less than `VANISHING` of the row's norm, where noise outweighs the signal in the exact derivative.
+
+Letters: B batch, F features, M observables, D = 2^Q amplitudes, E angles, S states, X functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Array, CompiledLayer
+from .encodings import AmplitudeEncoding, gray_transform
+
+Mask = NDArray[np.bool_]
+
+VANISHING = 1e-2
+"""A two-qubit gate's error over a node's share of the norm bounds the noise in a derivative."""
+STATES_PER_UNKNOWN = 4
+"""Random states to average over, for every entry of a symmetric form."""
+
+
+@dataclass(frozen=True)
+class EncoderAverage:
+    """Functions of the encoded features as quadratic forms of the ideal state.
+
+    Attributes:
+        states: (S, D) random real unit vectors, the same for every layer of that width.
+    """
+
+    states: Array
+
+    @classmethod
+    def over(cls, n_wires: int) -> EncoderAverage:
+        """Over uniformly distributed states, drawn from a fixed seed."""
+        dimension = 2**n_wires
+        shape = STATES_PER_UNKNOWN * dimension * (dimension + 1) // 2, dimension
+        drawn = np.random.default_rng(0).normal(size=shape)
+        return cls(AmplitudeEncoding().states(drawn).astype(np.float64))
+
+    def fit(self, values: Array) -> Array:
+        """The forms (D (D + 1) / 2, X) nearest to functions with these values (S, X).
+
+        By least squares: a function that is a quadratic form is met exactly.
+        """
+        rows, columns = np.triu_indices(self.states.shape[1])
+        products = self.states[:, rows] * self.states[:, columns]
+        return np.linalg.solve(products.T @ products, products.T @ values)
+
+
+def averaged_gradient(features: Array, forms: Array, cotangent: Array) -> Array:
+    """Gradient (B, F) of sum(outputs * cotangent (B, M)) for forms (D (D + 1) / 2, M)."""
+    states = AmplitudeEncoding().states(features).astype(np.float64)
+    n_forms, dimension = forms.shape[1], states.shape[1]
+    upper = np.zeros((dimension, dimension, n_forms))
+    upper[np.triu_indices(dimension)] = forms
+    symmetric = (upper + upper.transpose(1, 0, 2)).reshape(dimension, -1)
+    slopes = (states @ symmetric).reshape(-1, dimension, n_forms)
+    of_states = np.matmul(slopes, cotangent[:, :, None])[:, :, 0]
+    along = np.sum(of_states * states, axis=1, keepdims=True)
+    return (of_states - along * states) / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def feature_gradient(
+    compiled: CompiledLayer,
+    features: Array,
+    of_angles: Array,
+    averaged: Callable[[Mask], Array],
+) -> Array:
+    """Gradient by features (B, F), from that by the encoder's angles (B, E).
+
+    `averaged` gives the averaged gradient of the features' rows that it is asked for, by a mask
+    (B,). No row may be one that the encoding calls zero.
+    """
+    if compiled.spec.encoding == "angle":
+        return of_angles
+    if compiled.encode is not None:
+        return averaged(np.ones(len(features), dtype=bool))
+    gradient, vanishing = _pull_tree(features, of_angles)
+    rows = np.asarray(vanishing.any(axis=1))
+    if rows.any():
+        gradient[rows] = np.where(vanishing[rows], averaged(rows), gradient[rows])
+    return gradient
+
+
+def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
+    """The chain rule through `AmplitudeEncoding.angles`.
+
+    Returns the gradient by features (B, F), and which features are below a vanishing node.
+    """
+    levels = [features]
+    while levels[-1].shape[1] > 1:
+        levels.append(np.hypot(levels[-1][:, 0::2], levels[-1][:, 1::2]))
+    floor = VANISHING * levels.pop()
+    gradient = np.zeros_like(floor)
+    vanishing: Mask = np.zeros(floor.shape, dtype=bool)
+    for level in reversed(levels):
+        width = level.shape[1] // 2
+        left, right = level[:, 0::2], level[:, 1::2]
+        norms = np.hypot(left, right)
+        vanishing |= norms < floor
+        inverse = 1 / np.where(vanishing, np.inf, norms)
+        of_turns = of_angles[:, width - 1 : 2 * width - 1] @ gray_transform(width) / width
+        along, across = gradient * inverse, 2 * of_turns * inverse**2
+        children = [left * along - right * across, right * along + left * across]
+        gradient = np.stack(children, axis=2).reshape(level.shape)
+        vanishing = np.repeat(vanishing, 2, axis=1)
+    return gradient, vanishing

@@ -1,0 +1,149 @@
+"""The backend `native:DEVICE`: a device's noise in the Pauli basis, on CPU and CUDA.
+
+Letters: B batch, F features, M observables, N rows, W weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..base import (
+    Capabilities,
+    CompiledLayer,
+    Cost,
+    DifferentiableBackend,
+    Forward,
+    Job,
+    LocalJob,
+    Request,
+    Result,
+    check_finite,
+    check_width,
+    local_cost,
+)
+from ..device_form import Encoder
+from ..errors import OptionError
+from ..noise import NoisyLayer, compile_under_noise
+from ..noise_spec import NoiseSpec
+from ..snapshots import Device
+from ..spec import LayerSpec
+from .noisy_layer import LayerSimulation
+
+MAX_WIRES = 6
+
+
+class NativeNoisy(DifferentiableBackend):
+    """Exact expectation values under a device's noise, and derivatives to train by.
+
+    Values are those of the compiled circuit. Derivatives by weights and by angle features are
+    exact; by amplitude features they are what `encoder_gradient` says, always finite.
+
+    Args:
+        device: whose gates and noise to take.
+        noise: the strength of each part.
+        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+    """
+
+    def __init__(
+        self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
+    ) -> None:
+        self.name = f"native:{device.name}"
+        self.device = device
+        self.noise = NoiseSpec() if noise is None else noise
+        self.encoder = encoder
+        self._simulations: dict[int, LayerSimulation] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=True,
+            remote=False,
+            vjp=True,
+            max_wires=min(self.device.target.num_qubits, MAX_WIRES),
+            gradient_methods=("vjp", "parameter-shift", "spsa"),
+            noisy=True,
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        """The layer on the device's best qubits, with the noise that acts there.
+
+        Raises:
+            OptionError: too many wires or qubits, or a gate without calibration.
+        """
+        check_width(self, spec)
+        layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
+        self._simulation(layer)
+        return layer
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        vector = weights.detach().cpu().double().numpy()
+        check_finite("weights", vector[None])
+        given = features.detach().cpu().double().numpy()
+        check_finite("features", given)
+        simulation = self._simulation(compiled)
+        engine = simulation.engine(features.dtype, features.device)
+        live = ~compiled.spec.encoder.is_zero(given)
+        rows = compiled.rows(given[live], vector)
+        values = np.zeros((len(given), compiled.spec.n_outputs))
+        values[live] = simulation.values(engine, rows, vector)
+        outputs = torch.from_numpy(values).to(features)
+        if not differentiate:
+            return Forward(outputs, None)
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            factors = cotangent.detach().cpu().double().numpy()[live]
+            gradient = np.zeros_like(given)
+            gradient[live], of_weights = simulation.pull(engine, given[live], rows, vector, factors)
+            return torch.from_numpy(gradient).to(features), torch.from_numpy(of_weights)
+
+        return Forward(outputs, pull)
+
+    def submit(self, request: Request) -> Job:
+        if request.shots is not None:
+            raise OptionError(
+                f"{self.name} is exact and takes no shots; "
+                f"use --backend aer:{self.device.name} --shots N"
+            )
+        simulation = self._simulation(request.compiled)
+        return LocalJob(lambda job_id: _run_rows(simulation, request, job_id))
+
+    def estimate(self, request: Request) -> Cost:
+        return local_cost(request)
+
+    def close(self) -> None:
+        self._simulations = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_simulations": {}}
+
+    def _simulation(self, compiled: CompiledLayer) -> LayerSimulation:
+        """The layer's simulation, which keeps the layer and hence its identity alive."""
+        if not isinstance(compiled, NoisyLayer):
+            raise OptionError("the layer was compiled without noise: compile it by this backend")
+        if id(compiled) not in self._simulations:
+            self._simulations[id(compiled)] = LayerSimulation(compiled)
+        return self._simulations[id(compiled)]
+
+
+def _run_rows(simulation: LayerSimulation, request: Request, job_id: str) -> Result:
+    engine = simulation.engine(torch.float64, torch.device("cpu"))
+    values = simulation.values_by_row(engine, request.parameters)
+    properties = simulation.layer.properties
+    return Result(
+        values=values,
+        stderr=np.zeros_like(values),
+        shots=None,
+        job_ids=(job_id,),
+        device=properties.device,
+        calibrated_at=properties.calibrated_at,
+    )
