@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ..encodings import ZERO_NORM, FloatArray
-from .simd import interleave_high, interleave_low, load, ones, store, zeros
+from ..encodings import ZERO_NORM
+from .compilation import helper
+from .simd import FloatArray, inverse_root, load, ones, store, total, transpose, zeros
 
 
 def angle_rows(features: FloatArray) -> FloatArray:
@@ -23,7 +23,7 @@ def angle_rows(features: FloatArray) -> FloatArray:
     return np.concatenate([np.cos(features / 2), np.sin(features / 2)], axis=1)
 
 
-@njit(nogil=True)
+@helper
 def encode(
     rows: FloatArray,
     by_angle: bool,
@@ -44,7 +44,7 @@ def encode(
     return _normalise(rows, first, states, start, inverse_norms)
 
 
-@njit(nogil=True)
+@helper
 def pull_encoding(
     rows: FloatArray,
     by_angle: bool,
@@ -75,20 +75,15 @@ def pull_encoding(
     from_lanes(gradient, origin, pulled, first)
 
 
-@njit(nogil=True)
+@helper
 def to_lanes(rows: FloatArray, first: int, block: FloatArray, start: int) -> None:
     """Transpose rows `first` to `first + L` of (B, N) into N vectors of `block` from `start`."""
     n_rows, width = rows.shape
     lanes = block.shape[1]
     if width % lanes == 0 and first + lanes <= n_rows:
-        square = np.empty((2 * lanes, lanes), block.dtype)
-        per_row = width // lanes
-        for column in range(per_row):
-            for lane in range(lanes):
-                store(square, lane, load(rows, (first + lane) * per_row + column))
-            at = _transpose(square)
-            for index in range(lanes):
-                store(block, start + column * lanes + index, load(square, at + index))
+        step = width // lanes
+        for column in range(step):
+            transpose(rows, first * step + column, step, block, start + column * lanes, 1)
         return
     for lane in range(lanes):
         row = first + lane
@@ -96,80 +91,48 @@ def to_lanes(rows: FloatArray, first: int, block: FloatArray, start: int) -> Non
             block[start + index, lane] = rows[row, index] if row < n_rows else 0
 
 
-@njit(nogil=True)
+@helper
 def from_lanes(block: FloatArray, start: int, rows: FloatArray, first: int) -> None:
     """The inverse of `to_lanes`."""
     n_rows, width = rows.shape
     lanes = block.shape[1]
     if width % lanes == 0 and first + lanes <= n_rows:
-        square = np.empty((2 * lanes, lanes), block.dtype)
-        per_row = width // lanes
-        for column in range(per_row):
-            for index in range(lanes):
-                store(square, index, load(block, start + column * lanes + index))
-            at = _transpose(square)
-            for lane in range(lanes):
-                store(rows, (first + lane) * per_row + column, load(square, at + lane))
+        step = width // lanes
+        for column in range(step):
+            transpose(block, start + column * lanes, 1, rows, first * step + column, step)
         return
     for lane in range(min(lanes, n_rows - first)):
         for index in range(width):
             rows[first + lane, index] = block[start + index, lane]
 
 
-@njit(nogil=True)
-def _transpose(square: FloatArray) -> int:
-    """Transpose the first L rows of (2L, L); returns the first row of the result.
-
-    Interleaving row i with row i + L/2 rotates the bits of an entry's address by one; as many
-    times as an index has bits, it exchanges the two indices.
-    """
-    lanes = square.shape[1]
-    half = lanes // 2
-    source, target = 0, lanes
-    step = 1
-    while step < lanes:
-        for index in range(half):
-            left, right = load(square, source + index), load(square, source + index + half)
-            store(square, target + 2 * index, interleave_low(left, right))
-            store(square, target + 2 * index + 1, interleave_high(left, right))
-        source, target = target, source
-        step *= 2
-    return source
-
-
-@njit(nogil=True)
+@helper
 def _normalise(
     rows: FloatArray, first: int, states: FloatArray, start: int, inverse_norms: FloatArray
 ) -> int:
     n_rows, n_amplitudes = rows.shape
-    block = first // states.shape[1]
+    lanes = states.shape[1]
     squares = zeros(states)
     for index in range(n_amplitudes):
         amplitude = load(states, start + index)
         squares = squares + amplitude * amplitude
-    store(inverse_norms, block, squares)
-    overflow = False
-    for lane in range(min(states.shape[1], n_rows - first)):
-        square = inverse_norms[block, lane]
-        if not math.isfinite(square):
-            # Only now is it worth asking why: a bad entry, or squares that overflow.
-            for index in range(n_amplitudes):
-                if not math.isfinite(rows[first + lane, index]):
-                    return first + lane
-            overflow = True
-        norm = math.sqrt(square)
-        inverse_norms[block, lane] = 0 if norm < ZERO_NORM else 1 / norm
-    scale = load(inverse_norms, block)
+    block = first // lanes
+    scale = inverse_root(squares, inverse_norms.dtype.type(ZERO_NORM**2))
+    store(inverse_norms, block, scale)
     for index in range(n_amplitudes):
         store(states, start + index, scale * load(states, start + index))
-    if overflow:
-        for lane in range(min(states.shape[1], n_rows - first)):
-            if inverse_norms[block, lane] == 0:
-                _normalise_long(rows[first + lane], lane, states, start, inverse_norms, block)
+    if math.isfinite(total(squares)):
+        return -1
+    # Only now is it worth asking why: a bad entry, or squares that overflow.
+    for row in range(first, min(first + lanes, n_rows)):
+        for index in range(n_amplitudes):
+            if not math.isfinite(rows[row, index]):
+                return row
+        _normalise_long(rows[row], row - first, states, start, inverse_norms, block)
     return -1
 
 
-@njit(nogil=True)
+@helper
 def _normalise_long(
     row: FloatArray,
     lane: int,
@@ -178,21 +141,20 @@ def _normalise_long(
     inverse_norms: FloatArray,
     block: int,
 ) -> None:
-    """The same for one row, without squares that overflow."""
+    """`_normalise` for one row, without squares that overflow."""
     peak, square = 0.0, 0.0
     for entry in row:
         peak = max(peak, abs(entry))
     for entry in row:
         square += (entry / peak) ** 2 if peak > 0 else 0.0
     rest = math.sqrt(square)
-    if peak * rest < ZERO_NORM:
-        return
-    inverse_norms[block, lane] = 1 / peak / rest
+    is_zero = peak * rest < ZERO_NORM
+    inverse_norms[block, lane] = 0 if is_zero else 1 / peak / rest
     for index in range(len(row)):
-        states[start + index, lane] = row[index] / peak / rest
+        states[start + index, lane] = 0 if is_zero else row[index] / peak / rest
 
 
-@njit(nogil=True)
+@helper
 def _encode_angles(rows: FloatArray, first: int, states: FloatArray, start: int) -> int:
     n_rows, width = rows.shape
     lanes = states.shape[1]
@@ -206,7 +168,7 @@ def _encode_angles(rows: FloatArray, first: int, states: FloatArray, start: int)
     return -1
 
 
-@njit(nogil=True)
+@helper
 def _product(turns: FloatArray, n_wires: int, states: FloatArray, start: int) -> None:
     """The product state of the first `n_wires` wires, from their cosines and sines."""
     cosines_only = turns.shape[0] // 2
@@ -221,7 +183,7 @@ def _product(turns: FloatArray, n_wires: int, states: FloatArray, start: int) ->
         count *= 2
 
 
-@njit(nogil=True)
+@helper
 def _pull_angles(
     rows: FloatArray, first: int, gradient: FloatArray, origin: int, pulled: FloatArray
 ) -> None:

@@ -37,6 +37,11 @@ class _KernelCache(FunctionCache):
         return found
 
 
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile `function` into the kernels that call it."""
+    return njit(nogil=True)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` at its first call per number format, or take it from the disk."""
     dispatcher: Any = njit(nogil=True)(function)

@@ -9,12 +9,10 @@ Letters: B batch, F features, M observables, D amplitudes (at least 4), L lanes.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from ..encodings import FloatArray
 from .blocks import encode, pull_encoding, to_lanes
-from .compilation import kernel
-from .simd import load, store, total, zeros
+from .compilation import helper, kernel
+from .simd import FloatArray, load, store, total, zeros
 
 
 @kernel
@@ -112,7 +110,7 @@ def backward(
         _outer(kept, width, factors, first, last, of_matrices[chunk])
 
 
-@njit(nogil=True)
+@helper
 def _triangular_panels(matrices: FloatArray) -> FloatArray:
     """Panels with every entry above the diagonal added to its mirror image below."""
     n_outputs, n_amplitudes, _ = matrices.shape
@@ -127,7 +125,7 @@ def _triangular_panels(matrices: FloatArray) -> FloatArray:
     return panels
 
 
-@njit(nogil=True)
+@helper
 def _full_panels(matrices: FloatArray) -> FloatArray:
     """Panels of the matrices times two, as the gradient with respect to a state has them."""
     n_outputs, n_amplitudes, _ = matrices.shape
@@ -140,7 +138,7 @@ def _full_panels(matrices: FloatArray) -> FloatArray:
     return panels
 
 
-@njit(nogil=True)
+@helper
 def _multiply(panels: FloatArray, weighted: FloatArray, result: FloatArray) -> None:
     """Sum over the matrices of each times its own D vectors of `weighted`, into D vectors."""
     n_panels, n_outputs, width, _ = panels.shape
@@ -159,7 +157,7 @@ def _multiply(panels: FloatArray, weighted: FloatArray, result: FloatArray) -> N
         store(result, 4 * panel + 3, x3)
 
 
-@njit(nogil=True)
+@helper
 def _outer(
     states: FloatArray, width: int, factors: FloatArray, first: int, last: int, result: FloatArray
 ) -> None:

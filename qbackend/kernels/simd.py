@@ -20,7 +20,10 @@ from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
+
+FloatArray = NDArray[np.floating]
+"""float32 or float64: kernels are compiled for either."""
 
 VECTOR_BYTES = 64
 
@@ -128,27 +131,63 @@ def total(typing: Any, value: Vector) -> Any:
     return value.element(value), generate
 
 
-def _interleave(first: int) -> Callable[..., Any]:
+@_inside_kernels
+def inverse_root(typing: Any, value: Vector, least: types.Float) -> Any:
+    """1/sqrt of every lane, zero in lanes below `least`, which is above zero."""
+
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        count = args[0].type.count
-        pairs = [first * count // 2 + lane for lane in range(count // 2)]
-        order = [lane for pair in pairs for lane in (pair, count + pair)]
-        kind = ir.VectorType(ir.IntType(32), count)
-        return builder.shuffle_vector(*args, ir.Constant(kind, order))
+        value, kind = args[0], args[0].type
+        name = f"llvm.sqrt.v{kind.count}f{sig.return_type.element.bitwidth}"
+        sqrt = builder.module.declare_intrinsic(name, fnty=ir.FunctionType(kind, [kind]))
+        inverse = builder.fdiv(ir.Constant(kind, [1.0] * kind.count), builder.call(sqrt, [value]))
+        small = builder.fcmp_ordered("<", value, _splat(builder, args[1], kind))
+        return builder.select(small, ir.Constant(kind, None), inverse)
 
-    return generate
-
-
-@_inside_kernels
-def interleave_low(typing: Any, left: Vector, right: Vector) -> Any:
-    """The lower halves, lane by lane in turn: left[0], right[0], left[1], ..."""
-    return left(left, right), _interleave(0)
+    return value(value, value.element), generate
 
 
 @_inside_kernels
-def interleave_high(typing: Any, left: Vector, right: Vector) -> Any:
-    """The upper halves, lane by lane in turn."""
-    return left(left, right), _interleave(1)
+def transpose(
+    typing: Any,
+    source: types.Array,
+    source_row: types.Integer,
+    source_step: types.Integer,
+    target: types.Array,
+    target_row: types.Integer,
+    target_step: types.Integer,
+) -> Any:
+    """Transpose L rows of `source`, L elements each, into L rows of `target`.
+
+    Rows count from `source_row` in steps of `source_step`; the same for the target.
+    """
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        count = Vector(sig.args[0].dtype).lanes
+
+        def address(which: int, index: int) -> Any:
+            array, row, step = args[which : which + 3]
+            place = builder.add(row, builder.mul(step, ir.Constant(row.type, index)))
+            return _address(context, builder, sig.args[which], array, place)
+
+        rows = [builder.load(address(0, index)) for index in range(count)]
+        for row in rows:
+            row.align = sig.args[0].dtype.bitwidth // 8
+        # Interleaving row i with row i + L/2 rotates the bits of an element's address by one; as
+        # many times as an index has bits, it exchanges the two indices.
+        order = ir.VectorType(ir.IntType(32), count)
+        halves = [
+            ir.Constant(order, [k for pair in range(*half) for k in (pair, count + pair)])
+            for half in ((0, count // 2), (count // 2, count))
+        ]
+        for _ in range(count.bit_length() - 1):
+            pairs = zip(rows[: count // 2], rows[count // 2 :], strict=True)
+            rows = [builder.shuffle_vector(*pair, half) for pair in pairs for half in halves]
+        for index, row in enumerate(rows):
+            builder.store(row, address(3, index)).align = sig.args[0].dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(source, intp, intp, target, intp, intp), generate
 
 
 class _Arithmetic(AbstractTemplate):

@@ -1,6 +1,7 @@
 """Statevectors on the CPU: one pass of the compiled kernels forwards, one backwards.
 
-Letters: B batch, F features, W weights, M observables, D = 2^Q amplitudes, L lanes.
+Letters: B batch, F features, W weights, M observables, S stages, Q wires, D = 2^Q amplitudes,
+L lanes.
 """
 
 from __future__ import annotations
@@ -12,20 +13,19 @@ import torch
 from numpy.typing import DTypeLike
 
 from ..base import Array, Forward, check_finite
-from ..encodings import FloatArray
 from ..kernels.blocks import angle_rows
-from ..kernels.simd import lanes
+from ..kernels.memory import Lease
+from ..kernels.simd import FloatArray, lanes
 from ..kernels.threads import split
 from ..spec import LayerSpec
 from . import statevector as kernels
-from .circuit import QUARTER_TURNS, Circuit, circuit_of
+from .circuit import Circuit, circuit_of
 
-TILE_WIRES = 10
 MAX_CHUNKS = 32
 """Sums over rows are taken chunk by chunk, whatever the number of threads, so that they round the
 same way on every machine."""
-PRODUCTS_PER_NANOSECOND = 10
-"""Of one core, in float64: decides only whether other cores are worth waking."""
+VECTORS_PER_NANOSECOND = 5
+"""Operations on vectors, of one core: decides only whether other cores are worth waking."""
 
 
 class Tables:
@@ -38,45 +38,53 @@ class Tables:
     """
 
     def __init__(self, circuit: Circuit, weights: Array, dtype: DTypeLike) -> None:
-        n_stages, n_wires = circuit.masks.shape
         self.circuit = circuit
-        self.turns = np.empty((2, n_stages, n_wires), dtype)
-        self.phases = np.empty((n_stages, 2, 2**n_wires), dtype)
+        self.turns = np.empty((2, circuit.n_stages, circuit.n_wires), dtype)
+        self.phases = np.empty((circuit.n_stages, 2, 2**circuit.n_wires), dtype)
         kernels.tabulate(
-            circuit.angles(weights),
+            weights,
             circuit.rotations,
             circuit.phase_stages,
-            circuit.phase_masks,
+            circuit.phase_orders,
             circuit.phase_angles,
             self.turns,
             self.phases,
         )
 
-    def pull(self, of_turns: FloatArray, of_phases: Array) -> Array:
-        """Gradient (W,) from that with respect to the Y angles (S, Q) and the phases (S, D)."""
+    def pull(self, of_turns: FloatArray, of_phases: FloatArray) -> Array:
+        """Gradient (W,) from parts with respect to Y angles (n, S, Q) and phases (n, S, D)."""
         circuit = self.circuit
-        of_angles = np.zeros(circuit.n_weights + len(QUARTER_TURNS))
+        of_weights = np.empty(circuit.n_weights)
         kernels.pull_tables(
             of_turns,
             of_phases,
             circuit.rotations,
             circuit.phase_stages,
-            circuit.phase_masks,
+            circuit.phase_orders,
             circuit.phase_angles,
             circuit.trainable,
-            of_angles,
+            of_weights,
         )
-        return of_angles[: circuit.n_weights]
+        return of_weights
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A forward pass over rows of one layer; `states` (n_blocks, 2 D, L) if they were kept."""
+    """A forward pass over rows of one layer.
+
+    Attributes:
+        rows: what `blocks.encode` takes.
+        by_angle: whether they are angles.
+        tables: of the circuit.
+        kept: final states (n_blocks, 2 D, L), none unless they were to be kept.
+        inverse_norms: (n_blocks, L).
+        values: (B, M).
+    """
 
     rows: FloatArray
     by_angle: bool
     tables: Tables
-    states: FloatArray
+    kept: Lease
     inverse_norms: FloatArray
     values: FloatArray
 
@@ -86,31 +94,32 @@ class Pass:
         Of sum(values * cotangent) for a cotangent (B, M); or, if `adjoints` (n_blocks, 2 D, L) is
         not empty, of sum(states * adjoints).
         """
-        circuit = self.tables.circuit
-        n_blocks = len(self.states)
+        circuit, states = self.tables.circuit, self.kept.array
+        n_blocks, width, n_lanes = states.shape
         chunk = max(1, -(-n_blocks // MAX_CHUNKS))
         n_chunks = -(-n_blocks // chunk)
-        n_stages, n_wires = circuit.masks.shape
-        n_features = n_wires if self.by_angle else 2**n_wires
-        of_rows = np.empty((len(self.rows), n_features), self.rows.dtype)
+        n_stages, n_wires = circuit.rotations.shape
+        n_features = n_wires if self.by_angle else width // 2
+        of_rows = np.empty((len(self.rows), n_features), states.dtype)
         of_turns = np.empty((n_chunks, n_stages, n_wires))
-        of_phases = np.empty((n_chunks, n_stages if circuit.trainable.any() else 0, 2**n_wires))
+        of_phases = np.empty((n_chunks, n_stages, width // 2))
 
         def run(first: int, last: int) -> None:
+            work = Lease((4 * width, n_lanes), states.dtype)
             kernels.backward(
                 self.rows,
                 self.by_angle,
-                circuit.masks,
+                circuit.orders,
                 self.tables.turns,
                 self.tables.phases,
                 circuit.trainable,
                 circuit.observables,
-                min(TILE_WIRES, n_wires),
-                self.states,
+                states,
                 self.inverse_norms,
                 cotangent,
                 adjoints,
                 chunk,
+                work.array,
                 of_rows,
                 of_turns,
                 of_phases,
@@ -118,8 +127,8 @@ class Pass:
                 last,
             )
 
-        split(run, n_chunks, 2 * _nanoseconds(circuit, self.rows))
-        return of_rows, self.tables.pull(of_turns.sum(axis=0), of_phases.sum(axis=0))
+        split(run, n_chunks, 2 * _nanoseconds(circuit, n_blocks))
+        return of_rows, self.tables.pull(of_turns, of_phases)
 
 
 def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: bool) -> Pass:
@@ -129,33 +138,37 @@ def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: b
         InputError: a feature that is not finite.
     """
     circuit = tables.circuit
-    rows = angle_rows(features) if by_angle else features
-    n_lanes = lanes(features.dtype)
-    n_blocks = -(-len(rows) // n_lanes)
-    shape = (n_blocks if keep else 0, 2 * 2**circuit.n_wires, n_lanes)
-    states = np.empty(shape, features.dtype)
-    inverse_norms = np.empty((n_blocks, n_lanes), features.dtype)
-    values = np.empty((len(rows), len(circuit.observables)), features.dtype)
+    n_rows, n_lanes, width = len(features), lanes(features.dtype), 2 * 2**circuit.n_wires
+    n_blocks = -(-n_rows // n_lanes)
+    done = Pass(
+        rows=angle_rows(features) if by_angle else features,
+        by_angle=by_angle,
+        tables=tables,
+        kept=Lease((n_blocks if keep else 0, width, n_lanes), features.dtype),
+        inverse_norms=np.empty((n_blocks, n_lanes), features.dtype),
+        values=np.empty((n_rows, len(circuit.observables)), features.dtype),
+    )
 
     def run(first: int, last: int) -> int:
+        work = Lease((2 * width, n_lanes), features.dtype)
         return kernels.forward(
-            rows,
+            done.rows,
             by_angle,
-            circuit.masks,
+            circuit.orders,
             tables.turns,
             tables.phases,
             circuit.observables,
-            min(TILE_WIRES, circuit.n_wires),
-            states,
-            inverse_norms,
-            values,
+            done.kept.array,
+            done.inverse_norms,
+            work.array,
+            done.values,
             first,
             last,
         )
 
-    if max(split(run, n_blocks, _nanoseconds(circuit, rows))) >= 0:
+    if max(split(run, n_blocks, _nanoseconds(circuit, n_blocks))) >= 0:
         check_finite("features", features)
-    return Pass(rows, by_angle, tables, states, inverse_norms, values)
+    return done
 
 
 def forward(
@@ -174,15 +187,14 @@ def forward(
         return Forward(values, None)
 
     def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        factors = cotangent.detach().contiguous().numpy()
-        of_features, of_weights = done.backward(factors, done.states[:0])
+        factors: FloatArray = cotangent.detach().contiguous().numpy()
+        of_features, of_weights = done.backward(factors, done.kept.array[:0])
         return torch.from_numpy(of_features), torch.from_numpy(of_weights)
 
     return Forward(values, pull)
 
 
-def _nanoseconds(circuit: Circuit, rows: FloatArray) -> float:
-    """Estimated time of a forward pass on one core."""
-    n_stages, n_wires = circuit.masks.shape
-    products = len(rows) * n_stages * (4 * n_wires + 8) * 2.0**n_wires
-    return products * rows.itemsize / 8 / PRODUCTS_PER_NANOSECOND
+def _nanoseconds(circuit: Circuit, n_blocks: int) -> float:
+    """Estimated time of a forward pass over so many blocks on one core."""
+    n_stages, n_wires = circuit.rotations.shape
+    return n_blocks * n_stages * 2**n_wires * (4 * n_wires + 10) / VECTORS_PER_NANOSECOND

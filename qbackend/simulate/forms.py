@@ -24,7 +24,7 @@ class Forms:
         # The columns of the identity stand for the batch: what becomes of them is the unitary.
         identity = np.eye(2**spec.n_wires)
         self._pass = run_forward(identity, False, Tables(circuit, weights, float), keep=True)
-        rows = self._pass.states.transpose(0, 2, 1)
+        rows = self._pass.kept.array.transpose(0, 2, 1)
         self._unitary = rows.reshape(-1, rows.shape[2])[: len(identity)]
         self._signs = np.tile(circuit.signs(), 2)[:, None, :]
         self._matrices = (self._unitary * self._signs) @ self._unitary.T
@@ -44,7 +44,7 @@ class Forms:
     def pull(self, of_matrices: Array) -> Array:
         """Gradient (W,) from the symmetric gradients with respect to the matrices (M, D, D)."""
         of_unitary = 2 * np.sum((of_matrices @ self._unitary) * self._signs, axis=0)
-        adjoints = np.zeros_like(self._pass.states)
+        adjoints = np.zeros_like(self._pass.kept.array)
         n_blocks, width, n_lanes = adjoints.shape
         by_row = np.zeros((n_blocks * n_lanes, width))
         by_row[: len(of_unitary)] = of_unitary

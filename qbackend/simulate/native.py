@@ -34,6 +34,10 @@ from . import engine, tensors
 from .forms import Forms
 
 MAX_WIRES = 20
+FORM_WIRES = 4
+TENSOR_FORM_WIRES = 6
+"""The widest layers that run as quadratic forms: on the CPU, and elsewhere."""
+FORM_OVERHEAD = 6400
 
 
 class NativeBackend(DifferentiableBackend):
@@ -113,8 +117,16 @@ class NativeBackend(DifferentiableBackend):
 
 
 def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:
-    """Whether quadratic forms are cheaper than statevectors; the same for the same shapes."""
-    return spec.n_wires <= 4 and not differentiate
+    """Whether quadratic forms cost less than statevectors; the same for the same shapes.
+
+    Measured: to differentiate through forms takes about as long as through two repetitions of an
+    ansatz, and as `FORM_OVERHEAD` rows of one more.
+    """
+    if features.device.type != "cpu":
+        return spec.n_wires <= TENSOR_FORM_WIRES
+    if spec.n_wires > FORM_WIRES or not differentiate:
+        return spec.n_wires <= FORM_WIRES
+    return (spec.n_layers - 1) * len(features) * features.element_size() > FORM_OVERHEAD
 
 
 def _run_rows(request: Request, job_id: str) -> Result:

@@ -17,7 +17,7 @@ import torch
 from ..base import Array, Forward
 from ..quadratic import encode, pull_states
 from ..spec import LayerSpec
-from .circuit import Circuit, IntArray, circuit_of
+from .circuit import circuit_of
 from .engine import Tables
 
 GROUP_WIRES = 5
@@ -39,7 +39,7 @@ def forward(
     for stage in range(circuit.n_stages):
         state = state[:, _order(spec, stage, features.device)]
         state = _rotate(state * _phases(tables, stage, state), tables, stage)
-    signs = _signs(circuit, features)
+    signs = _signs(spec, features.dtype, features.device)
     values = (state.real**2 + state.imag**2) @ signs.T
 
     def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,36 +52,32 @@ def forward(
             bra = _rotate(bra, tables, stage, inverse=True)
             if circuit.trainable[stage]:
                 slopes = torch.sum(bra.imag * ket.real - bra.real * ket.imag, dim=0)
-                of_phases[stage, circuit.places(stage)] = slopes.cpu().numpy()
+                of_phases[stage] = slopes.cpu().numpy()
             phases = _phases(tables, stage, state).conj()
             back = _order(spec, stage, features.device).argsort()
             ket, bra = (ket * phases)[:, back], (bra * phases)[:, back]
         of_features = pull_states(spec, features, encoded, bra.real)
-        return of_features, torch.from_numpy(tables.pull(of_turns, of_phases))
+        return of_features, torch.from_numpy(tables.pull(of_turns[None], of_phases[None]))
 
     return Forward(values, pull if differentiate else None)
 
 
 @lru_cache(maxsize=256)
 def _order(spec: LayerSpec, stage: int, device: torch.device) -> torch.Tensor:
-    """Logical order of a stage's amplitudes among those of the stage before, (D,)."""
-    circuit = circuit_of(spec)
-    places = circuit.places(stage)
-    if stage > 0:
-        places = np.argsort(circuit.places(stage - 1))[places]
-    return torch.from_numpy(places).to(device)
+    """The order in which a stage takes the amplitudes of the one before, (D,)."""
+    return torch.from_numpy(circuit_of(spec).orders[stage]).to(device)
+
+
+@lru_cache(maxsize=32)
+def _signs(spec: LayerSpec, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Eigenvalues of the observables by basis state of the last stage, (M, D)."""
+    return torch.from_numpy(circuit_of(spec).signs()).to(device=device, dtype=dtype)
 
 
 def _phases(tables: Tables, stage: int, like: torch.Tensor) -> torch.Tensor:
-    """A stage's phases in logical order, (D,)."""
-    real, imaginary = tables.phases[stage][:, tables.circuit.places(stage)]
+    """A stage's phases, (D,)."""
+    real, imaginary = tables.phases[stage]
     return torch.from_numpy(real + 1j * imaginary).to(like)
-
-
-def _signs(circuit: Circuit, like: torch.Tensor) -> torch.Tensor:
-    """Eigenvalues of the observables in the last stage's logical order, (M, D)."""
-    places: IntArray = circuit.places(circuit.n_stages - 1)
-    return torch.from_numpy(circuit.signs()[:, places]).to(like)
 
 
 def _groups(n_wires: int) -> list[range]:
