@@ -201,6 +201,17 @@ def test_unknown_contestant_is_refused_with_a_suggestion() -> None:
         select_contestants(["pennylane-torsh"], PENNYLANE)
 
 
+def test_backend_that_samples_is_refused() -> None:
+    name = "qiskit:qiskit.providers.basic_provider:BasicSimulator"
+    with pytest.raises(OptionError, match="not exact and local"):
+        select_contestants([name], PENNYLANE)
+
+
+def test_contestant_named_twice_takes_part_once() -> None:
+    chosen = select_contestants(["aer", "native", "aer"], PENNYLANE)
+    assert [one.name for one in chosen] == ["aer", "native"]
+
+
 def test_refusals() -> None:
     limited = Contestant(
         "limited", ours, dtypes=("float32",), max_wires=4, max_amplitudes=64, max_features=32

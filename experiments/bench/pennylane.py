@@ -74,7 +74,7 @@ PENNYLANE = (
         _adjoint,
         needs=("pennylane", "pennylane-lightning"),
         dtypes=("float32",),
-        max_features=2**12,
+        max_features=2**11,
     ),
 )
 """Default.qubit compiled by `jax.jit`, the TorchLayer of the published networks, Lightning."""

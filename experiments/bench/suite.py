@@ -66,10 +66,11 @@ def select_contestants(names: Sequence[str], peers: Sequence[Contestant]) -> lis
 
     Raises:
         UnknownNameError: neither a peer nor a backend.
+        OptionError: a backend that samples or that is remote.
     """
     known = {peer.name: peer for peer in peers}
     chosen = []
-    for name in names or (*OURS, *known):
+    for name in dict.fromkeys(names) or (*OURS, *known):
         try:
             chosen.append(known[name] if name in known else ours(name))
         except UnknownNameError:
@@ -78,12 +79,16 @@ def select_contestants(names: Sequence[str], peers: Sequence[Contestant]) -> lis
     return chosen
 
 
-def ours(backend: str) -> Contestant:
-    """`QuantumLayer` on one of our backends; raises `UnknownNameError` if there is no such one."""
-    get_backend(backend).close()
+def ours(name: str) -> Contestant:
+    """`QuantumLayer` on one of our backends; raises as `select_contestants` does."""
+    backend = get_backend(name)
+    capabilities = backend.capabilities
+    backend.close()
+    if capabilities.remote or not capabilities.exact:
+        raise OptionError(f"'{name}' is not exact and local, so there is nothing to compare")
 
     def prepare(spec: LayerSpec, dtype: str) -> Step:
-        layer = QuantumLayer(spec, backend=backend, seed=0).to(getattr(torch, dtype))
+        layer = QuantumLayer(spec, backend=name, seed=0).to(getattr(torch, dtype))
         return torch_step(layer, layer.weight)
 
-    return Contestant(backend, prepare)
+    return Contestant(name, prepare)
