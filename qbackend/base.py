@@ -76,6 +76,11 @@ class CompiledLayer:
     record: dict[str, Any] = field(default_factory=dict)
     encode: Callable[[Array], Array] | None = None
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether noise acts between the gates, so that encoding and weights do not separate."""
+        return False
+
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
         angles = (self.encode or self.spec.encoder.angles)(features)

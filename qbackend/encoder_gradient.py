@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from .base import Array, CompiledLayer
 from .encodings import AmplitudeEncoding, gray_transform
+from .gradients import CircuitShiftPlan, GradientPlan, plan_circuit_shift
 
 Mask = NDArray[np.bool_]
 
@@ -63,7 +64,8 @@ class EncoderAverage:
         """
         rows, columns = np.triu_indices(self.states.shape[1])
         products = self.states[:, rows] * self.states[:, columns]
-        return np.linalg.solve(products.T @ products, products.T @ values)
+        forms = np.linalg.solve(products.T @ products, products.T @ values)
+        return forms.astype(np.float64)
 
 
 def averaged_gradient(features: Array, forms: Array, cotangent: Array) -> Array:
@@ -92,7 +94,7 @@ def feature_gradient(
     """
     if compiled.spec.encoding == "angle":
         return of_angles
-    if compiled.encode is not None:
+    if _is_averaged(compiled):
         return averaged(np.ones(len(features), dtype=bool))
     gradient, vanishing = _pull_tree(features, of_angles)
     rows = np.asarray(vanishing.any(axis=1))
@@ -124,3 +126,79 @@ def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
         gradient = np.stack(children, axis=2).reshape(level.shape)
         vanishing = np.repeat(vanishing, 2, axis=1)
     return gradient, vanishing
+
+
+@dataclass(frozen=True)
+class NoisyShiftPlan(GradientPlan):
+    """The same derivatives from expectation values alone.
+
+    Attributes:
+        compiled: the layer.
+        features: (B, F), at which the derivatives are taken.
+        shift: of the parameters whose derivatives are exact, the weights the last of them.
+        average: None where no feature needs it.
+        average_rows: (S, P), its states' rows.
+    """
+
+    compiled: CompiledLayer
+    features: Array
+    shift: CircuitShiftPlan
+    average: EncoderAverage | None
+    average_rows: Array
+
+    def rows(self, compiled: CompiledLayer) -> Array:
+        return np.concatenate([self.shift.rows, self.average_rows])
+
+    def jacobians(self, values: Array) -> tuple[Array, Array]:
+        n_rows, n_outputs = len(self.features), values.shape[1]
+        derivatives, forms = self._reduced(values)
+        of_features = [
+            self._of_features(derivatives[:, output], forms, np.tile(unit, (n_rows, 1)))
+            for output, unit in enumerate(np.eye(n_outputs))
+        ]
+        return np.stack(of_features, axis=1), derivatives[..., -self.compiled.spec.n_weights :]
+
+    def vjp(self, values: Array, cotangent: Array) -> tuple[Array, Array]:
+        derivatives, forms = self._reduced(values)
+        of_shifted = np.einsum("bms,bm->bs", derivatives, cotangent)
+        of_weights = of_shifted[:, -self.compiled.spec.n_weights :].sum(axis=0)
+        return self._of_features(of_shifted, forms, cotangent), of_weights
+
+    def _reduced(self, values: Array) -> tuple[Array, Array | None]:
+        """Derivatives by the shifted parameters (B, M, S), and the averaged forms."""
+        split = len(self.shift.rows)
+        forms = None if self.average is None else self.average.fit(values[split:])
+        return self.shift.derivatives(values[:split]), forms
+
+    def _of_features(self, of_shifted: Array, forms: Array | None, cotangent: Array) -> Array:
+        def averaged(chosen: Mask) -> Array:
+            assert forms is not None
+            return averaged_gradient(self.features[chosen], forms, cotangent[chosen])
+
+        of_angles = of_shifted[:, : -self.compiled.spec.n_weights]
+        return feature_gradient(self.compiled, self.features, of_angles, averaged)
+
+
+def plan_noisy_shift(compiled: CompiledLayer, features: Array, weights: Array) -> NoisyShiftPlan:
+    """The plan for features (B, F) and weights (W,), with noise between the encoder's gates.
+
+    No row of `features` may be one that the encoding calls zero.
+
+    Raises:
+        OptionError: a parameter without a shift rule, see `plan_circuit_shift`.
+    """
+    spec, rows = compiled.spec, compiled.rows(features, weights)
+    n_angles = rows.shape[1] - spec.n_weights
+    needs_average = _is_averaged(compiled)
+    shift = plan_circuit_shift(compiled, rows, first=n_angles if needs_average else 0)
+    if spec.encoding == "amplitude" and not needs_average:
+        _, vanishing = _pull_tree(features, np.zeros((len(rows), n_angles)))
+        needs_average = bool(vanishing.any())
+    average = EncoderAverage.over(spec.n_wires) if needs_average else None
+    average_rows = rows[:0] if average is None else compiled.rows(average.states, weights)
+    return NoisyShiftPlan(compiled, features, shift, average, average_rows)
+
+
+def _is_averaged(compiled: CompiledLayer) -> bool:
+    """Whether no feature's derivative is the exact one."""
+    return compiled.spec.encoding == "amplitude" and compiled.encode is not None

@@ -21,17 +21,12 @@ PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
 """Gates exp(-i angle P/2) up to a phase: the two-term shift rule holds for their angle."""
 
 
-@dataclass(frozen=True)
 class GradientPlan(ABC):
-    """Rows to evaluate for the derivatives of B outputs rows.
+    """Rows to evaluate for the derivatives of B outputs rows."""
 
-    Attributes:
-        features: (N, F) of the rows to evaluate.
-        weights: (N, W) of the rows to evaluate.
-    """
-
-    features: Array
-    weights: Array
+    @abstractmethod
+    def rows(self, compiled: CompiledLayer) -> Array:
+        """The rows to evaluate, (N, P)."""
 
     @abstractmethod
     def jacobians(self, values: Array) -> tuple[Array, Array]:
@@ -46,7 +41,23 @@ class GradientPlan(ABC):
 
 
 @dataclass(frozen=True)
-class ShiftPlan(GradientPlan):
+class FeaturePlan(GradientPlan):
+    """A plan in terms of a layer's inputs.
+
+    Attributes:
+        features: (N, F) of the rows to evaluate.
+        weights: (N, W) of the rows to evaluate.
+    """
+
+    features: Array
+    weights: Array
+
+    def rows(self, compiled: CompiledLayer) -> Array:
+        return compiled.rows(self.features, self.weights)
+
+
+@dataclass(frozen=True)
+class ShiftPlan(FeaturePlan):
     """The parameter-shift rule: exact derivatives as differences of two values each.
 
     Attributes:
@@ -109,20 +120,23 @@ class CircuitShiftPlan:
     between the encoder's gates, where only their angles' derivatives stay exact.
 
     Attributes:
-        rows: (N, P) of the parameters to evaluate, N = B * P * 2.
+        rows: (N, P) of the parameters to evaluate, N = B * S * 2.
+        n_shifted: S, how many parameters are shifted.
     """
 
     rows: Array
+    n_shifted: int
 
     def derivatives(self, values: Array) -> Array:
-        """Derivative of every output by every parameter, (B, M, P), from the values (N, M)."""
-        n_parameters, n_outputs = self.rows.shape[1], values.shape[1]
-        pairs = values.reshape(-1, n_parameters, 2, n_outputs)
+        """Derivative of every output by every such parameter, (B, M, S), from the values (N, M)."""
+        pairs = values.reshape(-1, self.n_shifted, 2, values.shape[1])
         return (pairs[:, :, 0] - pairs[:, :, 1]).transpose(0, 2, 1) / 2
 
 
-def plan_circuit_shift(compiled: CompiledLayer, parameters: Array) -> CircuitShiftPlan:
-    """The plan for rows of parameters (B, P).
+def plan_circuit_shift(
+    compiled: CompiledLayer, parameters: Array, *, first: int = 0
+) -> CircuitShiftPlan:
+    """The plan for rows of parameters (B, P), of which those from `first` on are shifted.
 
     Raises:
         OptionError: a parameter that turns more than one gate, or not by its own angle in a Pauli
@@ -130,9 +144,10 @@ def plan_circuit_shift(compiled: CompiledLayer, parameters: Array) -> CircuitShi
     """
     _check_rotations(compiled)
     n_parameters = parameters.shape[1]
-    turn = np.pi / 2 * np.eye(n_parameters)
+    turn = np.pi / 2 * np.eye(n_parameters)[first:]
     both = np.stack([turn, -turn], axis=1)
-    return CircuitShiftPlan((parameters[:, None, None] + both).reshape(-1, n_parameters))
+    rows = (parameters[:, None, None] + both).reshape(-1, n_parameters)
+    return CircuitShiftPlan(rows, len(turn))
 
 
 def _check_rotations(compiled: CompiledLayer) -> None:
@@ -152,7 +167,7 @@ def _check_rotations(compiled: CompiledLayer) -> None:
 
 
 @dataclass(frozen=True)
-class SpsaPlan(GradientPlan):
+class SpsaPlan(FeaturePlan):
     """Simultaneous perturbation: all derivatives of an output from two values, noisily.
 
     Attributes:

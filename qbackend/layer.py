@@ -24,6 +24,7 @@ from .base import (
     Result,
     check_finite,
 )
+from .encoder_gradient import plan_noisy_shift
 from .errors import InputError, OptionError, suggest
 from .gradients import GradientPlan, plan_parameter_shift, plan_spsa
 from .registry import get_backend
@@ -98,7 +99,7 @@ class LayerNetwork(NeuralNetwork):
             plan = self._plan(rows[live], angles)
             of_features = np.zeros_like(rows)
             of_features[live], of_weights = plan.vjp(
-                self._values(plan.features, plan.weights), _to_numpy(cotangent)[live]
+                self._values(plan.rows(self.compiled)), _to_numpy(cotangent)[live]
             )
             return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
 
@@ -106,10 +107,7 @@ class LayerNetwork(NeuralNetwork):
 
     def execute(self, features: Array, weights: Array) -> Result:
         """One execution per row of features (N, F), with weights (W,) or (N, W)."""
-        shots = self.backend.shots
-        seed = None if shots is None else int(self._rng.integers(2**31))
-        rows = self.compiled.rows(features, weights)
-        return self.backend.evaluate(Request(self.compiled, rows, shots=shots, seed=seed))
+        return self._execute(self.compiled.rows(features, weights))
 
     def _forward(self, input_data: Array | None, weights: Array | None) -> Array:
         rows, angles = _given(input_data, weights)
@@ -117,7 +115,7 @@ class LayerNetwork(NeuralNetwork):
         check_finite("weights", angles[None])
         live = self._live(rows)
         values = np.zeros((len(rows), self.spec.n_outputs))
-        values[live] = self._values(rows[live], angles)
+        values[live] = self._values(self.compiled.rows(rows[live], angles))
         return values
 
     def _backward(
@@ -131,15 +129,20 @@ class LayerNetwork(NeuralNetwork):
         of_weights = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_weights))
         if live.any():
             plan = self._plan(rows[live], angles)
-            values = self._values(plan.features, plan.weights)
+            values = self._values(plan.rows(self.compiled))
             of_features[live], of_weights[live] = plan.jacobians(values)
         return (of_features if self.input_gradients else None), of_weights
 
-    def _values(self, features: Array, weights: Array) -> Array:
-        """Expectation values (N, M); a request without rows is not sent."""
-        if len(features) == 0:
+    def _execute(self, rows: Array) -> Result:
+        shots = self.backend.shots
+        seed = None if shots is None else int(self._rng.integers(2**31))
+        return self.backend.evaluate(Request(self.compiled, rows, shots=shots, seed=seed))
+
+    def _values(self, rows: Array) -> Array:
+        """Expectation values (N, M) of rows (N, P); a request without rows is not sent."""
+        if len(rows) == 0:
             return np.zeros((0, self.spec.n_outputs))
-        return self.execute(features, weights).values
+        return self._execute(rows).values
 
     def _live(self, features: Array) -> np.ndarray:
         """Rows that encode something: the others give zero everywhere and are never executed."""
@@ -148,6 +151,9 @@ class LayerNetwork(NeuralNetwork):
     def _plan(self, features: Array, weights: Array) -> GradientPlan:
         if self.gradient == "spsa":
             return plan_spsa(self.spec, features, weights, rng=self._rng)
+        # From samples, errors that the rows of a batch share would not average out over it.
+        if self.compiled.is_noisy and self.backend.capabilities.exact:
+            return plan_noisy_shift(self.compiled, features, weights)
         return plan_parameter_shift(self.spec, features, weights)
 
 

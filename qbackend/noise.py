@@ -56,6 +56,10 @@ class NoisyLayer(CompiledLayer):
     noise: NoiseSpec
     model: NoiseModel
 
+    @property
+    def is_noisy(self) -> bool:
+        return True
+
 
 def compile_under_noise(
     spec: LayerSpec, device: Device, noise: NoiseSpec, *, encoder: Encoder = "auto"

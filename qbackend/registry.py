@@ -127,7 +127,9 @@ def _native(
 ) -> QuantumBackend:
     if shots is not None:
         sampled = "aer" if argument is None else f"aer:{argument}"
-        raise OptionError(f"'native' is exact and takes no shots; use --backend {sampled} --shots N")
+        raise OptionError(
+            f"'native' is exact and takes no shots; use --backend {sampled} --shots N"
+        )
     if argument is None:
         from .simulate import NativeBackend
 

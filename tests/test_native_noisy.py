@@ -101,6 +101,33 @@ def test_it_is_aer(n_wires: int, encoding: str, encoder: str, ansatz: str) -> No
     np.testing.assert_allclose(of_features, expected, atol=spec.n_outputs * AGREEMENT)
 
 
+@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize("n_wires", [2, 3])
+def test_a_layers_gradient_is_the_same_on_aer(n_wires: int, encoding: str, encoder: str) -> None:
+    """By the parameter-shift plan of the layer, for features with zeros among them as well."""
+    spec = LayerSpec(n_wires, encoding, "strongly_entangling")
+    results = []
+    for name in ("native:fake_brisbane", "aer:fake_brisbane"):
+        layer = QuantumLayer(spec, get_backend(name, encoder=encoder), seed=0)
+        x = torch.tensor(features(spec, 4, 0), requires_grad=True)
+        layer(x).sum().backward()
+        network = layer.neural_network
+        of_features, of_weights = network.backward(
+            x.detach().numpy(), layer.weight.detach().numpy()
+        )
+        torch.testing.assert_close(
+            x.grad, torch.from_numpy(of_features.sum(axis=1)), atol=10 * AGREEMENT, rtol=0
+        )
+        torch.testing.assert_close(
+            layer.weight.grad,
+            torch.from_numpy(of_weights.sum(axis=(0, 1))).float(),
+            atol=1e-5,
+            rtol=0,
+        )
+        results.append(x.grad)
+    torch.testing.assert_close(*results, atol=10 * AGREEMENT, rtol=0)
+
+
 @pytest.mark.parametrize("n_wires", [2, 3])
 def test_the_averaged_gradient_is_that_of_aers_values(n_wires: int) -> None:
     """The compact encoder's: quadratic forms through the values at the averaged states."""
