@@ -17,17 +17,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from qbackend.errors import OptionError, RunFolderError
+from qbackend.errors import OptionError
 
 from .config import Config
 from .display import Display, percent
 from .files import write_atomically
 from .recipe import load_config
-from .record import RunFolder
 from .report import write_report
 from .report.comparison import Group, PairedDifference, Spread, paired_difference
 from .report.records import Run, read_run
-from .run import Place, resume, start
+from .run import Place
+from .series import check_same, finish
 
 REFERENCE = "quantum"
 TABLE_WIDTH = 130
@@ -86,9 +86,9 @@ def ablate_arms(
         raise OptionError("the comparison of arms runs in one process; leave fabric.devices at 1")
     parent = place.out or Path("runs", f"arms-{first.recipe}")
     for name, config in configs.items():
-        _check_same(parent / name, config)
+        check_same(parent / name, config)
     for number, (name, config) in enumerate(configs.items(), start=1):
-        _finish(parent / name, config, place, f"run {number} of {len(configs)}: {name}", display)
+        finish(parent / name, config, place, f"run {number} of {len(configs)}: {name}", display)
     runs = {arm: [read_run(parent / f"{arm}-seed{n}") for n in range(n_seeds)] for arm in arms}
     write_scores(parent, compare(runs), first)
     write_report([run.folder for found in runs.values() for run in found], parent)
@@ -163,45 +163,6 @@ def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
             f"{each.seconds.mean:.2f}",
         )
     return table
-
-
-def _check_same(path: Path, config: Config) -> None:
-    """Raise `RunFolderError` if a run of another config is at `path`."""
-    if not path.exists():
-        return
-    there = RunFolder.open(path).config().to_dict()
-    differing = _differences(there, config.to_dict())
-    if differing:
-        raise RunFolderError(
-            f"{path} is a run of another recipe: {'; '.join(differing)}; choose another --out"
-        )
-
-
-def _differences(there: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key in sorted(there.keys() | asked.keys()):
-        one, other = there.get(key), asked.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += _differences(one, other, f"{prefix}{key}.")
-        elif one != other:
-            found.append(f"{prefix}{key} is {one!r} there and {other!r} here")
-    return found
-
-
-def _finish(path: Path, config: Config, place: Place, title: str, display: Display) -> None:
-    """Start the run at `path`, or go on with it; a finished one is left as it is."""
-    there = path.exists()
-    if there and RunFolder.open(path).status == "finished":
-        return
-    display.say(title)
-    try:
-        if there:
-            resume(path, place.data_root, display)
-        else:
-            start(config, Place(place.data_root, path, place.command), display)
-    except KeyboardInterrupt:
-        display.say("type the same command to go on with the comparison")
-        raise
 
 
 def _test_accuracy(run: Run, checkpoint: str) -> float:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from .config import Config
@@ -21,6 +28,10 @@ REFRESH = 0.1
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
+
+
+LINES = 20
+"""Lines that a count of any length is told in, where there is no terminal."""
 
 
 class Display:
@@ -53,15 +64,24 @@ class Display:
         if not self.console.is_terminal:
             yield self
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeRemainingColumn(),
-        )
+        columns = _columns(TextColumn("{task.percentage:3.0f} %"))
         with Progress(*columns, console=self.console, transient=True) as self._progress:
             yield self
         self._progress = None
+
+    @contextmanager
+    def counting(self, what: str, total: int, done: int) -> Iterator[Callable[[], None]]:
+        """Yields what is to be called when one more is done: a bar on a terminal, else lines."""
+        if done == total:
+            yield lambda: None
+            return
+        if self.console.is_terminal:
+            columns = _columns(MofNCompleteColumn())
+            with Progress(*columns, console=self.console, transient=True) as progress:
+                task = progress.add_task(what, total=total, completed=done)
+                yield lambda: progress.advance(task)
+            return
+        yield _Lines(self, what, total, done)
 
     def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
         if self._progress is None:
@@ -89,6 +109,27 @@ class Display:
             f"accuracy {percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
             f"{record['seconds'] + record['validation_seconds']:.2f} s"
         )
+
+
+def _columns(done: ProgressColumn) -> tuple[ProgressColumn, ...]:
+    """Of a progress bar, with the time left."""
+    return TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn()
+
+
+class _Lines:
+    """Counts, and says so from time to time."""
+
+    def __init__(self, display: Display, what: str, total: int, done: int) -> None:
+        self.display, self.what, self.total, self.done = display, what, total, done
+        self.left, self.start = total - done, time.monotonic()
+
+    def __call__(self) -> None:
+        self.done += 1
+        counted = self.left - (self.total - self.done)
+        if self.done % max(1, self.left // LINES) and self.done < self.total:
+            return
+        seconds = (time.monotonic() - self.start) / counted * (self.total - self.done)
+        self.display.say(f"{self.what}: {self.done} of {self.total}, about {seconds:.0f} s left")
 
 
 def show_results(folder: RunFolder, console: Console) -> None:

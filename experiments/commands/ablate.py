@@ -7,13 +7,51 @@ from typing import Any
 
 import click
 
-from .options import DATA_ROOT, FILE, RECIPE, Group, chosen_settings, recipe_options
+from .options import (
+    DATA_ROOT,
+    FILE,
+    RECIPE,
+    Group,
+    chosen_settings,
+    data_root,
+    dataset_flag,
+    epochs_flag,
+    limit_flag,
+    options,
+    recipe_flag,
+    recipe_options,
+    set_flag,
+)
 
 ABLATE_EXAMPLES = """\b
 Examples:
   qhc ablate arms --recipe digits --seeds 5
   qhc ablate arms --recipe mnist --arms quantum,linear --seeds 5 --backend native
 """
+
+NOISE_EXAMPLES = """\b
+Examples:
+  qhc ablate noise --recipe digits --seeds 2
+  qhc ablate noise --recipe mnist --device fake_brisbane --part all --strength 1 --shots 4096
+  qhc ablate noise --part readout,two_qubit --strength 0,1/2,1 --full --engine ray
+"""
+
+axis_options = options(
+    *(
+        click.option(f"--{axis}", metavar="LIST", help=words)
+        for axis, words in (
+            ("device", "fake_NAME or ibm_NAME.  [default: six devices' snapshots]"),
+            (
+                "part",
+                "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]",
+            ),
+            ("strength", "1 is the device.  [default: 0,1/4,1/2,1,2,4]"),
+            ("shots", "Numbers, or exact.  [default: exact,256,1024,4096,16384]"),
+            ("encoder", "textbook, compact.  [default: both]"),
+            ("training", "ideal, noise-aware, calibrated.  [default: all]"),
+        )
+    )
+)
 
 
 @click.group(cls=Group)
@@ -55,4 +93,65 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
     recipe = given["recipe"] or RECIPE
     folder = ablate_arms(recipe, chosen_settings(given), arms.split(","), seeds, place, Display())
     click.echo((folder / "arms.txt").read_text(encoding="utf-8"), nl=False)
+    click.echo(f"tables and report: {folder}")
+
+
+@ablate.command(epilog=NOISE_EXAMPLES)
+@recipe_flag
+@dataset_flag
+@data_root
+@limit_flag
+@epochs_flag
+@set_flag
+@axis_options
+@click.option("--full", is_flag=True, help="Every combination of the axes, instead of a star.")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N")
+@click.option(
+    "--calibrate",
+    type=int,
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Training images that a calibration is fitted on.",
+)
+@click.option(
+    "--engine",
+    default="loky",
+    show_default=True,
+    metavar="NAME",
+    help="loky or threading on this machine, dask or ray on a cluster.",
+)
+@click.option("--jobs", type=int, metavar="N", help="Cells at a time.  [default: all cores]")
+@click.option("--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]")
+@click.pass_obj
+def noise(typed: list[str], **given: Any) -> None:
+    """Find out which part of which device's noise costs how much accuracy.
+
+    Models are trained once per seed and then evaluated under every setting. A LIST is written
+    a,b,c. By default the settings are a star around one device with all of its noise, exact
+    expectations, the compact encoder and ideal training: every strength for each device and for
+    each part, and shots, encoder and training one at a time. The same command goes on where it
+    was stopped; nothing finished is computed again.
+    """
+    from ..display import Display
+    from ..grid import Workers
+    from ..noise_ablation import Images, ablate_noise
+    from ..noise_axes import Axes
+    from ..record import command_line
+    from ..run import Place
+
+    names = ("device", "part", "strength", "shots", "encoder", "training")
+    axes = Axes.typed(**{name: given.pop(name) for name in names})
+    limit, calibrate = given.pop("limit"), given.pop("calibrate")
+    folder = ablate_noise(
+        given["recipe"] or RECIPE,
+        chosen_settings(given),
+        axes.product() if given["full"] else axes.star(),
+        given["seeds"],
+        Images(limit, calibrate),
+        Workers(given["engine"], given["jobs"]),
+        Place(given["data_root"] or DATA_ROOT, given["out"], command_line(typed)),
+        Display(),
+    )
+    click.echo((folder / "noise.txt").read_text(encoding="utf-8"), nl=False)
     click.echo(f"tables and report: {folder}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import DATA_ROOT, FILE, Command, Group, as_json, data_root
+
+if TYPE_CHECKING:
+    from qbackend.device_form import Encoder
 
 BENCH_EXAMPLES = """\b
 Examples:
@@ -27,18 +30,27 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 
 
 @click.command(cls=Command)
-def backends() -> None:
-    """List what the quantum layer can run on."""
+@click.option(
+    "--spec", "recipe", metavar="RECIPE", help="Also say what its layer takes on each device."
+)
+@click.option("--encoder", default="auto", metavar="NAME", help="auto, compact or textbook.")
+@click.option("--device", "devices", multiple=True, metavar="NAME", help="Only these.")
+def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...]) -> None:
+    """List what the quantum layer can run on, and the devices that have a noise model."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     from qbackend import list_backends
 
+    from ..device_list import print_devices
+
     table = Table("name", "what it is", box=SIMPLE_HEAD)
     for backend in list_backends():
         table.add_row(backend.name, backend.summary)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    print_devices(console, recipe, encoder, devices)
 
 
 @click.group(cls=Group)

@@ -65,24 +65,32 @@ data_root = click.option(
     help="Folder of the datasets.  [default: data]",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-recipe_options = options(
-    click.option("--recipe", metavar="NAME|FILE", help="What to train.  [default: digits]"),
-    click.option("--backend", metavar="NAME", help="Where the quantum layer runs.  [default: aer]"),
-    click.option("--dataset", metavar="NAME", help="Instead of the recipe's."),
-    data_root,
-    click.option(
-        "--limit", type=int, metavar="N", help="Number of test images, drawn by the seed."
-    ),
-    click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's."),
-    click.option("--shots", type=int, metavar="N", help="Per circuit; exact without."),
-    click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Any value of the recipe, for example train.lr=0.001.",
-    ),
+recipe_flag = click.option(
+    "--recipe", metavar="NAME|FILE", help="What to train.  [default: digits]"
 )
+dataset_flag = click.option("--dataset", metavar="NAME", help="Instead of the recipe's.")
+limit_flag = click.option(
+    "--limit", type=int, metavar="N", help="Number of test images, drawn by the seed."
+)
+epochs_flag = click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
+set_flag = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any value of the recipe, for example train.lr=0.001.",
+)
+recipe_options = options(
+    recipe_flag,
+    click.option("--backend", metavar="NAME", help="Where the quantum layer runs.  [default: aer]"),
+    dataset_flag,
+    data_root,
+    limit_flag,
+    epochs_flag,
+    click.option("--shots", type=int, metavar="N", help="Per circuit; exact without."),
+    set_flag,
+)
+"""Of a run, by the names that `chosen_settings` reads."""
 
 
 def chosen_config(given: dict[str, Any]) -> Config:
@@ -109,10 +117,10 @@ def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
 def chosen_settings(given: dict[str, Any]) -> list[str]:
     """`--set` and the flags that stand for recipe values, as `key=value`; flags win."""
     flags = {
-        "run.backend": given["backend"],
-        "run.shots": given["shots"],
+        "run.backend": given.get("backend"),
+        "run.shots": given.get("shots"),
         "run.seed": given.get("seed"),
-        "run.limit": given["limit"],
+        "run.limit": given.get("limit"),
         "run.encoder": given.get("encoder"),
         "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],
