@@ -24,7 +24,9 @@ class Grid:
         """For a terminal, without the title, which is wider."""
         table = Table(box=box.SIMPLE_HEAD)
         for index, head in enumerate(self.heads):
-            table.add_column(head, justify="right" if index else "left", no_wrap=not index)
+            table.add_column(
+                head, justify="right" if index else "left", no_wrap=not index, overflow="fold"
+            )
         for row in self.rows:
             table.add_row(*row)
         return table
