@@ -20,7 +20,8 @@ from .simd import FloatArray, inverse_root, load, ones, store, total, transpose,
 
 def angle_rows(features: FloatArray) -> FloatArray:
     """What `encode` takes of angle features (B, Q): cosines, then sines, of their halves."""
-    return np.concatenate([np.cos(features / 2), np.sin(features / 2)], axis=1)
+    with np.errstate(invalid="ignore"):  # what is not finite is named by `encode`
+        return np.concatenate([np.cos(features / 2), np.sin(features / 2)], axis=1)
 
 
 @helper

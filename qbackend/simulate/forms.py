@@ -1,6 +1,6 @@
-"""A few-wire ansatz as the matrices of `quadratic`: its unitary once per weight vector.
+"""Layers of few wires as quadratic forms: the ansatz's unitary once per weight vector.
 
-Letters: W weights, M observables, D = 2^Q amplitudes, L lanes.
+Letters: B batch, F features, W weights, M observables, D = 2^Q amplitudes, L lanes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..base import Array
+from .. import quadratic
+from ..base import Array, Forward
 from ..spec import LayerSpec
 from .circuit import circuit_of
 from .engine import Tables, run_forward
@@ -34,14 +35,32 @@ class Forms:
         """Whether these forms are the ones for these weights."""
         return spec == self._spec and np.array_equal(weights, self._weights)
 
-    def matrices(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        """(M, D, D)."""
-        key = (dtype, device)
+    def forward(self, features: torch.Tensor, *, differentiate: bool) -> Forward:
+        """Outputs for features (B, F), in their dtype and on their device.
+
+        Raises:
+            InputError: a feature that is not finite.
+        """
+        matrices = self._matrices_like(features)
+        done = quadratic.forward(self._spec, features, matrices, differentiate=differentiate)
+        pullback = done.pullback
+        if pullback is None:
+            return Forward(done.values, None)
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            of_features, of_matrices = pullback(cotangent)
+            gradient = self._pull(of_matrices.cpu().double().numpy())
+            return of_features, torch.from_numpy(gradient)
+
+        return Forward(done.values, pull)
+
+    def _matrices_like(self, features: torch.Tensor) -> torch.Tensor:
+        key = (features.dtype, features.device)
         if key not in self._cast:
-            self._cast[key] = torch.from_numpy(self._matrices).to(device=device, dtype=dtype)
+            self._cast[key] = torch.from_numpy(self._matrices).to(features)
         return self._cast[key]
 
-    def pull(self, of_matrices: Array) -> Array:
+    def _pull(self, of_matrices: Array) -> Array:
         """Gradient (W,) from the symmetric gradients with respect to the matrices (M, D, D)."""
         of_unitary = 2 * np.sum((of_matrices @ self._unitary) * self._signs, axis=0)
         adjoints = np.zeros_like(self._pass.kept.array)

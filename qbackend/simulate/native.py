@@ -11,9 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .. import quadratic
 from ..base import (
-    Array,
     Capabilities,
     CompiledLayer,
     Cost,
@@ -79,7 +77,10 @@ class NativeBackend(DifferentiableBackend):
         check_finite("weights", angles[None])
         spec = compiled.spec
         if _prefers_forms(spec, features, differentiate):
-            return self._forward_forms(spec, features, angles, differentiate)
+            forms = self._forms
+            if forms is None or not forms.serve(spec, angles):
+                forms = self._forms = Forms(spec, angles)
+            return forms.forward(features, differentiate=differentiate)
         simulate = engine.forward if features.device.type == "cpu" else tensors.forward
         return simulate(spec, features, angles, differentiate=differentiate)
 
@@ -96,24 +97,6 @@ class NativeBackend(DifferentiableBackend):
 
     def __getstate__(self) -> dict[str, object]:
         return {"seed": self.seed, "_forms": None}
-
-    def _forward_forms(
-        self, spec: LayerSpec, features: torch.Tensor, weights: Array, differentiate: bool
-    ) -> Forward:
-        forms = self._forms
-        if forms is None or not forms.serve(spec, weights):
-            forms = self._forms = Forms(spec, weights)
-        matrices = forms.matrices(features.dtype, features.device)
-        done = quadratic.forward(spec, features, matrices, differentiate=differentiate)
-        pullback = done.pullback
-        if pullback is None:
-            return Forward(done.values, None)
-
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            of_features, of_matrices = pullback(cotangent)
-            return of_features, torch.from_numpy(forms.pull(of_matrices.cpu().double().numpy()))
-
-        return Forward(done.values, pull)
 
 
 def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:

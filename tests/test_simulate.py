@@ -1,0 +1,307 @@
+"""The exact simulator: three ways to run a layer, against dense matrices and the shift rules."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from qbackend import LayerSpec, errors
+from qbackend.ansatze import Cnots
+from qbackend.base import Forward, Request
+from qbackend.kernels import threads
+from qbackend.simulate import NativeBackend, engine, tensors
+from qbackend.simulate.forms import Forms
+from qbackend.simulate.gates import CACHED_WIRES
+
+from .cases import ANSATZE, ENCODINGS, features, weights
+
+Array = NDArray[np.float64]
+Simulator = Callable[..., Forward]
+
+PAULIS = {
+    "x": np.array([[0, 1], [1, 0]]),
+    "y": np.array([[0, -1j], [1j, 0]]),
+    "z": np.array([[1, 0], [0, -1]]),
+}
+
+
+def through_forms(
+    spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
+) -> Forward:
+    return Forms(spec, angles).forward(rows, differentiate=differentiate)
+
+
+SIMULATORS: dict[str, Simulator] = {
+    "statevectors": engine.forward,
+    "tensors": tensors.forward,
+    "forms": through_forms,
+}
+
+
+def dense_values(spec: LayerSpec, rows: Array, angles: Array) -> Array:
+    """Expectations by dense matrices over the whole space, from the definitions alone."""
+    states = spec.encoder.states(rows).T.astype(complex)
+    index = np.arange(2**spec.n_wires)
+    for operation in spec.operations:
+        if isinstance(operation, Cnots):
+            for control, target in operation.pairs:
+                read = (index >> (spec.n_wires - 1 - control)) & 1
+                states = states[index ^ (read << (spec.n_wires - 1 - target))]
+            continue
+        half = angles[list(operation.weights)] / 2
+        turns = [np.cos(a) * np.eye(2) - 1j * np.sin(a) * PAULIS[operation.axis] for a in half]
+        states = reduce(np.kron, turns) @ states
+    diagonals = [
+        reduce(np.kron, [np.array([1, -1 if letter == "Z" else 1]) for letter in name])
+        for name in spec.observables
+    ]
+    return (np.array(diagonals) @ np.abs(states) ** 2).T
+
+
+def dense_gradients(
+    spec: LayerSpec, rows: Array, angles: Array, cotangent: Array
+) -> tuple[Array, Array]:
+    """Gradients of sum(values * cotangent) by the shift rules, which are exact."""
+    shifted, directions = spec.encoder.shifted(rows)
+    moved = dense_values(spec, shifted.reshape(-1, spec.n_features), angles)
+    moved = moved.reshape(*shifted.shape[:3], spec.n_outputs)
+    slopes = np.einsum("btm,bm->bt", moved[:, :, 0] - moved[:, :, 1], cotangent)
+    of_weights = [
+        np.sum(cotangent * (dense_values(spec, rows, angles + turn) -
+                            dense_values(spec, rows, angles - turn))) / 2
+        for turn in np.pi / 2 * np.eye(spec.n_weights)
+    ]  # fmt: skip
+    return np.einsum("bt,btf->bf", slopes, directions), np.array(of_weights)
+
+
+def tolerance(spec: LayerSpec, dtype: torch.dtype) -> float:
+    """A few roundings per rotation, and those of a norm's squares as they add up at random."""
+    return 16 * torch.finfo(dtype).eps * (spec.n_weights + 2 ** (spec.n_wires / 2))
+
+
+def gradients(done: Forward, cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    assert done.pullback is not None
+    return done.pullback(cotangent)
+
+
+@pytest.mark.parametrize(
+    ("simulator", "n_wires"),
+    [(name, wires) for name in SIMULATORS for wires in range(1, 7 if name == "forms" else 11)],
+)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("ansatz", ANSATZE)
+def test_values(n_wires: int, ansatz: str, encoding: str, simulator: str) -> None:
+    spec = LayerSpec(n_wires, encoding=encoding, ansatz=ansatz, n_layers=1 + n_wires % 3)
+    rows, angles = features(spec, 11, n_wires), weights(spec, n_wires)
+    rows[5] = 0
+    expected = dense_values(spec, rows, angles)
+    run = SIMULATORS[simulator]
+    for dtype in (torch.float64, torch.float32):
+        done = run(spec, torch.tensor(rows, dtype=dtype), angles, differentiate=False)
+        assert done.pullback is None
+        assert done.values.dtype == dtype
+        np.testing.assert_allclose(done.values, expected, atol=tolerance(spec, dtype), rtol=0)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("ansatz", ANSATZE)
+@pytest.mark.parametrize("n_wires", range(1, 6))
+def test_gradients(n_wires: int, ansatz: str, encoding: str, simulator: str) -> None:
+    spec = LayerSpec(n_wires, encoding=encoding, ansatz=ansatz, n_layers=2)
+    rows, angles = features(spec, 10, n_wires), weights(spec, n_wires)
+    cotangent = np.random.default_rng(n_wires).normal(size=(10, spec.n_outputs))
+    expected = dense_gradients(spec, rows, angles, cotangent)
+    for dtype in (torch.float64, torch.float32):
+        done = SIMULATORS[simulator](
+            spec, torch.tensor(rows, dtype=dtype), angles, differentiate=True
+        )
+        ours = gradients(done, torch.tensor(cotangent, dtype=dtype))
+        assert ours[0].dtype == dtype
+        # Short rows of features have steep gradients.
+        limit = 10 * tolerance(spec, dtype) * max(1, np.abs(expected[0]).max())
+        for gradient, reference in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(gradient, reference, atol=limit, rtol=0)
+
+
+@given(
+    n_wires=st.integers(1, 5),
+    n_layers=st.integers(1, 3),
+    encoding=st.sampled_from(ENCODINGS),
+    ansatz=st.sampled_from(ANSATZE),
+    n_rows=st.integers(0, 40),
+    data=st.data(),
+)
+def test_simulators_agree(
+    n_wires: int, n_layers: int, encoding: str, ansatz: str, n_rows: int, data: st.DataObject
+) -> None:
+    letters = st.text("IZ", min_size=n_wires, max_size=n_wires)
+    observables = tuple(data.draw(st.lists(letters, min_size=1, max_size=4)))
+    seed = data.draw(st.integers(0, 10**6))
+    spec = LayerSpec(n_wires, encoding, ansatz, n_layers, observables)
+    rows, angles = features(spec, n_rows, seed), weights(spec, seed)
+    cotangent = torch.from_numpy(
+        np.random.default_rng(seed).normal(size=(n_rows, len(observables)))
+    )
+    results = []
+    for run in SIMULATORS.values():
+        done = run(spec, torch.from_numpy(rows), angles, differentiate=True)
+        limit = tolerance(spec, torch.float64)
+        np.testing.assert_allclose(done.values, dense_values(spec, rows, angles), atol=limit)
+        results.append(gradients(done, cotangent))
+    for other in results[1:]:
+        for ours, theirs in zip(results[0], other, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-11, rtol=1e-11)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("n_wires", [CACHED_WIRES, CACHED_WIRES + 1, CACHED_WIRES + 4])
+def test_wide_layers(n_wires: int, encoding: str) -> None:
+    spec = LayerSpec(n_wires, encoding=encoding, ansatz="strongly_entangling", n_layers=2)
+    rows, angles = torch.from_numpy(features(spec, 3, 0)), weights(spec, 0)
+    cotangent = torch.from_numpy(np.random.default_rng(0).normal(size=(3, n_wires)))
+    ours, theirs = (
+        run(spec, rows, angles, differentiate=True) for run in (engine.forward, tensors.forward)
+    )
+    np.testing.assert_allclose(ours.values, theirs.values, atol=tolerance(spec, torch.float64))
+    for a, b in zip(gradients(ours, cotangent), gradients(theirs, cotangent), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-11)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_first_bad_row_is_named(encoding: str, simulator: str) -> None:
+    spec = LayerSpec(3, encoding=encoding)
+    rows = torch.ones(40, spec.n_features)
+    rows[21, 2], rows[33, 0] = float("inf"), float("nan")
+    with pytest.raises(errors.InputError, match="features row 21 "):
+        SIMULATORS[simulator](spec, rows, weights(spec, 0), differentiate=False)
+
+
+def test_bad_weights_are_named() -> None:
+    spec, backend = LayerSpec(2), NativeBackend()
+    with pytest.raises(errors.InputError, match="weights row 0 "):
+        backend.forward(
+            backend.compile(spec), torch.ones(1, 4), torch.full((4,), torch.nan),
+            differentiate=False,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_row_without_direction_gives_nothing(simulator: str) -> None:
+    spec = LayerSpec(3, ansatz="strongly_entangling")
+    rows = torch.from_numpy(features(spec, 9, 0))
+    rows[4] = 0
+    rows[7] *= 1e-14
+    done = SIMULATORS[simulator](spec, rows, weights(spec, 0), differentiate=True)
+    of_rows, _ = gradients(done, torch.ones_like(done.values))
+    for row in (4, 7):
+        assert (done.values[row] == 0).all()
+        assert (of_rows[row] == 0).all()
+
+
+def test_pullbacks_are_independent() -> None:
+    """Work arrays are used again, but never while a pass that may be pulled back holds them."""
+    spec = LayerSpec(9, ansatz="strongly_entangling")
+    batches = [torch.from_numpy(features(spec, 40, seed)) for seed in range(3)]
+    passes = [engine.forward(spec, x, weights(spec, 0), differentiate=True) for x in batches]
+    ones = torch.ones(40, 9, dtype=torch.float64)
+    first = [gradients(done, ones) for done in passes]
+    again = [gradients(done, ones) for done in reversed(passes)][::-1]
+    alone = [
+        gradients(engine.forward(spec, x, weights(spec, 0), differentiate=True), ones)
+        for x in batches
+    ]
+    for results in (again, alone):
+        for ours, theirs in zip(first, results, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_change_no_bit(
+    n_threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = LayerSpec(5, ansatz="strongly_entangling")
+    rows = torch.from_numpy(features(spec, 600, 0)).to(dtype)
+
+    def run() -> list[torch.Tensor]:
+        done = engine.forward(spec, rows, weights(spec, 0), differentiate=True)
+        return [done.values, *gradients(done, torch.ones_like(done.values))]
+
+    alone = run()
+    assert all(torch.equal(a, b) for a, b in zip(alone, run(), strict=True))
+    monkeypatch.setattr(threads, "WORTH_SPLITTING", 0)
+    torch.set_num_threads(n_threads)
+    assert all(torch.equal(a, b) for a, b in zip(alone, run(), strict=True))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_rows_with_weights_of_their_own(encoding: str) -> None:
+    spec, backend = LayerSpec(3, encoding=encoding), NativeBackend()
+    compiled = backend.compile(spec)
+    rows = features(spec, 7, 0)
+    angles = np.stack([weights(spec, seed % 3) for seed in range(7)])
+    result = backend.evaluate(Request(compiled, compiled.rows(rows, angles)))
+    for row in range(7):
+        expected = dense_values(spec, rows[row : row + 1], angles[row])
+        np.testing.assert_allclose(result.values[row], expected[0], atol=1e-14)
+    assert (result.stderr == 0).all()
+    assert result.shots is None
+
+
+def test_shots_are_refused() -> None:
+    backend = NativeBackend()
+    compiled = backend.compile(LayerSpec(1))
+    with pytest.raises(errors.OptionError, match="--backend aer --shots N"):
+        backend.submit(Request(compiled, np.zeros((1, 3)), shots=10))
+
+
+def test_too_many_wires_are_refused() -> None:
+    with pytest.raises(errors.OptionError, match="takes at most 20"):
+        NativeBackend().compile(LayerSpec(21, encoding="angle"))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))])
+def test_a_used_backend_can_be_copied(copied: Callable[[NativeBackend], NativeBackend]) -> None:
+    spec, backend = LayerSpec(2), NativeBackend(seed=3)
+    compiled = backend.compile(spec)
+    rows, angles = torch.ones(2, 4), torch.ones(4)
+    values = backend.forward(compiled, rows, angles, differentiate=False).values
+    twin = copied(backend)
+    assert twin.seed == 3
+    assert torch.equal(twin.forward(compiled, rows, angles, differentiate=False).values, values)
+
+
+def test_unchanged_weights_are_not_simulated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, backend = LayerSpec(4), NativeBackend()
+    compiled = backend.compile(spec)
+    rows, angles = torch.randn(5, 16), torch.ones(8)
+    before = backend.forward(compiled, rows, angles, differentiate=False).values
+    monkeypatch.setattr(engine.kernels, "forward", None)
+    after = backend.forward(compiled, rows, angles.clone(), differentiate=False).values
+    assert torch.equal(before, after)
+    with pytest.raises(TypeError):
+        backend.forward(compiled, rows, angles + 1, differentiate=False)
+
+
+@pytest.mark.parametrize("n_rows", [2, 3000])
+def test_every_plan_gives_the_same(n_rows: int) -> None:
+    """Statevectors for few rows, forms for many: the backend chooses, the numbers agree."""
+    spec, backend = LayerSpec(4, n_layers=3), NativeBackend()
+    rows, angles = torch.from_numpy(features(spec, n_rows, 0)), torch.from_numpy(weights(spec, 0))
+    cotangent = torch.randn(n_rows, 4, dtype=torch.float64)
+    done = backend.forward(backend.compile(spec), rows, angles, differentiate=True)
+    direct = engine.forward(spec, rows, angles.numpy(), differentiate=True)
+    np.testing.assert_allclose(done.values, direct.values, atol=tolerance(spec, torch.float64))
+    for ours, theirs in zip(gradients(done, cotangent), gradients(direct, cotangent), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
