@@ -42,8 +42,14 @@ RECIPE_FLAGS = {
 OPTIONS = {
     "": {"--version"},
     "run": {
-        *RECIPE_FLAGS, "--seed", "--checkpoint", "--encoder", "--calibrate", "--out", "--json",
-    },  # fmt: skip
+        *RECIPE_FLAGS,
+        "--seed",
+        "--checkpoint",
+        "--encoder",
+        "--calibrate",
+        "--out",
+        "--json",
+    },
     "resume": {"run", "--data-root", "--json"},
     "report": {"runs", "--out"},
     "backends": {"--spec", "--encoder", "--device"},
@@ -54,9 +60,19 @@ OPTIONS = {
     "ablate": set(),
     "ablate arms": {*RECIPE_FLAGS, "--arms", "--seeds", "--out"},
     "ablate noise": {
-        *RECIPE_FLAGS - {"--backend"}, "--device", "--part", "--strength", "--encoder",
-        "--training", "--full", "--seeds", "--calibrate", "--engine", "--jobs", "--out",
-    },  # fmt: skip
+        *RECIPE_FLAGS - {"--backend"},
+        "--device",
+        "--part",
+        "--strength",
+        "--encoder",
+        "--training",
+        "--full",
+        "--seeds",
+        "--calibrate",
+        "--engine",
+        "--jobs",
+        "--out",
+    },
 }
 SMALL = ("--epochs", "2", "--set", "model.arm=linear")
 TIMES = {"seconds", "validation_seconds", "cpu_seconds", "peak_memory_mib"}
