@@ -74,7 +74,7 @@ class LayerSimulation:
             )
         self.layer = layer
         self._n_angles = len(layer.parameters) - layer.spec.n_weights
-        self._program = compile_program(
+        self.program = compile_program(
             layer.circuit,
             layer.parameters,
             self._n_angles,
@@ -91,16 +91,16 @@ class LayerSimulation:
         key = dtype, device
         if key not in self._engines:
             self._engines[key] = (
-                CpuProgram(self._program, torch.empty(0, dtype=dtype).numpy().dtype)
+                CpuProgram(self.program, torch.empty(0, dtype=dtype).numpy().dtype)
                 if device.type == "cpu"
-                else TorchProgram(self._program, dtype, device)
+                else TorchProgram(self.program, dtype, device)
             )
         return self._engines[key]
 
     def values(self, engine: Engine, rows: Array, weights: Array) -> FloatArray:
         """Expectation values (N, M) for rows of parameters (N, P) that share `weights` (W,)."""
         forms = self._pull_observables(engine, weights).forms
-        return engine.values(forms, self._program.head.angles(rows))
+        return engine.values(forms, self.program.head.angles(rows))
 
     def values_by_row(self, engine: Engine, rows: Array) -> Array:
         """The same for rows that bring weights of their own."""
@@ -118,7 +118,7 @@ class LayerSimulation:
 
         `rows` (B, P) are those of features and weights; no row of features encodes nothing.
         """
-        head, tail = self._program.head, self._program.tail
+        head, tail = self.program.head, self.program.tail
         pulled = self._pull_observables(engine, weights)
         of_turns, of_forms = engine.gradients(pulled.forms, head.angles(rows), cotangent)
         of_rows = of_turns @ head.slopes
@@ -134,7 +134,7 @@ class LayerSimulation:
 
     def _pull_observables(self, engine: Engine, weights: Array) -> Pulled:
         if self._pulled is None or not np.array_equal(weights, self._pulled.weights):
-            turns = self._program.tail.angles(np.concatenate([np.zeros(self._n_angles), weights]))
+            turns = self.program.tail.angles(np.concatenate([np.zeros(self._n_angles), weights]))
             self._pulled = Pulled(weights.copy(), turns, engine.forms(turns))
         return self._pulled
 
@@ -144,12 +144,12 @@ class LayerSimulation:
         (D (D + 1) / 2, 4^qubits). It depends on the weights where the transpiler has moved turns
         by weights in between the encoder's.
         """
-        head = self._program.head
+        head = self.program.head
         moved = head.slopes[:, self._n_angles :] @ weights
         if self._average is None or not np.array_equal(moved, self._average[0]):
             average = EncoderAverage.over(self.layer.spec.n_wires)
             engine = self.engine(torch.float64, torch.device("cpu"))
             angles = head.angles(self.layer.rows(average.states, weights))
-            coefficients = engine.values(np.eye(4**self._program.n_qubits), angles)
+            coefficients = engine.values(np.eye(4**self.program.n_qubits), angles)
             self._average = moved, average.fit(coefficients.astype(np.float64))
         return self._average[1]
