@@ -137,7 +137,10 @@ def show_results(folder: RunFolder, console: Console) -> None:
     epochs, run = folder.epochs(), folder.run
     evaluations = folder.evaluations()
     backends = list(dict.fromkeys(record["backend"] for record in evaluations))
-    table = Table("split", "weights", box=SIMPLE_HEAD)
+    table = Table("split", box=SIMPLE_HEAD)
+    # A device's name is not to be cut short.
+    longest = max(len(name) for name in ("calibrated", *backends)) if len(backends) > 1 else 0
+    table.add_column("weights", min_width=longest)
     for heading in ("images", "accuracy", "95 % interval", "loss", "F1"):
         table.add_column(heading, justify="right", no_wrap=True)
     best = best_epoch(epochs)
