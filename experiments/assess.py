@@ -110,6 +110,7 @@ def _in_order(split: Split, model: nn.Module, config: Config, data: ImageData) -
 
 def _save_noise(model: nn.Module, path: Path) -> None:
     """Keep the simulated noise of the model's quantum layers; all of them have the same circuit."""
+
     compiled = quantum_layers(model)[0].neural_network.compiled
     if isinstance(compiled, NoisyLayer):
         save_noise(path, SavedNoise(compiled.noise, compiled.properties))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .snapshots import Device
 
 ENTRY_POINT_GROUP = "qbackend.backends"
+DEVICE_PREFIXES = ("ibm_", "fake_")
 
 
 class BackendFactory(Protocol):
@@ -59,18 +60,29 @@ def get_backend(
         OptionError: shots out of range, or an option that the backend does not take.
     """
     check_shots(shots)
+    check_name(name)
     key, _, argument = name.partition(":")
-    factories = _factories()
-    if key not in factories:
-        raise UnknownNameError(
-            f"unknown backend '{name}': {suggest(key, factories)} (qhc backends lists them)"
-        )
-    factory = factories[key]()
+    factory = _factories()[key]()
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in inspect.signature(factory).parameters:
             raise OptionError(f"backend '{name}' takes no '{option}'")
     return factory(argument or None, shots=shots, seed=seed, **given)
+
+
+def check_name(name: str) -> None:
+    """Raise `UnknownNameError` if no backend has such a name; imports no backend's library."""
+    key, factories = name.partition(":")[0], _factories()
+    if key in factories:
+        return
+    if key.startswith(DEVICE_PREFIXES):
+        raise UnknownNameError(
+            f"'{name}' is a device, and qhc does not execute on machines; "
+            f"for its noise type aer:{name} or native:{name}"
+        )
+    raise UnknownNameError(
+        f"unknown backend '{name}': {suggest(key, factories)} (qhc backends lists them)"
+    )
 
 
 def list_backends() -> list[BackendInfo]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DATA_ROOT, FILE, Command, Group, as_json, data_root
+from .options import DATA_ROOT, FILE, Command, Group, as_json, data_root, results_console
 
 if TYPE_CHECKING:
     from qbackend.device_form import Encoder
@@ -38,7 +38,6 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...]) -> None:
     """List what the quantum layer can run on, and the devices that have a noise model."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from qbackend import list_backends
@@ -48,7 +47,7 @@ def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...]) -> 
     table = Table("name", "what it is", box=SIMPLE_HEAD)
     for backend in list_backends():
         table.add_row(backend.name, backend.summary)
-    console = Console()
+    console = results_console()
     console.print(table)
     print_devices(console, recipe, encoder, devices)
 
@@ -63,7 +62,6 @@ def data() -> None:
 def list_data(data_root: Path | None) -> None:
     """List the datasets and what of them is there."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     from ..data import list_datasets
@@ -78,7 +76,7 @@ def list_data(data_root: Path | None) -> None:
             dataset.state,
             dataset.remark,
         )
-    Console().print(table)
+    results_console().print(table)
 
 
 @data.command("get")

@@ -6,7 +6,8 @@ Commands import what they need when they run, so that `qhc --help` answers at on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import click
 from qbackend.errors import OptionError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..config import Config
 
 FILE = click.Path(path_type=Path)
@@ -91,6 +94,23 @@ recipe_options = options(
     set_flag,
 )
 """Of a run, by the names that `chosen_settings` reads."""
+
+
+def results_console(*, stderr: bool = False) -> Console:
+    """Where tables go; a pipe has no width that could cut them."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Says, on a terminal, that the heavy libraries are being imported."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("loading torch and Qiskit"):
+        yield
 
 
 def chosen_config(given: dict[str, Any]) -> Config:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qbackend.errors import RunFolderError
+
 from .options import (
     DATA_ROOT,
     FILE,
@@ -16,7 +18,9 @@ from .options import (
     chosen_config,
     config_of_checkpoint,
     data_root,
+    loading,
     recipe_options,
+    results_console,
 )
 
 if TYPE_CHECKING:
@@ -55,13 +59,20 @@ def run(
     typed: list[str], as_json: bool, checkpoint: Path | None, out: Path | None, **given: Any
 ) -> None:
     """Train a model by a recipe and test it, or validate a trained one on a backend."""
-    from ..display import Display
-    from ..record import command_line
-    from ..run import Place, start, validate
+    from qbackend.registry import check_name
+
+    # What can be known to be wrong is said before the seconds that the libraries take to load.
+    check_name(given["backend"] or "aer")
+    if checkpoint is None:
+        config = chosen_config(given)
+    with loading():
+        from ..display import Display
+        from ..record import command_line
+        from ..run import Place, start, validate
 
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     if checkpoint is None:
-        folder = start(chosen_config(given), place, Display())
+        folder = start(config, place, Display())
     else:
         file = _checkpoint_file(checkpoint)
         folder = validate(file, config_of_checkpoint(file, given), place, Display())
@@ -74,8 +85,11 @@ def run(
 @as_json
 def resume(run: Path, data_root: Path | None, as_json: bool) -> None:
     """Go on with a run that was interrupted, after its last finished epoch."""
-    from ..display import Display
-    from ..run import resume as go_on
+    if not run.exists():
+        raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
+    with loading():
+        from ..display import Display
+        from ..run import resume as go_on
 
     _show(go_on(run, data_root, Display()), as_json=as_json)
 
@@ -86,12 +100,10 @@ def _checkpoint_file(path: Path) -> Path:
 
 def _show(folder: RunFolder | None, *, as_json: bool) -> None:
     """Results on standard output, or on standard error when that is for JSON."""
-    from rich.console import Console
-
     from ..display import show_results, summary
 
     if folder is None:
         return
-    show_results(folder, Console(stderr=as_json, highlight=False))
+    show_results(folder, results_console(stderr=as_json))
     if as_json:
         click.echo(json.dumps(summary(folder)))
