@@ -39,7 +39,7 @@ from .gradients import CircuitShiftPlan, GradientPlan, plan_circuit_shift
 Mask = NDArray[np.bool_]
 
 VANISHING = 1e-2
-"""About the error of a two-qubit gate: divided by a node's share, it is the noise in a derivative."""
+"""About a two-qubit gate's error: divided by a node's share it is the noise in a derivative."""
 STATES_PER_UNKNOWN = 4
 """Random states to average over, for every entry of a symmetric form."""
 

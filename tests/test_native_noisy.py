@@ -20,8 +20,10 @@ from qbackend.errors import InputError, OptionError
 from qbackend.gradients import plan_circuit_shift
 from qbackend.noise import NoisyLayer
 from qbackend.noise_spec import NoiseSpec
+from qbackend.simulate import noisy_layer
 from qbackend.simulate.noisy import NativeNoisy
 from qbackend.simulate.noisy_layer import MAX_QUBITS
+from qbackend.simulate.pauli_torch import TorchProgram
 from qbackend.snapshots import load_snapshot
 
 from .cases import ANSATZE, MACHINE, features, weights
@@ -73,9 +75,7 @@ def chain_rule(compiled: CompiledLayer, x: Array, of_angles: Array) -> Array:
 
 @pytest.mark.parametrize("ansatz", ANSATZE)
 @pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
-@pytest.mark.parametrize(
-    "n_wires", [2, 3, *(pytest.param(q, marks=pytest.mark.slow) for q in (4, 5))]
-)
+@pytest.mark.parametrize("n_wires", [2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
 def test_it_is_aer(n_wires: int, encoding: str, encoder: str, ansatz: str) -> None:
     """Values, and gradients against the shift rule in the circuit's own parameters."""
     spec = LayerSpec(n_wires, encoding, ansatz)
@@ -252,6 +252,22 @@ def test_gradients_are_useful_where_angles_jump(
     gain = values(x + step) - values(x - step)
     # Summed over the rows: the function is rough there, by the noise of the encoder's gates.
     assert gain.sum() >= 0.05 * steepness.sum()
+
+
+def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on CUDA, on the CPU."""
+    spec = LayerSpec(3)
+    compiled, x, w = compiled_layer(spec, "textbook"), features(spec, 3, 0), weights(spec, 0)
+    cotangent = np.random.default_rng(0).normal(size=(3, 3))
+    expected = gradients(native(None, "textbook"), compiled, x, w, cotangent)
+    monkeypatch.setattr(
+        noisy_layer,
+        "CpuProgram",
+        lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
+    )
+    backend = NativeNoisy(native().device, encoder="textbook")
+    for ours, theirs in zip(gradients(backend, compiled, x, w, cotangent), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=MACHINE)
 
 
 @pytest.mark.parametrize("encoder", ["compact", "textbook"])
