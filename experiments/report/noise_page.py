@@ -52,7 +52,7 @@ def write_noise_page(
         "sentence": (
             f"The model {config.model.name}, trained on {config.data.name} over {seeds}, answers "
             f"{percent(ideal.accuracy.mean)} of the test images rightly without noise. Here is "
-            f"what {counted(len(noisy), 'setting')} of devices' noise leaves of that."
+            f"what is left of that under {counted(len(noisy), 'setting')} of devices' noise."
         ),
         "scores": Table(columns, [[*described(s.setting), *measured(s)] for s in scores]),
         "command": command,
