@@ -167,7 +167,7 @@ def show_results(folder: RunFolder, console: Console) -> None:
         seconds = statistics.median(epoch["seconds"] for epoch in epochs[1:] or epochs)
         facts["time per epoch"] = f"{seconds:.2f} s (median), validation not counted"
         facts["peak memory"] = f"{max(epoch['peak_memory_mib'] for epoch in epochs):,.0f} MiB"
-    facts["report"] = str(folder.path / "report.html")
+    facts["report"] = str(folder.report)
     for name, fact in facts.items():
         console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
 
@@ -183,7 +183,7 @@ def summary(folder: RunFolder) -> Record:
         **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
         **_device_summary(folder),
         "seed": run["seed"],
-        "report": str(folder.path / "report.html"),
+        "report": str(folder.report),
     }
 
 

@@ -43,7 +43,8 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> RecordError:
+    runs = [parent for parent in path.parents if (parent / "config.toml").exists()]
     return RecordError(
         f"{path} could not be written: {error.strerror or error}; what was there before is "
-        f"untouched. Make room, then go on with: qhc resume {path.parent}"
+        f"untouched. Make room, then {f'type: qhc resume {runs[0]}' if runs else 'try again'}"
     )

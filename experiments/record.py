@@ -45,6 +45,7 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.training = path / "training.safetensors"
         self.evaluation = path / "evaluation.npz"
+        self.report = path / "report.html"
         self.noise = path / "noise.json"
 
     @classmethod

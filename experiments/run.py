@@ -101,6 +101,8 @@ def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | 
     config, run = folder.config(), folder.run
     if run["status"] == "finished":
         display.say(f"{path} is finished; nothing is left to do")
+        if not folder.report.exists():
+            write_report([folder.path])
         return folder
     root = data_root or Path(run["data_root"]).expanduser()
     if "checkpoint" in run:

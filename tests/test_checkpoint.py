@@ -214,7 +214,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match=r"No space left.*qhc resume") as caught:
+    with pytest.raises(RecordError, match=r"No space left.*try again") as caught:
         save_model(path, small_model(), INFO)
     assert caught.value.exit_code == 1
     assert path.read_bytes() == old

@@ -199,6 +199,7 @@ def test_without_json_the_table_is_on_standard_output(qhc: Qhc) -> None:
 
 def test_a_run_is_not_repeated_by_accident(qhc: Qhc, tmp_path: Path) -> None:
     assert qhc("run", *SMALL, "--out", "here")[0] == 0
+    (tmp_path / "here" / "report.html").touch()
     before = {path: path.read_bytes() for path in (tmp_path / "here").iterdir()}
     code, out, err = qhc("run", *SMALL, "--out", "here")
     assert (code, out) == (2, "")
