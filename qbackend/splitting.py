@@ -84,14 +84,14 @@ def _balancing_turn(blocks: Array) -> Array:
 
 def _bisect(psi_0: Array, psi_1: Array) -> tuple[Array, Array, Array]:
     """(g and h (B, 2, 2, 2), phi (B, 2), vectors (B, D/4, 4)) with det g = -det h."""
-    plane_0 = np.linalg.svd(psi_0, full_matrices=False)[0]
-    plane_1 = np.linalg.svd(psi_1, full_matrices=False)[0]
+    plane_0 = np.linalg.qr(psi_0)[0]
+    plane_1 = np.linalg.qr(psi_1)[0]
     u, _, v = np.linalg.svd(transposed(plane_0) @ plane_1)
     plane_1 = plane_1 @ transposed(u @ v)
     # The planes are now as near to each other as turns within them allow: their sum is at least
     # sqrt 2 long, and orthogonal to their difference, which may vanish and so decides the basis.
     total, difference = plane_0 + plane_1, plane_0 - plane_1
-    rest = np.linalg.svd(total)[0][:, :, 2:]
+    rest = np.linalg.qr(total, mode="complete")[0][:, :, 2:]
     inner, twice_sine, turn = np.linalg.svd(transposed(rest) @ difference, full_matrices=False)
     turn = transposed(turn)
     far, near = rest @ inner, total @ turn
