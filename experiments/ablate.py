@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from qbackend.errors import OptionError
 
 from .config import Config
-from .display import Display, percent
+from .display import Display
 from .files import write_atomically
 from .recipe import load_config
 from .report import write_report
@@ -30,7 +31,7 @@ from .run import Place
 from .series import check_same, finish
 
 REFERENCE = "quantum"
-TABLE_WIDTH = 130
+TABLE_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -141,17 +142,20 @@ def write_scores(folder: Path, scores: Sequence[ArmScores], config: Config) -> N
 def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
     """The scores for a person to read."""
     seeds = scores[0].test.n
-    title = f"{config.recipe}, {config.protocol}, backend {config.run.backend}, {seeds} seeds"
-    table = Table("arm", title=title)
+    title = (
+        f"{config.recipe}, {config.protocol}, backend {config.run.backend}: accuracy in %, mean ± "
+        f"standard deviation over {seeds} seeds; difference paired by seed, 95 % interval"
+    )
+    table = Table("arm", title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
     for heading in (
         "parameters",
         "validation",
-        "test",
-        "test, last epoch",
-        f"test minus {REFERENCE}, 95 % interval",
-        "s per epoch",
+        "test, best",
+        "test, last",
+        f"best minus {REFERENCE}",
+        "s/epoch",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for each in scores:
         table.add_row(
             each.arm,
@@ -200,7 +204,7 @@ def _row(scores: ArmScores) -> dict[str, Any]:
 
 
 def _spread(spread: Spread) -> str:
-    return f"{percent(spread.mean)} ± {100 * spread.deviation:.2f}"
+    return f"{100 * spread.mean:.2f} ± {100 * spread.deviation:.2f}"
 
 
 def _difference(difference: PairedDifference | None) -> str:

@@ -51,14 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
+    except QhcError as error:
+        _tell(str(error), typed)
+        code = error.exit_code
     except Exception as error:
-        if "--debug" in typed:
-            traceback.print_exc()
-        known = isinstance(error, QhcError)
-        hint = "" if known or "--debug" in typed else " (--debug shows the traceback)"
-        click.echo(f"error: {'' if known else f'{type(error).__name__}: '}{error}{hint}", err=True)
-        code = error.exit_code if isinstance(error, QhcError) else 1
+        first_line = str(error).partition("\n")[0]
+        _tell(f"{type(error).__name__}: {first_line} (--debug shows the traceback)", typed)
+        code = 1
     sys.exit(code or 0)
+
+
+def _tell(message: str, typed: list[str]) -> None:
+    if "--debug" in typed:
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
 
 
 if __name__ == "__main__":
