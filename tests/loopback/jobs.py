@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from qiskit import QuantumCircuit
+
 from .programs import Program
 
 
@@ -126,6 +128,16 @@ class Job:
     def rows(self) -> int:
         """Parameter sets of all PUBs."""
         return sum(work.rows for work in self.program.work)
+
+    @property
+    def circuits(self) -> tuple[QuantumCircuit, ...]:
+        """As they were sent, one for each PUB."""
+        return tuple(work.circuit for work in self.program.work)
+
+    @property
+    def executed(self) -> int:
+        """Circuits that run: rows, in each measurement basis, in each randomisation."""
+        return sum(work.executed for work in self.program.work)
 
     @property
     def executions(self) -> int:

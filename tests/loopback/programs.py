@@ -104,8 +104,8 @@ class Program(ABC):
         return next(filter(None, complaints), "")
 
     @abstractmethod
-    def run(self, sample: Sample, seed: int) -> str:
-        """The result as the service sends it."""
+    def run(self, sample: Sample, seeds: np.random.Generator) -> str:
+        """The result as the service sends it; `seeds` draws what is drawn beside the samples."""
 
 
 def decode_program(name: str, params: dict[str, Any]) -> Program:
@@ -129,7 +129,7 @@ class SamplerProgram(Program):
 
     pubs: tuple[SamplerPub, ...] = ()
 
-    def run(self, sample: Sample, seed: int) -> str:
+    def run(self, sample: Sample, seeds: np.random.Generator) -> str:
         results = []
         for pub, work in zip(self.pubs, self.work, strict=True):
             values = pub.parameter_values
@@ -152,7 +152,7 @@ class EstimatorProgram(Program):
 
     pubs: tuple[EstimatorPub, ...] = ()
 
-    def run(self, sample: Sample, seed: int) -> str:
+    def run(self, sample: Sample, seeds: np.random.Generator) -> str:
         results = []
         for pub, work in zip(self.pubs, self.work, strict=True):
             values, errors = expectations(pub, work.shots, sample)
@@ -169,8 +169,7 @@ class ExecutorProgram(Program):
 
     program: QuantumProgram = field(default_factory=lambda: QuantumProgram(shots=1))
 
-    def run(self, sample: Sample, seed: int) -> str:
-        seeds = np.random.default_rng(seed)
+    def run(self, sample: Sample, seeds: np.random.Generator) -> str:
         items = []
         for item in self.program.items:
             arrays, values = _arguments(item, seeds)
@@ -192,6 +191,7 @@ class ExecutorProgram(Program):
 
 def _sampler(params: dict[str, Any]) -> SamplerProgram:
     options = params.get("options", {})
+    _check_classified(options.get("execution", {}).get("meas_type"))
     pubs = []
     for circuit, *rest in _decoded(params["pubs"]):
         values, shots = (*rest, None, None)[:2]
@@ -223,11 +223,17 @@ def _executor(params: dict[str, Any]) -> ExecutorProgram:
         converter.model.model_validate(params)
     )
     program = decoded[0]
+    _check_classified(program.meas_level)
     work = tuple(
         Work(item.circuit, _rows_of(item), math.prod(item.shape), program.shots)
         for item in program.items
     )
     return ExecutorProgram("executor", work, params.get("options", {}), program)
+
+
+def _check_classified(level: str | None) -> None:
+    if level not in (None, "classified"):
+        raise ValueError(f"measurement level '{level}' is not simulated")
 
 
 def _decoded(pubs: Any) -> Any:

@@ -63,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection; each request on it becomes a `WireExchange`."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes
     server: Listener
 
     def handle_one_request(self) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy as np
+
 from .account import Instance
 from .jobs import (
     BATCH_OVER,
@@ -41,7 +43,7 @@ class Workload:
 
     Attributes:
         machines, instances: by name, and by CRN.
-        seed: of the sampling; job number n samples with `seed + n`.
+        seed: of the sampling, together with a job's number.
         usage_seconds: for how long a job's usage stays "pending" after its end.
     """
 
@@ -210,11 +212,10 @@ class Workload:
 
     def _execute(self, job: Job, machine: Machine) -> tuple[str | None, Ending | None]:
         """The result, or the ending that the attempt led to."""
-        seed = self.seed + job.number
+        seeds = np.random.default_rng((self.seed, job.number))
+        sample_here = partial(sample, noise_of=machine.noise_of, seeds=seeds)
         try:
-            return job.program.run(
-                partial(sample, noise_of=machine.noise_of, seed=seed), seed
-            ), None
+            return job.program.run(sample_here, seeds), None
         except Exception as error:  # what a machine cannot execute fails this job alone
             return None, Ending(State.FAILED, 1000, f"{type(error).__name__}: {error}")
 
