@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 from collections.abc import Callable
 from functools import reduce
@@ -14,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qbackend import LayerSpec, errors
-from qbackend.ansatze import Cnots
+from qbackend import LayerSpec, ansatze, errors
+from qbackend.ansatze import Ansatz, Cnots, Operation, Rotations
 from qbackend.base import Forward, Request
 from qbackend.kernels import threads
 from qbackend.simulate import NativeBackend, engine, tensors
@@ -26,6 +27,8 @@ from .cases import ANSATZE, ENCODINGS, features, weights
 
 Array = NDArray[np.float64]
 Simulator = Callable[..., Forward]
+
+DRAWN = itertools.count()
 
 PAULIS = {
     "x": np.array([[0, 1], [1, 0]]),
@@ -161,6 +164,44 @@ def test_simulators_agree(
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-11, rtol=1e-11)
+
+
+@st.composite
+def circuits(draw: st.DrawFn, n_wires: int) -> Ansatz:
+    """Any circuit of rotations and CNOTs that turns a wire around X or Y at some point."""
+    pairs = st.permutations(range(n_wires)).map(lambda order: (order[0], order[1]))
+    cnots = st.lists(pairs, max_size=4).map(lambda found: Cnots(tuple(found)))
+    kinds = draw(st.lists(st.sampled_from("xyzc"), max_size=5))
+    kinds.insert(draw(st.integers(0, len(kinds))), draw(st.sampled_from("xy")))
+    operations: list[Operation] = []
+    count = 0
+    for kind in kinds:
+        if kind == "c":
+            operations.append(draw(cnots) if n_wires > 1 else Cnots(()))
+        else:
+            operations.append(Rotations(kind, tuple(range(count, count + n_wires))))
+            count += n_wires
+    # Compiled circuits are remembered by the names in a spec.
+    name = f"drawn-{next(DRAWN)}"
+    return Ansatz(name, count // n_wires, lambda *_: tuple(operations))
+
+
+@given(n_wires=st.integers(1, 4), encoding=st.sampled_from(ENCODINGS), data=st.data())
+def test_any_circuit(n_wires: int, encoding: str, data: st.DataObject) -> None:
+    ansatz = data.draw(circuits(n_wires))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ansatze.ANSATZE, ansatz.name, ansatz)
+        spec = LayerSpec(n_wires, encoding, ansatz.name, n_layers=1)
+        rows, angles = features(spec, 5, 0), weights(spec, 1)
+        cotangent = np.random.default_rng(2).normal(size=(5, n_wires))
+        expected = dense_gradients(spec, rows, angles, cotangent)
+        limit = 10 * tolerance(spec, torch.float64) * max(1, np.abs(expected[0]).max())
+        for run in SIMULATORS.values():
+            done = run(spec, torch.from_numpy(rows), angles, differentiate=True)
+            np.testing.assert_allclose(done.values, dense_values(spec, rows, angles), atol=limit)
+            ours = gradients(done, torch.from_numpy(cotangent))
+            for gradient, reference in zip(ours, expected, strict=True):
+                np.testing.assert_allclose(gradient, reference, atol=limit, rtol=0)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

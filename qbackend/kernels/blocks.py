@@ -108,6 +108,16 @@ def from_lanes(block: FloatArray, start: int, rows: FloatArray, first: int) -> N
 
 
 @helper
+def first_bad_row(rows: FloatArray, first: int, lanes: int) -> int:
+    """The first of rows `first` to `first + lanes` with an entry that is not finite, or -1."""
+    for row in range(first, min(first + lanes, rows.shape[0])):
+        for index in range(rows.shape[1]):
+            if not math.isfinite(rows[row, index]):
+                return row
+    return -1
+
+
+@helper
 def _normalise(
     rows: FloatArray, first: int, states: FloatArray, start: int, inverse_norms: FloatArray
 ) -> int:
@@ -157,12 +167,10 @@ def _normalise_long(
 
 @helper
 def _encode_angles(rows: FloatArray, first: int, states: FloatArray, start: int) -> int:
-    n_rows, width = rows.shape
-    lanes = states.shape[1]
-    for row in range(first, min(first + lanes, n_rows)):
-        for index in range(width):
-            if not math.isfinite(rows[row, index]):
-                return row
+    bad_row = first_bad_row(rows, first, states.shape[1])
+    if bad_row >= 0:
+        return bad_row
+    width, lanes = rows.shape[1], states.shape[1]
     turns = np.empty((width, lanes), states.dtype)
     to_lanes(rows, first, turns, 0)
     _product(turns, width // 2, states, start)

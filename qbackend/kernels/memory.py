@@ -32,7 +32,7 @@ class Lease:
             self.array = np.empty(shape, dtype)
             return
         self._home, self._memory = _idle, _take(size)
-        self.array = self._memory[:size].view(dtype).reshape(shape)
+        self.array = self._memory.view(dtype).reshape(shape)
 
     def __del__(self) -> None:
         if self._memory is not None:
@@ -40,13 +40,13 @@ class Lease:
 
 
 def _take(size: int) -> NDArray[np.uint8]:
-    """Idle memory that fits without much waste, or else fresh."""
+    """Idle memory of just this size, or else fresh."""
     for _ in range(len(_idle)):
         try:
             memory = _idle.popleft()
         except IndexError:  # another thread was faster
             break
-        if size <= len(memory) <= 2 * size:
+        if len(memory) == size:
             return memory
         _idle.append(memory)
     # torch aligns to cache lines, numpy does not.

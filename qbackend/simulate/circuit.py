@@ -40,6 +40,8 @@ class Circuit:
         phase_orders: (R, D), the basis state that the group sees in each of its stage's.
         phase_angles: (R, Q), which angle turns each wire around Z.
         trainable: (S,), whether a stage's phases depend on weights.
+        opens_apart: whether the first stage finds no CNOT before it, so that a product of wires'
+            states stays one.
         observables: (M,), bits of the last stage's basis states whose parity is measured.
     """
 
@@ -50,6 +52,7 @@ class Circuit:
     phase_orders: IntArray
     phase_angles: IntArray
     trainable: NDArray[np.bool_]
+    opens_apart: bool
     observables: IntArray
 
     @property
@@ -110,6 +113,11 @@ def circuit_of(spec: LayerSpec) -> Circuit:
             len(groups), n_wires
         ),
         trainable=np.array([stage in trained for stage in range(len(stages))]),
+        opens_apart=all(
+            np.array_equal(places, before[0])
+            for stage, places, _ in [(0, *stages[0]), *groups]
+            if stage == 0
+        ),
         observables=np.array(
             [
                 _combinations([parities[q] for q in range(n_wires) if name[q] == "Z"])[-1]

@@ -1,7 +1,7 @@
 """Statevectors on the CPU: one pass of the compiled kernels forwards, one backwards.
 
-Letters: B batch, F features, W weights, M observables, S stages, Q wires, D = 2^Q amplitudes,
-L lanes.
+Letters: B batch, F features, W weights, M observables, S stages, Q wires, V vectors of
+a state, L lanes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..kernels.threads import split
 from ..spec import LayerSpec
 from . import statevector as kernels
 from .circuit import Circuit, circuit_of
+from .gates import n_vectors
 
 MAX_CHUNKS = 32
 """Sums over rows are taken chunk by chunk, whatever the number of threads, so that they round the
@@ -76,7 +77,7 @@ class Pass:
         rows: what `blocks.encode` takes.
         by_angle: whether they are angles.
         tables: of the circuit.
-        kept: final states (n_blocks, 2 D, L), none unless they were to be kept.
+        kept: final states (n_blocks, V, L), none unless they were to be kept.
         inverse_norms: (n_blocks, L).
         values: (B, M).
     """
@@ -91,7 +92,7 @@ class Pass:
     def backward(self, cotangent: FloatArray, adjoints: FloatArray) -> tuple[FloatArray, Array]:
         """Gradients with respect to features (B, F) and weights (W,).
 
-        Of sum(values * cotangent) for a cotangent (B, M); or, if `adjoints` (n_blocks, 2 D, L) is
+        Of sum(values * cotangent) for a cotangent (B, M); or, if `adjoints` (n_blocks, V, L) is
         not empty, of sum(states * adjoints).
         """
         circuit, states = self.tables.circuit, self.kept.array
@@ -99,16 +100,17 @@ class Pass:
         chunk = max(1, -(-n_blocks // MAX_CHUNKS))
         n_chunks = -(-n_blocks // chunk)
         n_stages, n_wires = circuit.rotations.shape
-        n_features = n_wires if self.by_angle else width // 2
+        n_features = n_wires if self.by_angle else 2**n_wires
         of_rows = np.empty((len(self.rows), n_features), states.dtype)
         of_turns = np.empty((n_chunks, n_stages, n_wires))
-        of_phases = np.empty((n_chunks, n_stages, width // 2))
+        of_phases = np.empty((n_chunks, n_stages, 2**n_wires))
 
         def run(first: int, last: int) -> None:
             work = Lease((4 * width, n_lanes), states.dtype)
             kernels.backward(
                 self.rows,
                 self.by_angle,
+                circuit.opens_apart,
                 circuit.orders,
                 self.tables.turns,
                 self.tables.phases,
@@ -138,7 +140,7 @@ def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: b
         InputError: a feature that is not finite.
     """
     circuit = tables.circuit
-    n_rows, n_lanes, width = len(features), lanes(features.dtype), 2 * 2**circuit.n_wires
+    n_rows, n_lanes, width = len(features), lanes(features.dtype), n_vectors(circuit.n_wires)
     n_blocks = -(-n_rows // n_lanes)
     done = Pass(
         rows=angle_rows(features) if by_angle else features,
@@ -154,6 +156,7 @@ def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: b
         return kernels.forward(
             done.rows,
             by_angle,
+            circuit.opens_apart,
             circuit.orders,
             tables.turns,
             tables.phases,

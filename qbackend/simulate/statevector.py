@@ -3,7 +3,7 @@
 Arrays named as in `circuit.Circuit` are as there.
 
 Letters: B batch, S stages, Q wires, D = 2^Q amplitudes, R groups of Z rotations, M observables,
-L lanes.
+V vectors of a state (`gates.n_vectors`), L lanes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ..kernels.blocks import encode, pull_encoding, to_lanes
 from ..kernels.compilation import kernel
 from ..kernels.simd import FloatArray, load, store, total, zeros
 from .circuit import QUARTER_TURNS, IntArray
-from .gates import PARITY_SIZE, measure, open_stage, pull_measurement, pull_stage
+from .gates import PARITY_SIZE, measure, pull_measurement, pull_stage, run_stage
+from .products import pull_product, run_product
 
 
 @kernel
@@ -66,6 +67,7 @@ def tabulate(
 def forward(
     rows: FloatArray,
     by_angle: bool,
+    opens_apart: bool,
     orders: IntArray,
     turns: FloatArray,
     phases: FloatArray,
@@ -79,26 +81,32 @@ def forward(
 ) -> int:
     """Values (B, M) of the blocks from `first_block` until `last_block`.
 
-    `rows` and `inverse_norms` are as in `blocks.encode`. `states` (n_blocks, 2 D, L) keeps the
-    final states, unless it is empty; `work` has 4 D vectors. Returns the first row with an entry
-    that is not finite, or -1.
+    `rows` and `inverse_norms` are as in `blocks.encode`. `states` (n_blocks, V, L) keeps the final
+    states, unless it is empty; `work` (2 V, L) is used up. Returns the first row with an entry that
+    is not finite, or -1.
     """
     n_stages, n_amplitudes = orders.shape
-    lanes = states.shape[2]
-    half = 2 * n_amplitudes
+    _, n_vectors, lanes = states.shape
     kept = states.reshape(-1, lanes)
     parities = np.empty((PARITY_SIZE, lanes), states.dtype)
     outputs = np.empty((len(observables), lanes), states.dtype)
+    is_product = by_angle and opens_apart
     for block in range(first_block, last_block):
-        source, target, origin, start = work, work, 0, half
-        bad_row = encode(rows, by_angle, block * lanes, work, 0, inverse_norms)
+        source, origin = work, 0
+        if is_product:
+            if n_stages == 1 and len(states) > 0:
+                source, origin = kept, n_vectors * block
+            bad_row = run_product(rows, block * lanes, phases, turns, source, origin)
+        else:
+            bad_row = encode(rows, by_angle, block * lanes, work, 0, inverse_norms)
         if bad_row >= 0:
             return bad_row
-        for stage in range(n_stages):
+        for stage in range(1 if is_product else 0, n_stages):
+            target, start = work, n_vectors - origin
             if stage == n_stages - 1 and len(states) > 0:
-                target, start = kept, half * block
-            open_stage(source, origin, target, start, stage, orders, phases, turns)
-            source, origin, start = target, start, half - start
+                target, start = kept, n_vectors * block
+            run_stage(source, origin, target, start, stage, orders, phases, turns)
+            source, origin = target, start
         measure(source, origin, n_amplitudes, observables, parities, outputs)
         for row in range(block * lanes, min((block + 1) * lanes, len(values))):
             for output in range(len(observables)):
@@ -110,6 +118,7 @@ def forward(
 def backward(
     rows: FloatArray,
     by_angle: bool,
+    opens_apart: bool,
     orders: IntArray,
     turns: FloatArray,
     phases: FloatArray,
@@ -130,44 +139,53 @@ def backward(
     """Gradients of sum(values * cotangent) for the chunks from `first_chunk` until `last_chunk`.
 
     A chunk is `chunk_blocks` blocks; `states` are those that `forward` kept. `adjoints`
-    (n_blocks, 2 D, L), unless empty, is the gradient with respect to them, and stands in for that
-    with respect to the values, `cotangent` (B, M). `work` has 8 D vectors. `of_rows` (B, F)
+    (n_blocks, V, L), unless empty, is the gradient with respect to them, and stands in for that
+    with respect to the values, `cotangent` (B, M). `work` (4 V, L) is used up. `of_rows` (B, F)
     receives the gradient with respect to the features, `of_turns` (n_chunks, S, Q) every chunk's
     with respect to the Y angles, `of_phases` (n_chunks, S, D) with respect to the phases where
     they are trainable.
     """
     n_stages, n_amplitudes = orders.shape
-    n_wires, lanes = turns.shape[2], states.shape[2]
-    half = 2 * n_amplitudes
+    n_wires = turns.shape[2]
+    n_blocks, half, lanes = states.shape
     kept, given = states.reshape(-1, lanes), adjoints.reshape(-1, lanes)
     parities = np.empty((PARITY_SIZE, lanes), states.dtype)
     factors = np.empty((len(observables), lanes), states.dtype)
     overlaps = np.empty((n_stages * n_wires, lanes), states.dtype)
+    is_product = by_angle and opens_apart
     for chunk in range(first_chunk, last_chunk):
         for index in range(n_stages * n_wires):
             store(overlaps, index, zeros(overlaps))
         for stage in range(n_stages):
             if trainable[stage]:
                 of_phases[chunk, stage] = 0
-        for block in range(chunk * chunk_blocks, min((chunk + 1) * chunk_blocks, len(states))):
-            start, source, target = half * block, 0, 2 * half
+        for block in range(chunk * chunk_blocks, min((chunk + 1) * chunk_blocks, n_blocks)):
+            first, start, source, target = block * lanes, half * block, 0, 2 * half
             if len(adjoints) > 0:
                 for index in range(half):
                     store(work, index, load(kept, start + index))
                     store(work, half + index, load(given, start + index))
             else:
-                to_lanes(cotangent, block * lanes, factors, 0)
-                pull_measurement(kept, start, n_amplitudes, observables, factors, parities, work)
-            for stage in range(n_stages - 1, -1, -1):
+                to_lanes(cotangent, first, factors, 0)
+                pull_measurement(
+                    kept, start, n_amplitudes, observables, factors, parities, work, half
+                )
+            for stage in range(n_stages - 1, 0 if is_product else -1, -1):
                 pull_stage(
-                    work, source, target, stage, orders, phases, turns, overlaps, trainable[stage],
-                    of_phases, chunk,
+                    work, source, target, half, stage, orders, phases, turns, overlaps,
+                    trainable[stage], of_phases, chunk, stage > 1 or not is_product,
                 )  # fmt: skip
                 source, target = target, source
-            pull_encoding(
-                rows, by_angle, block * lanes, work, source, work, source + half, inverse_norms,
-                of_rows,
-            )  # fmt: skip
+            if is_product:
+                pull_product(
+                    rows, first, phases, turns, work, source + half, target, overlaps,
+                    trainable[0], of_phases, chunk, of_rows,
+                )  # fmt: skip
+            else:
+                pull_encoding(
+                    rows, by_angle, first, work, source, work, source + half, inverse_norms,
+                    of_rows,
+                )  # fmt: skip
         for stage in range(n_stages):
             for wire in range(n_wires):
                 of_turns[chunk, stage, wire] = total(load(overlaps, stage * n_wires + wire)) / 2
