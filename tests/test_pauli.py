@@ -20,9 +20,6 @@ from qbackend.simulate.pauli_torch import TorchProgram
 
 from .cases import MACHINE
 
-AGREEMENT = 1e-8
-"""The project's convention for `native:DEVICE` and `aer:DEVICE`."""
-ENCODERS = [("amplitude", "compact"), ("amplitude", "textbook"), ("angle", "auto")]
 N_ANGLES, N_PARAMETERS = 4, 7
 
 

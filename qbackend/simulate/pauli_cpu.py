@@ -34,9 +34,10 @@ class CpuPassage:
         self.steps = _steps(passage, n_qubits, dtype, transpose=False)
         self.transposed = _steps(passage, n_qubits, dtype, transpose=True)
         self.n_turns = len(passage.offsets)
-        products = self.steps.products
-        per_product = (products[:, 1] - products[:, 0]) * (products[:, 3] - products[:, 2])
-        self.nanoseconds = 4 * 8 * per_product.sum() / VECTORS_PER_NANOSECOND
+        first_base, last_base, first_panel, last_panel = self.steps.products.T
+        n_columns = self.steps.panel_columns[last_panel] - self.steps.panel_columns[first_panel]
+        n_vectors = 4 * np.sum((last_base - first_base) * n_columns)
+        self.nanoseconds = float(n_vectors) / VECTORS_PER_NANOSECOND
         """Of one block, forwards, about."""
 
 
