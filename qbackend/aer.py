@@ -9,19 +9,14 @@ extra qubits, so that one run of Aer carries the whole batch.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from qiskit import QuantumCircuit
-from qiskit.circuit import ParameterVector
-from qiskit_aer import AerSimulator
-from qiskit_aer.library import SaveProbabilities, SaveStatevector, SaveUnitary, SetStatevector
 
 from . import quadratic
-from .adjoint import ComplexArray, cuts, weight_gradient
-from .ansatze import Rotations
+from .adjoint import ComplexArray, weight_gradient
+from .aer_circuits import UNITARY_WIRES, propagate, row_probabilities, unitaries
 from .base import (
     Array,
     Capabilities,
@@ -39,18 +34,13 @@ from .base import (
     check_width,
     local_cost,
 )
-from .compile import append_operation, compile_layer
+from .compile import compile_layer
 from .errors import OptionError
 from .spec import LayerSpec
 
-UNITARY_WIRES = 8
 MAX_WIRES = 20
 STATE_QUBITS = 22
 """Wires and batch qubits of one run of states: 64 MiB of amplitudes."""
-ROWS_PER_UNITARY = 8
-"""Rows that share their weights are worth a unitary from here on."""
-BINDINGS = 128
-"""Rows of one run: Aer's cost per row is lowest around here."""
 
 
 class AerExact(DifferentiableBackend):
@@ -167,7 +157,7 @@ class _UnitaryPass:
     def __init__(self, spec: LayerSpec, weights: Array) -> None:
         self._spec = spec
         self._weights = weights.copy()
-        *self._cuts, self._final = _unitaries(spec, weights)
+        *self._cuts, self._final = unitaries(spec, weights)
         stacked = np.concatenate([self._final.real, self._final.imag])
         signs = np.tile(spec.signs(), 2)
         self._matrices = (stacked.T * signs[:, None, :]) @ stacked
@@ -197,43 +187,6 @@ class _UnitaryPass:
         return weight_gradient(self._spec, kets, bras)
 
 
-def _unitaries(spec: LayerSpec, weights: Array) -> list[ComplexArray]:
-    """The ansatz's unitary up to every cut, and the whole of it, (D, D) each."""
-    circuit = _unitary_circuit(spec).assign_parameters(weights)
-    data = _simulator("unitary").run(circuit).result().data()
-    return [np.asarray(data[label]) for label in _labels(spec)]
-
-
-@lru_cache(maxsize=2)
-def _simulator(method: str) -> AerSimulator:
-    """A simulator for one circuit at a time; making one costs as much as a small circuit."""
-    if method == "unitary":
-        # Small matrices lose to threads, and to fusion, more than they gain.
-        return AerSimulator(method=method, fusion_enable=False, max_parallel_threads=1)
-    return AerSimulator(method=method)
-
-
-@lru_cache(maxsize=32)
-def _labels(spec: LayerSpec) -> tuple[str, ...]:
-    """What the circuits below call what they save."""
-    return (*(f"cut{index}" for index in range(len(cuts(spec)))), "final")
-
-
-@lru_cache(maxsize=32)
-def _unitary_circuit(spec: LayerSpec) -> QuantumCircuit:
-    """The ansatz with its unitary saved after every cut and at the end."""
-    weights = ParameterVector("weight", spec.n_weights)
-    circuit = QuantumCircuit(spec.n_wires)
-    index = 0
-    for operation in spec.operations:
-        append_operation(circuit, operation, weights)
-        if isinstance(operation, Rotations):
-            circuit.append(SaveUnitary(spec.n_wires, label=f"cut{index}"), circuit.qubits)
-            index += 1
-    circuit.append(SaveUnitary(spec.n_wires, label="final"), circuit.qubits)
-    return circuit
-
-
 def _forward_states(
     spec: LayerSpec, features: torch.Tensor, weights: Array, differentiate: bool
 ) -> Forward:
@@ -246,7 +199,7 @@ def _forward_states(
     values = np.empty((len(states), spec.n_outputs))
     for first in range(0, len(states), chunk):
         rows = slice(first, first + chunk)
-        reached = _propagate(spec, weights, states[rows].astype(complex), inverse=False)
+        reached = propagate(spec, weights, states[rows].astype(complex), inverse=False)
         values[rows] = np.abs(reached[-1]) ** 2 @ signs.T
         if differentiate:
             kept.append((rows, reached))
@@ -259,7 +212,7 @@ def _forward_states(
         of_states = np.empty_like(states)
         of_weights = np.zeros(spec.n_weights)
         for rows, reached in kept:
-            *bras, start = _propagate(spec, weights, weighting[rows] * reached[-1], inverse=True)
+            *bras, start = propagate(spec, weights, weighting[rows] * reached[-1], inverse=True)
             of_states[rows] = 2 * start.real
             of_weights += weight_gradient(spec, reached[:-1], bras[::-1])
         gradient = torch.from_numpy(of_states).to(features)
@@ -270,56 +223,6 @@ def _forward_states(
     return Forward(outputs, pull)
 
 
-def _propagate(
-    spec: LayerSpec, weights: Array, states: ComplexArray, *, inverse: bool
-) -> list[ComplexArray]:
-    """Carry states (N, D) through the ansatz, forwards or backwards, in one run of Aer.
-
-    Returns them at every cut in the order met, and at the end, (N, D) each. Row n of the batch is
-    the part of one big state whose batch qubits read n; a common factor makes that a unit vector.
-    """
-    length = np.linalg.norm(states)
-    if length == 0:
-        return [states] * (len(cuts(spec)) + 1)
-    n_batch_qubits = max(len(states) - 1, 0).bit_length()
-    padded = np.zeros((2**n_batch_qubits, states.shape[1]), dtype=complex)
-    padded[: len(states)] = states / length
-    body = _state_circuit(spec, n_batch_qubits, inverse).assign_parameters(weights)
-    circuit = QuantumCircuit(body.num_qubits)
-    circuit.append(SetStatevector(padded.ravel()), circuit.qubits)
-    circuit.compose(body, inplace=True)
-    data = _simulator("statevector").run(circuit).result().data()
-    return [
-        length * np.asarray(data[label]).reshape(padded.shape)[: len(states)]
-        for label in _labels(spec)
-    ]
-
-
-@lru_cache(maxsize=32)
-def _state_circuit(spec: LayerSpec, n_batch_qubits: int, inverse: bool) -> QuantumCircuit:
-    """The ansatz, or its inverse, beside idle batch qubits, with states saved at every cut."""
-    weights = ParameterVector("weight", spec.n_weights)
-    circuit = QuantumCircuit(spec.n_wires + n_batch_qubits)
-    index = 0
-
-    def save(label: str) -> None:
-        circuit.append(SaveStatevector(circuit.num_qubits, label=label), circuit.qubits)
-
-    operations = spec.operations[::-1] if inverse else spec.operations
-    for operation in operations:
-        step = QuantumCircuit(spec.n_wires)
-        append_operation(step, operation, weights)
-        is_cut = isinstance(operation, Rotations)
-        if inverse and is_cut:
-            save(f"cut{index}")
-        circuit.compose(step.inverse() if inverse else step, range(spec.n_wires), inplace=True)
-        if is_cut and not inverse:
-            save(f"cut{index}")
-        index += is_cut
-    save("final")
-    return circuit
-
-
 def _run_rows(request: Request, job_id: str, seed: int | None = None) -> Result:
     """Expectation values of every row; without shots exact, otherwise from drawn outcomes.
 
@@ -327,7 +230,7 @@ def _run_rows(request: Request, job_id: str, seed: int | None = None) -> Result:
     cost ten times more per row.
     """
     shots, signs = request.shots, request.compiled.spec.signs()
-    probabilities = _row_probabilities(request.compiled, request.parameters)
+    probabilities = row_probabilities(request.compiled, request.parameters)
     if shots is None:
         values, variance = probabilities @ signs.T, np.zeros((len(probabilities), len(signs)))
     else:
@@ -337,37 +240,3 @@ def _run_rows(request: Request, job_id: str, seed: int | None = None) -> Result:
     return Result(
         values=values, stderr=np.sqrt(variance), shots=shots, job_ids=(job_id,), device="aer"
     )
-
-
-def _row_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
-    """Probabilities of the basis states for rows (N, P): (N, D), wire 0 first."""
-    spec = compiled.spec
-    n_angles = spec.encoder.n_angles(spec.n_wires)
-    weights, group = np.unique(rows[:, n_angles:], axis=0, return_inverse=True)
-    if spec.n_wires > UNITARY_WIRES or len(rows) < ROWS_PER_UNITARY * len(weights):
-        probabilities = _bound_probabilities(compiled, rows)
-    else:
-        states = spec.encoder.states_of_angles(rows[:, :n_angles])
-        probabilities = np.empty_like(states)
-        for index, vector in enumerate(weights):
-            chosen = group.ravel() == index
-            unitary = _unitaries(spec, vector)[-1]
-            probabilities[chosen] = np.abs(states[chosen] @ unitary.T) ** 2
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
-
-
-def _bound_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
-    """The same, each row a circuit of its own."""
-    circuit = compiled.circuit.copy()
-    circuit.append(SaveProbabilities(circuit.num_qubits), circuit.qubits)
-    # Fusion costs more than it saves on circuits this small, bound at run time.
-    simulator = AerSimulator(
-        method="statevector", fusion_enable=False, runtime_parameter_bind_enable=True
-    )
-    probabilities = []
-    for first in range(0, len(rows), BINDINGS):
-        chunk = rows[first : first + BINDINGS]
-        binds = {p: chunk[:, index] for index, p in enumerate(compiled.parameters)}
-        result = simulator.run(circuit, parameter_binds=[binds]).result()
-        probabilities += [result.data(index)["probabilities"] for index in range(len(chunk))]
-    return np.array(probabilities)
