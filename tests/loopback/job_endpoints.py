@@ -25,10 +25,7 @@ def submit(cloud: Cloud, call: Call) -> Reply:
     )
     limit = instance.plan.pending_jobs
     if limit is not None and pending >= limit:
-        raise RefusalError(
-            400, 3458, f"You have reached the limit of {limit} pending jobs. Please wait for a "
-            "job to complete or cancel one before submitting anything new.",
-        )  # fmt: skip
+        raise RefusalError(400, 3458, f"You have reached the limit of {limit} pending jobs.")
     session_id = wanted.get("session_id")
     if session_id is not None:
         session = cloud.workload.session(session_id)
@@ -56,8 +53,11 @@ def submit(cloud: Cloud, call: Call) -> Reply:
 def list_jobs(cloud: Cloud, call: Call) -> Reply:
     instance = cloud.instance(call)
     cloud.workload.expire()
-    found = [job for job in cloud.workload.jobs if job.instance == instance.crn]
-    found = [job for job in found if _matches(job, call)]
+    found = [
+        job
+        for job in cloud.workload.jobs
+        if job.instance == instance.crn and not job.deleted and _matches(job, call)
+    ]
     if call.first("sort") != "ASC":
         found.reverse()
     limit, offset = int(call.first("limit", str(PAGE))), int(call.first("offset", "0"))
@@ -97,7 +97,7 @@ def delete_job(cloud: Cloud, call: Call) -> Reply:
     job = cloud.job(call)
     if not job.state.is_final:
         raise RefusalError(400, 1292, "Job must be in a terminal state.")
-    cloud.workload.jobs.remove(job)
+    job.deleted = True
     return Reply(204)
 
 

@@ -92,6 +92,7 @@ class Job:
         ready: when it may start running, in seconds of `time.monotonic`.
         number: 1 for the first job that started, 0 before it starts.
         ending: how it ended without a result.
+        deleted: the client had it deleted, and does not see it any more.
         charged: seconds of QPU time.
     """
 
@@ -114,6 +115,7 @@ class Job:
     started: datetime | None = None
     finished: datetime | None = None
     charged: float = 0.0
+    deleted: bool = False
 
     @property
     def shots(self) -> tuple[int, ...]:

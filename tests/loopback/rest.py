@@ -94,7 +94,7 @@ class Cloud:
         instance = self.instance(call)
         self.workload.expire()
         job = self.workload.job(call.names["id"])
-        if job is None or job.instance != instance.crn:
+        if job is None or job.deleted or job.instance != instance.crn:
             raise RefusalError(404, 1291, f"Job not found. Job ID: {call.names['id']}")
         return job
 

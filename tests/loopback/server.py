@@ -119,7 +119,9 @@ class LoopbackServer:
         return [r for r in self.requests if r.method == method and r.route == route]
 
     def deliveries(self, job: Job) -> int:
-        """How often the job's result went out whole."""
+        """How often the job's result went out whole; what a failed job says does not count."""
+        if job.state is not State.COMPLETED:
+            return 0
         path = f"/jobs/{job.id}/results"
         return sum(r.intact and r.status == 200 and r.path.endswith(path) for r in self.requests)
 

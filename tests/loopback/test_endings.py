@@ -61,6 +61,7 @@ def test_jobs_that_end_badly(
     assert isinstance(fetch(good), PrimitiveResult)
     with pytest.raises(error, match=words):
         fetch(bad)
+    assert [server.deliveries(job) for job in server.jobs] == [1, 0]
     again = QiskitRuntimeService().job(bad.job_id())
     if error is not RuntimeInvalidStateError:
         assert words in str(again.error_message())

@@ -102,6 +102,15 @@ def test_another_service_object_reads_an_old_job(
     assert again.inputs["pubs"][0][0] == coin()
 
 
+def test_a_deleted_job_is_not_shown_any_more(server: LoopbackServer, backend: IBMBackend) -> None:
+    job = finished(server, backend)
+    backend.service.delete_job(job.job_id())
+    assert backend.service.jobs() == []
+    with pytest.raises(RuntimeJobNotFound):
+        backend.service.job(job.job_id())
+    assert len(server.jobs) == 1
+
+
 def test_usage_is_charged_by_ibms_formula(server: LoopbackServer, backend: IBMBackend) -> None:
     job = finished(server, backend)
     seconds = 2 + 0.00035 * SHOTS
