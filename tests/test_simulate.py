@@ -40,7 +40,7 @@ PAULIS = {
 def through_forms(
     spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
 ) -> Forward:
-    return Forms(spec, angles).forward(rows, differentiate=differentiate)
+    return Forms(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
 
 
 SIMULATORS: dict[str, Simulator] = {

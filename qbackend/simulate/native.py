@@ -73,13 +73,13 @@ class NativeBackend(DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        angles = weights.detach().cpu().double().numpy()
+        angles = weights.detach().cpu().double().contiguous().numpy()
         check_finite("weights", angles[None])
         spec = compiled.spec
         if _prefers_forms(spec, features, differentiate):
             forms = self._forms
-            if forms is None or not forms.serve(spec, angles):
-                forms = self._forms = Forms(spec, angles)
+            if forms is None or not forms.serve(spec, angles, features.dtype):
+                forms = self._forms = Forms(spec, angles, features.dtype)
             return forms.forward(features, differentiate=differentiate)
         simulate = engine.forward if features.device.type == "cpu" else tensors.forward
         return simulate(spec, features, angles, differentiate=differentiate)
