@@ -88,11 +88,11 @@ def test_memory_serves_again_once_it_is_dropped() -> None:
     assert third.array.shape == (2, size)
 
 
-def test_idle_memory_is_not_hoarded() -> None:
-    sizes = [memory.WORTH_KEEPING + 64 * k for k in range(2 * memory.KEPT)]
-    leases = [memory.Lease((size,), np.uint8) for size in sizes]
+def test_idle_memory_is_not_hoarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_BYTES", 10 * memory.WORTH_KEEPING)
+    leases = [memory.Lease((memory.WORTH_KEEPING + 64 * k,), np.uint8) for k in range(30)]
     del leases
-    assert len(memory._idle) <= memory.KEPT
+    assert memory._store.idle_bytes() <= memory.KEPT_BYTES
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])

@@ -15,10 +15,41 @@ from numpy.typing import DTypeLike, NDArray
 
 WORTH_KEEPING = 2**17
 """Bytes; below, the C library's own free list is as good."""
-KEPT = 16
-"""Idle arrays that are kept, those idle longest make room."""
+KEPT_BYTES = 2**28
+"""Of all idle arrays together; those idle longest make room."""
 
-_idle: deque[NDArray[np.uint8]] = deque(maxlen=KEPT)
+
+class _Store:
+    """Idle memory, shared by all threads; every step on the deque is atomic."""
+
+    def __init__(self) -> None:
+        self._idle: deque[NDArray[np.uint8]] = deque()
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Idle memory of just this size, or else fresh."""
+        for _ in range(len(self._idle)):
+            try:
+                memory = self._idle.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if len(memory) == size:
+                return memory
+            self._idle.append(memory)
+        # torch aligns to cache lines, numpy does not.
+        return torch.empty(size, dtype=torch.uint8).numpy()
+
+    def take_back(self, memory: NDArray[np.uint8]) -> None:
+        """Keep the memory for the next who asks, as far as there is room."""
+        self._idle.append(memory)
+        while self.idle_bytes() > KEPT_BYTES:
+            self._idle.popleft()
+
+    def idle_bytes(self) -> int:
+        """What is kept."""
+        return sum(len(memory) for memory in tuple(self._idle))
+
+
+_store = _Store()
 
 
 class Lease:
@@ -31,23 +62,10 @@ class Lease:
         if size < WORTH_KEEPING:
             self.array = np.empty(shape, dtype)
             return
-        self._home, self._memory = _idle, _take(size)
+        self._memory = _store.take(size)
         self.array = self._memory.view(dtype).reshape(shape)
 
     def __del__(self) -> None:
-        if self._memory is not None:
-            self._home.append(self._memory)
-
-
-def _take(size: int) -> NDArray[np.uint8]:
-    """Idle memory of just this size, or else fresh."""
-    for _ in range(len(_idle)):
-        try:
-            memory = _idle.popleft()
-        except IndexError:  # another thread was faster
-            break
-        if len(memory) == size:
-            return memory
-        _idle.append(memory)
-    # torch aligns to cache lines, numpy does not.
-    return torch.empty(size, dtype=torch.uint8).numpy()
+        # A module's names are gone when the interpreter shuts down.
+        if self._memory is not None and _store is not None:
+            _store.take_back(self._memory)

@@ -180,8 +180,6 @@ def _outer(
                     x03, x13 = x03 + left0 * right3, x13 + left1 * right3
                 upper = (total(x00), total(x01), total(x02), total(x03))
                 lower = (total(x10), total(x11), total(x12), total(x13))
-                for column in range(j, min(j + 4, n_amplitudes)):
-                    result[output, i, column] = result[output, column, i] = upper[column - j]
-                    result[output, i + 1, column] = result[output, column, i + 1] = lower[
-                        column - j
-                    ]
+                for k in range(j, min(j + 4, n_amplitudes)):
+                    result[output, i, k] = result[output, k, i] = upper[k - j]
+                    result[output, i + 1, k] = result[output, k, i + 1] = lower[k - j]

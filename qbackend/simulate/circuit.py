@@ -100,6 +100,7 @@ def circuit_of(spec: LayerSpec) -> Circuit:
             groups.append((len(stages), places, minus_quarter))
     groups = [group for group in groups if group[0] < len(stages)]
     trained = {stage for stage, _, angles in groups if angles[0] < spec.n_weights}
+    opening = [stages[0][0], *(places for stage, places, _ in groups if stage == 0)]
     before = [_combinations(bits), *(places for places, _ in stages[:-1])]
     return Circuit(
         n_weights=spec.n_weights,
@@ -113,11 +114,7 @@ def circuit_of(spec: LayerSpec) -> Circuit:
             len(groups), n_wires
         ),
         trainable=np.array([stage in trained for stage in range(len(stages))]),
-        opens_apart=all(
-            np.array_equal(places, before[0])
-            for stage, places, _ in [(0, *stages[0]), *groups]
-            if stage == 0
-        ),
+        opens_apart=all(np.array_equal(places, before[0]) for places in opening),
         observables=np.array(
             [
                 _combinations([parities[q] for q in range(n_wires) if name[q] == "Z"])[-1]

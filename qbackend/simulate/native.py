@@ -27,6 +27,7 @@ from ..base import (
 )
 from ..compile import compile_layer
 from ..errors import OptionError
+from ..kernels.simd import VECTOR_BYTES
 from ..spec import LayerSpec
 from . import engine, tensors
 from .forms import Forms
@@ -35,7 +36,9 @@ MAX_WIRES = 20
 FORM_WIRES = 4
 TENSOR_FORM_WIRES = 6
 """The widest layers that run as quadratic forms: on the CPU, and elsewhere."""
-FORM_OVERHEAD = 6400
+FORM_OVERHEAD = 100
+"""Vectors of rows that pass through one repetition of an ansatz, and back, in the time that it
+takes to set forms up and to pull their gradient back."""
 
 
 class NativeBackend(DifferentiableBackend):
@@ -102,14 +105,14 @@ class NativeBackend(DifferentiableBackend):
 def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:
     """Whether quadratic forms cost less than statevectors; the same for the same shapes.
 
-    Measured: to differentiate through forms takes about as long as through two repetitions of an
-    ansatz, and as `FORM_OVERHEAD` rows of one more.
+    Measured: rows pass through forms, and back, in the time of one repetition of an ansatz.
     """
     if features.device.type != "cpu":
         return spec.n_wires <= TENSOR_FORM_WIRES
     if spec.n_wires > FORM_WIRES or not differentiate:
         return spec.n_wires <= FORM_WIRES
-    return (spec.n_layers - 1) * len(features) * features.element_size() > FORM_OVERHEAD
+    n_vectors = len(features) * features.element_size() / VECTOR_BYTES
+    return (spec.n_layers - 1) * n_vectors > FORM_OVERHEAD
 
 
 def _run_rows(request: Request, job_id: str) -> Result:

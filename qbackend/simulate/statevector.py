@@ -17,7 +17,8 @@ from ..kernels.blocks import encode, pull_encoding, to_lanes
 from ..kernels.compilation import kernel
 from ..kernels.simd import FloatArray, load, store, total, zeros
 from .circuit import QUARTER_TURNS, IntArray
-from .gates import PARITY_SIZE, measure, pull_measurement, pull_stage, run_stage
+from .gates import pull_stage, run_stage
+from .measurement import PARITY_SIZE, measure, pull_measurement
 from .products import pull_product, run_product
 
 
