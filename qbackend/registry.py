@@ -171,6 +171,8 @@ def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> Qua
 def find_device(argument: str) -> tuple[Device, NoiseSpec]:
     """The device of a name or of a saved noise file (`.json`), and the noise it has by default.
 
+    `ibm_NAME` is read live where an account reaches it; everything else is a shipped snapshot.
+
     Raises:
         UnknownNameError: no such device; the message suggests.
         OptionError: not a noise file.
@@ -179,7 +181,7 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
     from .snapshots import Device, load_snapshot
 
     if not argument.endswith(".json"):
-        return load_snapshot(argument), NoiseSpec()
+        return _load_live(argument) or load_snapshot(argument), NoiseSpec()
     saved = load_noise(Path(argument))
     reported = saved.properties
     device = Device(
@@ -189,3 +191,11 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
         calibrated_at=reported.calibrated_at,
     )
     return device, saved.noise
+
+
+def _load_live(name: str) -> Device | None:
+    if not name.startswith("ibm_"):
+        return None
+    from .ibm.calibrations import load_live
+
+    return load_live(name)

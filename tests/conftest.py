@@ -15,3 +15,10 @@ settings.load_profile("qhc")
 def _one_thread() -> None:
     # Small products lose more to a second thread than they gain.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    # An account that the developer has is not this suite's to use.
+    monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
+    monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService.saved_accounts", lambda: {})

@@ -1,0 +1,1 @@
+"""What qhc asks of IBM Quantum's services."""
