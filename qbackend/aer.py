@@ -29,7 +29,7 @@ from .base import (
     QuantumBackend,
     Request,
     Result,
-    check_finite,
+    angles_of,
     check_shots,
     check_width,
     local_cost,
@@ -73,8 +73,7 @@ class AerExact(DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        angles = weights.detach().cpu().double().numpy()
-        check_finite("weights", angles[None])
+        angles = angles_of(weights)
         if compiled.spec.n_wires > UNITARY_WIRES:
             return _forward_states(compiled.spec, features, angles, differentiate)
         if self._unitary is None or not self._unitary.serves(compiled.spec, angles):
@@ -157,10 +156,7 @@ class _UnitaryPass:
     def __init__(self, spec: LayerSpec, weights: Array) -> None:
         self._spec = spec
         self._weights = weights.copy()
-        *self._cuts, self._final = unitaries(spec, weights)
-        stacked = np.concatenate([self._final.real, self._final.imag])
-        signs = np.tile(spec.signs(), 2)
-        self._matrices = (stacked.T * signs[:, None, :]) @ stacked
+        self._unitaries = unitaries(spec, weights)
         self._cast: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
 
     def serves(self, spec: LayerSpec, weights: Array) -> bool:
@@ -171,7 +167,11 @@ class _UnitaryPass:
         """Re(U† O_i U), (M, D, D)."""
         key = (dtype, device)
         if key not in self._cast:
-            self._cast[key] = torch.from_numpy(self._matrices).to(device=device, dtype=dtype)
+            final = self._unitaries[-1]
+            stacked = np.concatenate([final.real, final.imag])
+            signs = np.tile(self._spec.signs(), 2)
+            forms = (stacked.T * signs[:, None, :]) @ stacked
+            self._cast[key] = torch.from_numpy(forms).to(device=device, dtype=dtype)
         return self._cast[key]
 
     def weight_gradient(self, of_matrices: Array) -> Array:
@@ -180,10 +180,11 @@ class _UnitaryPass:
         The columns of the identity stand for the batch: their cotangents at the start are
         Λ = Σ_i U† O_i U S_i, and every cut's unitary carries both to the cut.
         """
-        weighted = np.sum(self._spec.signs()[:, :, None] * (self._final @ of_matrices), axis=0)
-        start = self._final.conj().T @ weighted
-        kets = [unitary.T for unitary in self._cuts]
-        bras = [(unitary @ start).T for unitary in self._cuts]
+        *reached, final = self._unitaries
+        weighted = np.sum(self._spec.signs()[:, :, None] * (final @ of_matrices), axis=0)
+        start = final.conj().T @ weighted
+        kets = [unitary.T for unitary in reached]
+        bras = [(unitary @ start).T for unitary in reached]
         return weight_gradient(self._spec, kets, bras)
 
 

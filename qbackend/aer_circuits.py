@@ -11,57 +11,69 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit_aer import AerSimulator
-from qiskit_aer.library import SaveProbabilities, SaveStatevector, SaveUnitary, SetStatevector
+from qiskit_aer.library import SaveProbabilities, SaveStatevector, SetStatevector
+from qiskit_aer.quantum_info.states.aer_state import AerState
 
 from .adjoint import ComplexArray, cuts
 from .ansatze import Rotations
 from .base import Array, CompiledLayer
-from .compile import append_operation
+from .compile import append_operation, qubit_of
 from .spec import LayerSpec
 
-UNITARY_WIRES = 8
-"""Up to here an ansatz's unitary costs less than the states of a batch."""
+UNITARY_WIRES = 6
+"""Up to here an ansatz's unitary costs less than the states of a batch, forwards and backwards."""
 ROWS_PER_UNITARY = 8
 """Rows that share their weights are worth a unitary from here on."""
 BINDINGS = 128
 """Rows of one run: Aer's cost per row is lowest around here."""
 
 
+U_ANGLES = {
+    "x": lambda angle: (angle, -np.pi / 2, np.pi / 2),
+    "y": lambda angle: (angle, 0.0, 0.0),
+    "z": lambda angle: (0.0, 0.0, angle),
+}
+"""A rotation as Aer's U gate, up to a phase of the whole state."""
+
+
 def unitaries(spec: LayerSpec, weights: Array) -> list[ComplexArray]:
-    """The ansatz's unitary up to every cut, and the whole of it, (D, D) each."""
-    circuit = _unitary_circuit(spec).assign_parameters(weights)
-    data = _simulator("unitary").run(circuit).result().data()
-    return [np.asarray(data[label]) for label in _labels(spec)]
+    """The ansatz's unitary up to every cut, and the whole of it, (D, D) each, up to a phase.
+
+    The rows of the identity are carried as one big state whose higher qubits count them, in
+    memory that Aer works on in place. A job of Aer's would take three times as long, most of it
+    for what surrounds the simulation.
+    """
+    size = 2**spec.n_wires
+    rows = np.eye(size, dtype=complex)
+    state = AerState(method="statevector")
+    state.initialize(rows.reshape(-1), copy=False)
+    reached = []
+    for operation in spec.operations:
+        if isinstance(operation, Rotations):
+            turn = U_ANGLES[operation.axis]
+            for wire, index in enumerate(operation.weights):
+                state.apply_u(qubit_of(wire, spec.n_wires), *turn(weights[index]))
+            state.flush()
+            reached.append(rows.T.copy())
+        else:
+            for control, target in operation.pairs:
+                state.apply_cx(qubit_of(control, spec.n_wires), qubit_of(target, spec.n_wires))
+    state.flush()
+    reached.append(rows.T.copy())
+    state.close()
+    return reached
 
 
-@lru_cache(maxsize=2)
-def _simulator(method: str) -> AerSimulator:
-    """A simulator for one circuit at a time; making one costs as much as a small circuit."""
-    if method == "unitary":
-        # Small matrices lose to threads, and to fusion, more than they gain.
-        return AerSimulator(method=method, fusion_enable=False, max_parallel_threads=1)
-    return AerSimulator(method=method)
+@lru_cache(maxsize=1)
+def _simulator() -> AerSimulator:
+    """Of states; making a simulator costs as much as running a small circuit."""
+    return AerSimulator(method="statevector")
 
 
 @lru_cache(maxsize=32)
 def _labels(spec: LayerSpec) -> tuple[str, ...]:
     """What the circuits below call what they save."""
     return (*(f"cut{index}" for index in range(len(cuts(spec)))), "final")
-
-
-@lru_cache(maxsize=32)
-def _unitary_circuit(spec: LayerSpec) -> QuantumCircuit:
-    """The ansatz with its unitary saved after every cut and at the end."""
-    weights = ParameterVector("weight", spec.n_weights)
-    circuit = QuantumCircuit(spec.n_wires)
-    index = 0
-    for operation in spec.operations:
-        append_operation(circuit, operation, weights)
-        if isinstance(operation, Rotations):
-            circuit.append(SaveUnitary(spec.n_wires, label=f"cut{index}"), circuit.qubits)
-            index += 1
-    circuit.append(SaveUnitary(spec.n_wires, label="final"), circuit.qubits)
-    return circuit
 
 
 def propagate(
@@ -82,7 +94,7 @@ def propagate(
     circuit = QuantumCircuit(body.num_qubits)
     circuit.append(SetStatevector(padded.ravel()), circuit.qubits)
     circuit.compose(body, inplace=True)
-    data = _simulator("statevector").run(circuit).result().data()
+    data = _simulator().run(circuit).result().data()
     return [
         length * np.asarray(data[label]).reshape(padded.shape)[: len(states)]
         for label in _labels(spec)

@@ -10,6 +10,7 @@ Letters: B batch, F features, P circuit parameters, W weights, M observables, Q 
 
 from __future__ import annotations
 
+import math
 import threading
 import uuid
 from abc import ABC, abstractmethod
@@ -346,8 +347,27 @@ def local_cost(request: Request) -> Cost:
     )
 
 
+def angles_of(weights: torch.Tensor) -> Array:
+    """Weights (W,) as float64 on the CPU, whatever they are and wherever.
+
+    NumPy converts, not torch: between the large operations of a network, with cold caches, that
+    costs a tenth.
+
+    Raises:
+        InputError: a weight that is not finite.
+    """
+    there = weights.detach().cpu()
+    # NumPy has no bfloat16.
+    angles = (there if there.element_size() > 2 else there.float()).numpy().astype(np.float64)
+    check_finite("weights", angles[None])
+    return angles
+
+
 def check_finite(what: str, values: NDArray[np.floating]) -> None:
     """Raise `InputError` that names the first row of `values` with a NaN or infinite entry."""
+    # One product tells in almost every case; only one that overflows needs the closer look.
+    if math.isfinite(np.vdot(values, values)):
+        return
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])
         raise InputError(f"{what} row {row} has an entry that is not finite: {values[row]}")

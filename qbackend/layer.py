@@ -71,6 +71,9 @@ class LayerNetwork(NeuralNetwork):
             )
         self.spec = spec
         self.backend = backend
+        self._differentiable: DifferentiableBackend | None = None
+        if self.gradient == "vjp" and isinstance(backend, DifferentiableBackend):
+            self._differentiable = backend
         self.compiled = backend.compile(spec)
         self.reseed(seed)
 
@@ -85,8 +88,8 @@ class LayerNetwork(NeuralNetwork):
 
         Raises `InputError` for an entry that is not finite, before anything is executed.
         """
-        if self.gradient == "vjp" and isinstance(self.backend, DifferentiableBackend):
-            return self.backend.forward(
+        if self._differentiable is not None:
+            return self._differentiable.forward(
                 self.compiled, features, weights, differentiate=differentiate
             )
         rows, angles = _to_numpy(features), _to_numpy(weights)
@@ -260,21 +263,23 @@ class QuantumLayer(TorchConnector):
         Raises:
             InputError: wrong number of features, or an entry that is not finite.
         """
-        if input_data is None or input_data.shape[-1:] != (self.spec.n_features,):
+        network, weight = self._neural_network, self.weight
+        if input_data is None or input_data.shape[-1:] != (network.num_inputs,):
             shape = None if input_data is None else tuple(input_data.shape)
             raise InputError(
-                f"the layer takes {self.spec.n_features} features "
+                f"the layer takes {network.num_inputs} features "
                 f"({self.spec.n_wires} wires, {self.spec.encoding} encoding), got shape {shape}"
             )
-        dtype = input_data.dtype
-        features = input_data.reshape(-1, self.spec.n_features)
-        if dtype not in (torch.float32, torch.float64):
+        features = input_data
+        if features.ndim != 2:
+            features = features.reshape(-1, network.num_inputs)
+        if features.dtype not in (torch.float32, torch.float64):
             features = features.float()
-        differentiate = torch.is_grad_enabled() and (
-            features.requires_grad or self.weight.requires_grad
-        )
-        values = _LayerFunction.apply(features, self.weight, self.neural_network, differentiate)
-        return values.reshape(*input_data.shape[:-1], self.spec.n_outputs).to(dtype)
+        differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+        values = _LayerFunction.apply(features, weight, network, differentiate)
+        if input_data.ndim != 2:
+            values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
+        return values.to(input_data.dtype)
 
     def to_backend(
         self,

@@ -21,7 +21,7 @@ from ..base import (
     LocalJob,
     Request,
     Result,
-    check_finite,
+    angles_of,
     check_width,
     local_cost,
 )
@@ -76,8 +76,7 @@ class NativeBackend(DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        angles = weights.detach().cpu().double().contiguous().numpy()
-        check_finite("weights", angles[None])
+        angles = angles_of(weights)
         spec = compiled.spec
         if _prefers_forms(spec, features, differentiate):
             forms = self._forms
@@ -111,7 +110,7 @@ def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool)
         return spec.n_wires <= TENSOR_FORM_WIRES
     if spec.n_wires > FORM_WIRES or not differentiate:
         return spec.n_wires <= FORM_WIRES
-    n_vectors = len(features) * features.element_size() / VECTOR_BYTES
+    n_vectors = features.shape[0] * features.element_size() / VECTOR_BYTES
     return (spec.n_layers - 1) * n_vectors > FORM_OVERHEAD
 
 

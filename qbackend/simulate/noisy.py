@@ -20,6 +20,7 @@ from ..base import (
     LocalJob,
     Request,
     Result,
+    angles_of,
     check_finite,
     check_width,
     local_cost,
@@ -86,8 +87,7 @@ class NativeNoisy(DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        vector = weights.detach().cpu().double().numpy()
-        check_finite("weights", vector[None])
+        vector = angles_of(weights)
         given = features.detach().cpu().double().numpy()
         check_finite("features", given)
         simulation = self._simulation(compiled)
