@@ -54,20 +54,26 @@ def load_snapshot(name: str) -> Device:
     if family not in ("ibm", "fake") or snapshot not in classes:
         known = [known.replace("fake_", "ibm_") if family == "ibm" else known for known in classes]
         raise UnknownNameError(f"no snapshot of device '{name}': {suggest(name, known)}")
-    with warnings.catch_warnings(record=True) as remarks:
-        warnings.simplefilter("always", UserWarning)
-        backend = classes[snapshot]()
-        target = backend.target
+    backend, remark = _load(snapshot)
     properties = backend.properties()
     return Device(
         name=name,
-        target=target,
+        target=backend.target,
         source="snapshot",
         calibrated_at=properties.last_update_date if properties else None,
-        remark="; ".join(
-            str(remark.message) for remark in remarks if remark.category is UserWarning
-        ),
+        remark=remark,
     )
+
+
+@cache
+def _load(snapshot: str) -> tuple[FakeBackendV2, str]:
+    """The snapshot's backend, and what the library remarks on it, which it does only once."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        backend = _classes()[snapshot]()
+        _ = backend.target
+    told = (str(remark.message) for remark in remarks if remark.category is UserWarning)
+    return backend, "; ".join(told)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
@@ -10,11 +12,26 @@ from hypothesis import settings
 settings.register_profile("qhc", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("qhc")
 
+NIGHTHAWK = "qiskit_ibm_runtime.fake_provider.backends.nighthawk.fake_nighthawk"
+
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _arithmetic() -> None:
     # Small products lose more to a second thread than they gain.
     torch.set_num_threads(1)
+    # What is timed flushes denormal numbers; what is tested must not depend on it.
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def remarks_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets the library remark on fake_nighthawk again, as it does once per process."""
+    from qbackend import snapshots
+
+    monkeypatch.setattr(NIGHTHAWK + ".DISPLAY_WARNING", True)
+    snapshots._load.cache_clear()
+    yield
+    snapshots._load.cache_clear()
 
 
 @pytest.fixture(autouse=True)

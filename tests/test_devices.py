@@ -11,6 +11,7 @@ from qbackend.errors import UnknownNameError
 from qbackend.snapshots import list_snapshots, load_snapshot
 
 
+@pytest.mark.usefixtures("remarks_anew")
 def test_lines() -> None:
     names = ["fake_brisbane", "ibm_nighthawk", "fake_armonk", "fake_almaden"]
     brisbane, nighthawk, single, old = device_table(LayerSpec(2), names=names)

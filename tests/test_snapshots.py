@@ -26,6 +26,7 @@ def test_either_name_loads_the_same_calibration() -> None:
     assert ibm.remark == ""
 
 
+@pytest.mark.usefixtures("remarks_anew")
 def test_remark() -> None:
     assert "not intended to represent typical" in load_snapshot("fake_nighthawk").remark
 
