@@ -34,8 +34,8 @@ DEVICE = "fake_manila"
 N_IMAGES = 60
 COMMAND = (
     "ablate", "noise", "--epochs", "1", "--limit", str(N_IMAGES), "--seeds", "1", "--jobs", "1",
-    "--calibrate", "30", "--device", DEVICE, "--part", "all,readout", "--strength", "0,1",
-    "--shots", "exact,64", "--encoder", "compact",
+    "--calibrate", "30", "--device", DEVICE, "--part", "all", "--part", "readout",
+    "--strength", "0,1", "--shots", "exact,64", "--encoder", "compact",
 )  # fmt: skip
 
 Rows = list[dict[str, str]]

@@ -38,7 +38,7 @@ Examples:
 
 axis_options = options(
     *(
-        click.option(f"--{axis}", metavar="LIST", help=words)
+        click.option(f"--{axis}", metavar="LIST", multiple=True, help=words)
         for axis, words in (
             ("device", "fake_NAME or ibm_NAME.  [default: six devices' snapshots]"),
             (
@@ -128,10 +128,10 @@ def noise(typed: list[str], **given: Any) -> None:
     """Find out which part of which device's noise costs how much accuracy.
 
     Models are trained once per seed and then evaluated under every setting. A LIST is written
-    a,b,c. By default the settings are a star around one device with all of its noise, exact
-    expectations, the compact encoder and ideal training: every strength for each device and for
-    each part, and shots, encoder and training one at a time. The same command goes on where it
-    was stopped; nothing finished is computed again.
+    a,b,c, or its flag repeated. By default the settings are a star around one device with all of
+    its noise, exact expectations, the compact encoder and ideal training: every strength for each
+    device and for each part, and shots, encoder and training one at a time. The same command goes
+    on where it was stopped; nothing finished is computed again.
     """
     from ..display import Display
     from ..grid import Workers
@@ -141,7 +141,8 @@ def noise(typed: list[str], **given: Any) -> None:
     from ..run import Place
 
     names = ("device", "part", "strength", "shots", "encoder", "training")
-    axes = Axes.typed(**{name: given.pop(name) for name in names})
+    lists = {name: ",".join(given.pop(name)) for name in names}
+    axes = Axes.typed(**{name: text or None for name, text in lists.items()})
     limit, calibrate = given.pop("limit"), given.pop("calibrate")
     folder = ablate_noise(
         given["recipe"] or RECIPE,
