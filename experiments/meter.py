@@ -11,11 +11,11 @@ from qbackend.base import (
     Capabilities,
     CompiledLayer,
     Cost,
-    Job,
     QuantumBackend,
     Request,
     Result,
 )
+from qbackend.jobs import Job
 from qbackend.spec import LayerSpec
 
 from .construct import quantum_layers

@@ -24,8 +24,6 @@ from .base import (
     Cost,
     DifferentiableBackend,
     Forward,
-    Job,
-    LocalJob,
     QuantumBackend,
     Request,
     Result,
@@ -36,6 +34,7 @@ from .base import (
 )
 from .compile import compile_layer
 from .errors import OptionError
+from .jobs import Job, LocalJob
 from .spec import LayerSpec
 
 MAX_WIRES = 20

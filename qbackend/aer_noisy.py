@@ -18,8 +18,6 @@ from .base import (
     Capabilities,
     CompiledLayer,
     Cost,
-    Job,
-    LocalJob,
     QuantumBackend,
     Request,
     Result,
@@ -29,6 +27,7 @@ from .base import (
 )
 from .device_form import Encoder
 from .errors import OptionError
+from .jobs import Job, LocalJob
 from .noise import NoisyLayer, assignment_matrices, compile_under_noise
 from .noise_spec import NoiseSpec
 from .snapshots import Device

@@ -15,8 +15,6 @@ from .base import (
     Capabilities,
     CompiledLayer,
     Cost,
-    Job,
-    LocalJob,
     QuantumBackend,
     Request,
     Result,
@@ -25,6 +23,7 @@ from .base import (
 )
 from .compile import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
+from .jobs import Job, LocalJob
 from .spec import LayerSpec
 
 DEFAULT_SHOTS = 4096

@@ -16,10 +16,10 @@ from qbackend import LayerSpec, errors, get_backend
 from qbackend.base import (
     Array,
     DifferentiableBackend,
-    JobStatus,
     QuantumBackend,
     Request,
 )
+from qbackend.jobs import JobStatus
 from qbackend.layer import LayerNetwork
 from qbackend.noise import NoisyLayer
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from qbackend.base import JobStatus, LocalJob, Request, Result
+from qbackend.base import Request, Result
 from qbackend.compile import compile_layer
 from qbackend.errors import (
     BackendError,
@@ -17,6 +17,7 @@ from qbackend.errors import (
     JobTimeoutError,
     OptionError,
 )
+from qbackend.jobs import JobStatus, LocalJob
 from qbackend.spec import LayerSpec
 
 

@@ -17,7 +17,7 @@ LEVELS = [
     {"errors"},
     {"ansatze", "encodings"},
     {"spec"},
-    {"base"},
+    {"base", "jobs"},
     {
         "gradients",
         "encoder_gradient",

@@ -17,8 +17,6 @@ from ..base import (
     Cost,
     DifferentiableBackend,
     Forward,
-    Job,
-    LocalJob,
     Request,
     Result,
     angles_of,
@@ -27,6 +25,7 @@ from ..base import (
 )
 from ..compile import compile_layer
 from ..errors import OptionError
+from ..jobs import Job, LocalJob
 from ..kernels.simd import VECTOR_BYTES
 from ..spec import LayerSpec
 from . import engine, tensors

@@ -16,8 +16,6 @@ from ..base import (
     Cost,
     DifferentiableBackend,
     Forward,
-    Job,
-    LocalJob,
     Request,
     Result,
     angles_of,
@@ -27,6 +25,7 @@ from ..base import (
 )
 from ..device_form import Encoder
 from ..errors import OptionError
+from ..jobs import Job, LocalJob
 from ..noise import NoisyLayer, compile_under_noise
 from ..noise_spec import NoiseSpec
 from ..snapshots import Device
