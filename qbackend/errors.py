@@ -62,6 +62,22 @@ class RunFolderError(UserError):
     """A run folder that is missing, taken, or not a run."""
 
 
+class CredentialsError(UserError):
+    """No credentials, or ones that the service does not accept."""
+
+
+class MachineError(UserError):
+    """A machine that the account does not have, or that takes no jobs."""
+
+
+class PlanError(UserError):
+    """Something that the account's plan does not include."""
+
+
+class BudgetError(UserError):
+    """More QPU time than the budget or the plan has left; nothing was sent."""
+
+
 class TrainingError(QhcError):
     """Training that cannot go on; the last good checkpoint is kept."""
 
@@ -92,6 +108,40 @@ class BackendError(QhcError):
 
 class JobCancelledError(BackendError):
     """The job was cancelled before it had a result."""
+
+
+class JobFailedError(BackendError):
+    """The job ended without a result, in the machine's words."""
+
+
+class TransientError(BackendError):
+    """A service or a network that did not answer as hoped, and may do so later.
+
+    `status_code` is HTTP's where there was an answer; `retry_after` the seconds that the service
+    asks to be left alone for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        job_id: str | None = None,
+        backend: str | None = None,
+        state: str | None = None,
+    ) -> None:
+        super().__init__(message, job_id=job_id, backend=backend, state=state)
+        self.status_code = status_code
+        self.retry_after = retry_after
+
+
+class TokenRefusedError(BackendError):
+    """The service no longer takes the token in use; a new connection fetches a new one."""
+
+
+class JobsPendingError(BackendError):
+    """The jobs are on their way and nobody waits for them here; `qhc resume` collects them."""
 
 
 class JobTimeoutError(BackendError):
