@@ -22,7 +22,6 @@ from .base import (
     Capabilities,
     CompiledLayer,
     Cost,
-    DifferentiableBackend,
     Forward,
     QuantumBackend,
     Request,
@@ -35,6 +34,7 @@ from .base import (
 from .compile import compile_layer
 from .errors import OptionError
 from .jobs import Job, LocalJob
+from .quadratic import Forms, QuadraticBackend
 from .spec import LayerSpec
 
 MAX_WIRES = 20
@@ -42,7 +42,7 @@ STATE_QUBITS = 22
 """Wires and batch qubits of one run of states: 64 MiB of amplitudes."""
 
 
-class AerExact(DifferentiableBackend):
+class AerExact(QuadraticBackend):
     """Aer's exact expectation values, with derivatives from Aer's unitaries and states."""
 
     name = "aer"
@@ -94,6 +94,11 @@ class AerExact(DifferentiableBackend):
             return of_features, torch.from_numpy(gradient)
 
         return Forward(forward.values, pull)
+
+    def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
+        unitary = _UnitaryPass(compiled.spec, weights)
+        matrices = unitary.matrices(torch.float64, torch.device("cpu"))
+        return Forms(matrices.numpy(), unitary.weight_gradient)
 
     def submit(self, request: Request) -> Job:
         if request.shots is not None:

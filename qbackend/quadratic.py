@@ -9,13 +9,14 @@ Letters: B batch, F features, M observables, Q wires, D = 2^Q amplitudes, L lane
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .base import check_finite
+from .base import Array, CompiledLayer, DifferentiableBackend, check_finite
 from .encodings import ZERO_NORM
 from .kernels import quadratic as kernels
 from .kernels.blocks import angle_rows
@@ -33,6 +34,28 @@ MAX_CHUNKS = 32
 same way on every machine."""
 PRODUCTS_PER_NANOSECOND = 20
 """Of one core, in float64: decides only whether other cores are worth waking."""
+
+
+@dataclass(frozen=True)
+class Forms:
+    """A layer's outputs as quadratic forms, for one weight vector.
+
+    Attributes:
+        matrices: Re(U† O_i U), (M, D, D), symmetric, float64.
+        pullback: maps symmetric gradients with respect to the matrices (M, D, D), float64, to
+            the gradient with respect to the weights (W,).
+    """
+
+    matrices: Array
+    pullback: Callable[[Array], Array]
+
+
+class QuadraticBackend(DifferentiableBackend):
+    """A backend that tells its forms, for callers with a cheaper way to many rows than rows."""
+
+    @abstractmethod
+    def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
+        """The forms for weights (W,), in float64; see `Forms`."""
 
 
 @dataclass(frozen=True)

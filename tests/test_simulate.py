@@ -20,7 +20,7 @@ from qbackend.ansatze import Ansatz, Cnots, Operation, Rotations
 from qbackend.base import Forward, Request
 from qbackend.kernels import threads
 from qbackend.simulate import NativeBackend, engine, tensors
-from qbackend.simulate.forms import Forms
+from qbackend.simulate.forms import FormsPass
 from qbackend.simulate.gates import CACHED_WIRES
 
 from .cases import ANSATZE, ENCODINGS, features, weights
@@ -40,7 +40,7 @@ PAULIS = {
 def through_forms(
     spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
 ) -> Forward:
-    return Forms(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
+    return FormsPass(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
 
 
 SIMULATORS: dict[str, Simulator] = {

@@ -16,7 +16,7 @@ from .circuit import circuit_of
 from .engine import Tables, run_forward
 
 
-class Forms:
+class FormsPass:
     """The matrices Re(U† O_i U) for one weight vector, and the way back to the weights.
 
     Computed in `dtype`, float32 or float64.
@@ -33,6 +33,11 @@ class Forms:
         self._unitary = rows.reshape(-1, rows.shape[2])[: len(columns)]
         self._signs = np.tile(circuit.signs().astype(columns.dtype), 2)[:, None, :]
         self._matrices = torch.from_numpy((self._unitary * self._signs) @ self._unitary.T)
+
+    @property
+    def matrices(self) -> FloatArray:
+        """(M, D, D)."""
+        return self._matrices.cpu().numpy()
 
     def serve(self, spec: LayerSpec, weights: Array, dtype: torch.dtype) -> bool:
         """Whether these forms are the ones for these weights."""
@@ -54,11 +59,11 @@ class Forms:
 
         def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             of_features, of_matrices = pullback(cotangent)
-            return of_features, torch.from_numpy(self._pull(of_matrices.cpu().numpy()))
+            return of_features, torch.from_numpy(self.weight_gradient(of_matrices.cpu().numpy()))
 
         return Forward(done.values, pull)
 
-    def _pull(self, of_matrices: FloatArray) -> Array:
+    def weight_gradient(self, of_matrices: FloatArray) -> Array:
         """Gradient (W,) from the symmetric gradients with respect to the matrices (M, D, D)."""
         of_unitary = 2 * np.sum((of_matrices @ self._unitary) * self._signs, axis=0)
         n_blocks, width, n_lanes = self._pass.kept.array.shape

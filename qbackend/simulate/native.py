@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from ..base import (
+    Array,
     Capabilities,
     CompiledLayer,
     Cost,
-    DifferentiableBackend,
     Forward,
     Request,
     Result,
@@ -27,9 +27,10 @@ from ..compile import compile_layer
 from ..errors import OptionError
 from ..jobs import Job, LocalJob
 from ..kernels.simd import VECTOR_BYTES
+from ..quadratic import Forms, QuadraticBackend
 from ..spec import LayerSpec
 from . import engine, tensors
-from .forms import Forms
+from .forms import FormsPass
 
 MAX_WIRES = 20
 FORM_WIRES = 4
@@ -40,7 +41,7 @@ FORM_OVERHEAD = 100
 takes to set forms up and to pull their gradient back."""
 
 
-class NativeBackend(DifferentiableBackend):
+class NativeBackend(QuadraticBackend):
     """Exact expectation values and derivatives, in the features' own precision.
 
     Args:
@@ -51,7 +52,7 @@ class NativeBackend(DifferentiableBackend):
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
-        self._forms: Forms | None = None
+        self._forms: FormsPass | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -80,10 +81,14 @@ class NativeBackend(DifferentiableBackend):
         if _prefers_forms(spec, features, differentiate):
             forms = self._forms
             if forms is None or not forms.serve(spec, angles, features.dtype):
-                forms = self._forms = Forms(spec, angles, features.dtype)
+                forms = self._forms = FormsPass(spec, angles, features.dtype)
             return forms.forward(features, differentiate=differentiate)
         simulate = engine.forward if features.device.type == "cpu" else tensors.forward
         return simulate(spec, features, angles, differentiate=differentiate)
+
+    def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
+        forms = FormsPass(compiled.spec, weights, torch.float64)
+        return Forms(forms.matrices.astype(np.float64, copy=False), forms.weight_gradient)
 
     def submit(self, request: Request) -> Job:
         if request.shots is not None:

@@ -1,0 +1,217 @@
+"""Quantum pointwise convolution: a 1x1 convolution whose channel mixing is a circuit.
+
+After arXiv 2412.01241, of which only the abstract could be read; layer lists and accuracies of the
+paper are unknown here, so this is a layer in its style and no reproduction.
+
+Letters: B batch, C channels, D = 2^Q amplitudes, H height, K kernels, Q wires, W width, M outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend.base import Array, QuantumBackend, angles_of
+from qbackend.errors import InputError, OptionError
+from qbackend.quadratic import Forms, QuadraticBackend
+
+from .channel_forms import channel_forms, pack
+
+FORM_WIRES = 8
+"""Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
+ROW_BYTES = 2**26
+"""For the channel vectors of a chunk where a backend executes row by row."""
+
+
+class QuantumPointwiseConv2d(nn.Module):
+    """Channel vectors of all pixels through K shared circuits: (B, C, H, W) -> (B, M, H', W').
+
+    A pixel's C channels, padded with zeros to 2^Q, Q = ceil(log2 C) and at least 1, become a
+    state's amplitudes; each kernel is a circuit that yields <Z> of each of its Q wires. There are
+    K = ceil(M / Q) kernels; of the last one's outputs those beyond M are cut.
+
+    Every output is a quadratic form of the normalised vector: it lies in [-1, 1], and the vector's
+    length and sign are lost. `length` gives the length back as one more channel, the last. A
+    vector of zeros (norm below 1e-12) gives zeros, and zero gradients.
+
+    Weights start from a normal distribution of mean 0 and variance 1 / (4 (L + 2)) for L = depth:
+    near the identity, where gradients of a deep circuit do not vanish (Zhang et al., NeurIPS 2022,
+    arXiv 2203.09376, theorem 4.1 for observables of one wire), and different for every kernel.
+
+    The output has the input's dtype, device and memory format; half precision is computed in
+    float32, under autocast too.
+
+    Args:
+        in_channels: C, at least 1.
+        out_channels: M, at least 1, not counting the length.
+        depth: repetitions L of the ansatz.
+        ansatz: of the kernels, see `LayerSpec`.
+        backend: where the kernels are executed, or the name of it.
+        stride: of the pixels that are taken, along both axes or (vertical, horizontal).
+        length: append the vectors' lengths as a last channel.
+        affine: scale and shift every output channel by trained numbers, as BatchNorm does.
+        shots: per row, where the named backend samples.
+        seed: of the initial weights and of the sampling; None draws one.
+        gradient: how kernels are differentiated, see `QuantumLayer`.
+
+    Attributes:
+        kernels: the K quantum layers.
+        scale, shift: of the affine map, (M,) or (M + 1,) each, None without.
+
+    Raises:
+        OptionError: a number out of range, or what the backend cannot do.
+        SpecError: a depth or an ansatz that no circuit corresponds to.
+        UnknownNameError: no such backend.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        depth: int,
+        ansatz: str = "strongly_entangling",
+        backend: str | QuantumBackend = "aer",
+        *,
+        stride: int | tuple[int, int] = 1,
+        length: bool = False,
+        affine: bool = False,
+        shots: int | None = None,
+        seed: int | None = None,
+        gradient: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.stride = (stride, stride) if isinstance(stride, int) else stride
+        for option, value in (
+            ("in_channels", in_channels),
+            ("out_channels", out_channels),
+            ("stride", min(self.stride)),
+        ):
+            if value < 1:
+                raise OptionError(f"{option} must be at least 1, got {value}")
+        self.in_channels, self.out_channels, self.length = in_channels, out_channels, length
+        n_wires = max(1, (in_channels - 1).bit_length())
+        spec = LayerSpec(n_wires, ansatz=ansatz, n_layers=depth)
+        n_kernels = -(-out_channels // n_wires)
+        streams = np.random.SeedSequence(seed).generate_state(n_kernels)
+        if isinstance(backend, str):
+            backend, shots = get_backend(backend, shots=shots, seed=seed), None
+        self.kernels = nn.ModuleList(
+            QuantumLayer(spec, backend, shots=shots, seed=int(stream), gradient=gradient)
+            for stream in streams
+        )
+        for kernel, stream in zip(self._layers, streams, strict=True):
+            generator = torch.Generator().manual_seed(int(stream))
+            nn.init.normal_(kernel.weight, std=1 / math.sqrt(4 * (depth + 2)), generator=generator)
+        n_channels = out_channels + length
+        self.scale = nn.Parameter(torch.ones(n_channels)) if affine else None
+        self.shift = nn.Parameter(torch.zeros(n_channels)) if affine else None
+
+    @property
+    def spec(self) -> LayerSpec:
+        """What each kernel is."""
+        return self._layers[0].spec
+
+    @property
+    def _layers(self) -> list[QuantumLayer]:
+        return [cast(QuantumLayer, kernel) for kernel in self.kernels]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps (B, M, H', W') of images (B, C, H, W).
+
+        Raises:
+            InputError: wrong shape, or an entry that is not finite.
+        """
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise InputError(
+                f"the layer takes images of {self.in_channels} channels, "
+                f"(batch, {self.in_channels}, height, width), got shape {tuple(images.shape)}"
+            )
+        vertical, horizontal = self.stride
+        taken = images[:, :, ::vertical, ::horizontal]
+        with torch.autocast(images.device.type, enabled=False):
+            features = taken.flatten(2)
+            if features.dtype not in (torch.float32, torch.float64):
+                features = features.float()
+            maps = self._by_forms(features) if self._has_forms() else self._by_rows(features)
+            if self.scale is not None and self.shift is not None:
+                scale, shift = (p.to(maps)[:, None] for p in (self.scale, self.shift))
+                maps = torch.addcmul(shift, maps, scale)
+        return maps.to(images.dtype).unflatten(2, taken.shape[2:])
+
+    def _has_forms(self) -> bool:
+        return self.spec.n_wires <= FORM_WIRES and all(
+            kernel.neural_network.gradient == "vjp" and isinstance(kernel.backend, QuadraticBackend)
+            for kernel in self._layers
+        )
+
+    def _by_forms(self, features: Tensor) -> Tensor:
+        weights = torch.stack([kernel.weight for kernel in self._layers])
+        matrices = _KernelForms.apply(weights, self._layers)
+        used = matrices.flatten(0, 1)[: self.out_channels, : self.in_channels, : self.in_channels]
+        packed = pack(used).to(features)
+        return channel_forms(features, packed, length=self.length)
+
+    def _by_rows(self, features: Tensor) -> Tensor:
+        """Every pixel a row of every kernel, chunk by chunk."""
+        n_images, n_channels, n_pixels = features.shape
+        rows = features.transpose(1, 2).reshape(-1, n_channels)
+        chunk = max(1, ROW_BYTES // (8 * self.spec.n_features))
+        parts = [self._rows_of(part) for part in rows.split(chunk)]
+        values = torch.cat(parts)[:, : self.out_channels]
+        if self.length:
+            values = torch.cat([values, torch.linalg.vector_norm(rows, dim=1, keepdim=True)], dim=1)
+        return values.reshape(n_images, n_pixels, -1).transpose(1, 2)
+
+    def _rows_of(self, rows: Tensor) -> Tensor:
+        padded = functional.pad(rows, (0, self.spec.n_features - rows.shape[1]))
+        return torch.cat([_execute(kernel, padded) for kernel in self._layers], dim=1)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows of the layer."""
+        return f"{self.in_channels}, {self.out_channels}, stride={self.stride}"
+
+
+def _execute(kernel: QuantumLayer, rows: Tensor) -> Tensor:
+    if kernel.neural_network.gradient == "vjp":
+        # States of every row would stay until the backward pass; they are computed again there.
+        return checkpoint(kernel, rows, use_reentrant=False)
+    return kernel(rows)
+
+
+def _forms(kernel: QuantumLayer, weights: Array) -> Forms:
+    assert isinstance(kernel.backend, QuadraticBackend)
+    return kernel.backend.forms(kernel.neural_network.compiled, weights)
+
+
+class _KernelForms(torch.autograd.Function):
+    """Kernels' weights (K, W) to the forms of their outputs (K, Q, D, D), float64."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, kernels: list[QuantumLayer]) -> Tensor:
+        forms = [
+            _forms(kernel, angles_of(vector))
+            for kernel, vector in zip(kernels, weights, strict=True)
+        ]
+        ctx.pullbacks = [form.pullback for form in forms]
+        ctx.weights = weights.dtype, weights.device
+        matrices = np.stack([form.matrices for form in forms])
+        return torch.from_numpy(matrices).to(weights.device)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_matrices: Tensor) -> tuple[Tensor | None, None]:
+        # Only the upper triangle is used: the pullbacks want the symmetric gradient.
+        symmetric = (of_matrices + of_matrices.transpose(2, 3)) / 2
+        parts = [
+            pull(part) for pull, part in zip(ctx.pullbacks, symmetric.cpu().numpy(), strict=True)
+        ]
+        dtype, device = ctx.weights
+        return torch.from_numpy(np.stack(parts)).to(device=device, dtype=dtype), None
