@@ -91,15 +91,20 @@ class ShiftPlan(FeaturePlan):
         )
 
 
-def plan_parameter_shift(spec: LayerSpec, features: Array, weights: Array) -> ShiftPlan:
+def plan_parameter_shift(
+    spec: LayerSpec, features: Array, weights: Array, *, of_features: bool = True
+) -> ShiftPlan:
     """The plan for features (B, F) and weights (W,): N = B * 2 * (T + W) rows.
 
     Weights turn by pi/2 either way (Mitarai et al., arXiv 1803.00745; Schuld et al.,
     arXiv 1811.11184); features move as their encoding says. No row of `features` may be one that
-    the encoding calls zero.
+    the encoding calls zero. Without `of_features` T = 0, and the derivatives by features that the
+    plan gives are zero.
     """
     n_batch, n_weights = len(features), len(weights)
     moved, directions = spec.encoder.shifted(features)
+    if not of_features:
+        moved, directions = moved[:, :0], directions[:, :0]
     turn = np.pi / 2 * np.eye(n_weights)
     turned = np.stack([weights + turn, weights - turn], axis=1).reshape(-1, n_weights)
     moved_rows = moved.reshape(-1, spec.n_features)
@@ -197,7 +202,10 @@ class SpsaPlan(FeaturePlan):
 
     def _directions(self) -> Array:
         """What a slope is multiplied with for each derivative, (B, K, F + W)."""
-        return self.steps / self.perturbed[:, None, :] ** 2
+        moved = self.perturbed[:, None, :] > 0
+        return np.divide(
+            self.steps, self.perturbed[:, None, :] ** 2, out=np.zeros_like(self.steps), where=moved
+        )
 
 
 def plan_spsa(
@@ -208,16 +216,20 @@ def plan_spsa(
     rng: np.random.Generator,
     perturbation: float = 0.1,
     draws: int = 1,
+    of_features: bool = True,
 ) -> SpsaPlan:
     """The plan for features (B, F) and weights (W,): N = B * 2 * `draws` rows.
 
     Every image draws its own signs, so that a batch averages over many of them. Weights and angle
     features move by `perturbation` radians; amplitude features by that part of the row's root
     mean square, because only their direction matters (Spall, IEEE Trans. Autom. Control 37, 332).
+    Without `of_features` they stand still, which leaves the weights' derivatives less noisy.
     """
     n_batch, n_features = features.shape
     scale = np.ones((n_batch, 1))
-    if spec.encoding == "amplitude":
+    if not of_features:
+        scale = np.zeros((n_batch, 1))
+    elif spec.encoding == "amplitude":
         scale = np.sqrt(np.mean(features**2, axis=1, keepdims=True))
     sizes = np.concatenate([np.repeat(scale, n_features, 1), np.ones((n_batch, len(weights)))], 1)
     perturbed = perturbation * sizes

@@ -82,9 +82,21 @@ class LayerNetwork(NeuralNetwork):
         self._rng = np.random.default_rng(seed)
 
     def evaluate(
-        self, features: torch.Tensor, weights: torch.Tensor, *, differentiate: bool
+        self,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+        of_features: bool = True,
     ) -> Forward:
         """Outputs for features (B, F) and weights (W,), in the features' dtype and device.
+
+        Args:
+            features: as `forward` takes them.
+            weights: of the circuit.
+            differentiate: also prepare the pullback. A remote backend is then asked for outputs
+                and derivatives in one request, because every request waits in a queue.
+            of_features: whether the features' gradient is wanted; zero where it is left out.
 
         Raises `InputError` for an entry that is not finite, before anything is executed.
         """
@@ -93,20 +105,38 @@ class LayerNetwork(NeuralNetwork):
                 self.compiled, features, weights, differentiate=differentiate
             )
         rows, angles = _to_numpy(features), _to_numpy(weights)
+        if differentiate and self.backend.capabilities.remote:
+            return self._in_one_request(features, rows, angles, of_features)
         values = torch.from_numpy(self._forward(rows, angles)).to(features)
         if not differentiate:
             return Forward(values, None)
 
         def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             live = self._live(rows)
-            plan = self._plan(rows[live], angles)
-            of_features = np.zeros_like(rows)
-            of_features[live], of_weights = plan.vjp(
-                self._values(plan.rows(self.compiled)), _to_numpy(cotangent)[live]
-            )
-            return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
+            plan = self._plan(rows[live], angles, of_features)
+            shifted = self._values(plan.rows(self.compiled))
+            return _pulled(plan, shifted, live, features, cotangent)
 
         return Forward(values, pull)
+
+    def _in_one_request(
+        self, features: torch.Tensor, rows: Array, angles: Array, of_features: bool
+    ) -> Forward:
+        """Outputs and everything that their derivatives need, from one execution."""
+        check_finite("features", rows)
+        check_finite("weights", angles[None])
+        live = self._live(rows)
+        n_live = int(live.sum())
+        plan = self._plan(rows[live], angles, of_features)
+        asked = np.concatenate([self.compiled.rows(rows[live], angles), plan.rows(self.compiled)])
+        answered = self._values(asked)
+        values = np.zeros((len(rows), self.spec.n_outputs))
+        values[live] = answered[:n_live]
+
+        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return _pulled(plan, answered[n_live:], live, features, cotangent)
+
+        return Forward(torch.from_numpy(values).to(features), pull)
 
     def execute(self, features: Array, weights: Array) -> Result:
         """One execution per row of features (N, F), with weights (W,) or (N, W)."""
@@ -151,13 +181,13 @@ class LayerNetwork(NeuralNetwork):
         """Rows that encode something: the others give zero everywhere and are never executed."""
         return ~self.spec.encoder.is_zero(features)
 
-    def _plan(self, features: Array, weights: Array) -> GradientPlan:
+    def _plan(self, features: Array, weights: Array, of_features: bool = True) -> GradientPlan:
         if self.gradient == "spsa":
-            return plan_spsa(self.spec, features, weights, rng=self._rng)
+            return plan_spsa(self.spec, features, weights, rng=self._rng, of_features=of_features)
         # From samples, errors that the rows of a batch share would not average out over it.
         if self.compiled.is_noisy and self.backend.capabilities.exact:
             return plan_noisy_shift(self.compiled, features, weights)
-        return plan_parameter_shift(self.spec, features, weights)
+        return plan_parameter_shift(self.spec, features, weights, of_features=of_features)
 
 
 class _LayerFunction(torch.autograd.Function):
@@ -171,7 +201,12 @@ class _LayerFunction(torch.autograd.Function):
         network: LayerNetwork,
         differentiate: bool,
     ) -> torch.Tensor:
-        forward = network.evaluate(features, weights, differentiate=differentiate)
+        forward = network.evaluate(
+            features,
+            weights,
+            differentiate=differentiate,
+            of_features=ctx.needs_input_grad[0],  # type: ignore[attr-defined]
+        )
         ctx.pullback = forward.pullback  # type: ignore[attr-defined]
         ctx.weights = weights.dtype, weights.device  # type: ignore[attr-defined]
         return forward.values
@@ -314,6 +349,19 @@ def _resolve(backend: str | QuantumBackend, shots: int | None, seed: int | None)
 
 def _to_numpy(tensor: torch.Tensor) -> Array:
     return tensor.detach().cpu().double().numpy()
+
+
+def _pulled(
+    plan: GradientPlan,
+    values: Array,
+    live: np.ndarray,
+    features: torch.Tensor,
+    cotangent: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients by features (B, F) and weights (W,) from the values of the plan's rows."""
+    of_features = np.zeros(features.shape)
+    of_features[live], of_weights = plan.vjp(values, _to_numpy(cotangent)[live])
+    return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
 
 
 def _given(features: Array | None, weights: Array | None) -> tuple[Array, Array]:

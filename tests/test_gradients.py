@@ -83,6 +83,24 @@ def test_number_of_rows() -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+def test_features_that_stand_still_cost_no_rows(encoding: str) -> None:
+    spec = LayerSpec(2, encoding)
+    x, w = features(spec, 3, 5), weights(spec, 5)
+    shift = plan_parameter_shift(spec, x, w, of_features=False)
+    assert len(shift.features) == 3 * 2 * len(w)
+    spsa = plan_spsa(spec, x, w, rng=np.random.default_rng(5), of_features=False)
+    np.testing.assert_array_equal(spsa.features, np.repeat(x, 2, axis=0))
+    _, expected = jacobians_by_shift(spec, x, w)
+    for plan in (shift, spsa):
+        values = network(spec).execute(plan.features, plan.weights).values
+        of_features, of_weights = plan.jacobians(values)
+        assert not of_features.any()
+        assert of_weights.any()
+        if plan is shift:
+            np.testing.assert_allclose(of_weights, expected, atol=SHIFT, rtol=0)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_spsa_tends_to_parameter_shift(encoding: str) -> None:
     """The mean of n draws is off by its standard error and a bias of order perturbation squared.
 

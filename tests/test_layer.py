@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend.aer import AerSampled
+from qbackend.base import Capabilities, Request
 from qbackend.errors import InputError, OptionError
+from qbackend.jobs import Job
 
 from .cases import MACHINE, features
 
@@ -243,6 +247,53 @@ def test_training_on_samples_follows_the_exact_gradient() -> None:
     for one, other in zip(expected, drawn, strict=True):
         assert (one - other).abs().max() < bound
         assert (one - other).abs().max() > 0
+
+
+class Distant(AerSampled):
+    """A backend that says that it is far away, and keeps count."""
+
+    name = "distant"
+
+    def __init__(self) -> None:
+        super().__init__(10_000, 0)
+        self.asked: list[int] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, remote=True)
+
+    def submit(self, request: Request) -> Job:
+        self.asked.append(len(request.parameters))
+        return super().submit(request)
+
+
+@pytest.mark.parametrize("gradient", ["parameter-shift", "spsa"])
+def test_a_machine_is_asked_once_for_outputs_and_derivatives(gradient: str) -> None:
+    spec, backend = LayerSpec(2, "amplitude", n_layers=1), Distant()
+    layer = QuantumLayer(spec, backend, seed=0, gradient=gradient).double()
+    exact = QuantumLayer(spec, "aer", seed=0).double()
+    x = torch.cat([rows(spec), torch.zeros(1, 4)])
+    values = layer(x)
+    values.sum().backward()
+    per_image = 1 + 2 * (spec.n_weights if gradient == "parameter-shift" else 1)
+    assert backend.asked == [3 * per_image]
+    # An output has a variance of at most 1 / shots.
+    assert (values - exact(x)).abs().max() < 5 / np.sqrt(10_000)
+    assert not values[-1].any()
+    if gradient == "parameter-shift":
+        exact(x).sum().backward()
+        # The sum of 3 images times 2 outputs of half differences of two values.
+        bound = 5 * np.sqrt(3 * 2 * 2 * 2 / 10_000) / 2
+        assert (layer.weight.grad - exact.weight.grad).abs().max() < bound
+    with torch.no_grad():
+        layer(x)
+    assert backend.asked[1:] == [3]
+    moved = x.clone().requires_grad_()
+    layer(moved).sum().backward()
+    of_features = 2 * 3 if gradient == "parameter-shift" else 0
+    assert backend.asked[2:] == [3 * (per_image + of_features)]
+    assert moved.grad[:3].any(dim=1).all()
+    assert not moved.grad[3].any()
 
 
 def test_gradients_that_a_backend_has_not() -> None:
