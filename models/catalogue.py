@@ -1,17 +1,14 @@
 """The models by name, and how one is built.
 
 The hybrid and the classical networks of arXiv 2509.13353 with their published sizes, one pair for
-scikit-learn's 8x8 digits in the same style, and the controls that stand in for the quantum layer.
+scikit-learn's 8x8 digits in the same style, the controls that stand in for the quantum layer, and
+the networks with quantum pointwise convolutions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
-import torch
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer
@@ -20,6 +17,9 @@ from qbackend.errors import OptionError, UnknownNameError, suggest
 
 from .blocks import ConvStack, Layout, classifier, reducer
 from .cnn import ClassicalCNN, HybridCNN
+from .pointwise_catalogue import POINTWISE_ARMS, POINTWISE_MODELS, PointwisePlan, PointwiseSpec
+from .pointwise_catalogue import build as build_pointwise
+from .streams import weights_from
 
 ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")
 """What can stand between front end and head: the circuit; the circuit with random weights that
@@ -69,7 +69,7 @@ class ClassicalPlan:
 _HYBRID_MNIST = HybridPlan(1, 10, (16, "MP", 32, "MP"), reduced=256)
 _DEEP: Layout = (64, "MP", 128, "MP", 256, "MP", 512)
 
-MODELS: dict[str, HybridPlan | ClassicalPlan] = {
+MODELS: dict[str, HybridPlan | ClassicalPlan | PointwisePlan] = {
     "hybrid-mnist": _HYBRID_MNIST,
     "hybrid-mnist-angle": replace(_HYBRID_MNIST, reduced=128, spec=LayerSpec(2, encoding="angle")),
     "hybrid-cifar100": HybridPlan(3, 100, (32, "MP", 64, "MP", 128), reduced=512),
@@ -79,7 +79,21 @@ MODELS: dict[str, HybridPlan | ClassicalPlan] = {
     "classical-cifar100": ClassicalPlan(3, 100, _DEEP, pooled=1, hidden=256),
     "classical-stl10": ClassicalPlan(3, 10, _DEEP, pooled=1, hidden=256, dropout=0.4),
     "classical-digits": ClassicalPlan(1, 10, (16, "MP", 32), pooled=2, hidden=64),
+    **POINTWISE_MODELS,
 }
+
+
+def arms_of(name: str) -> tuple[str, ...]:
+    """The arms that the model of that name has; raises `UnknownNameError`."""
+    if name not in MODELS:
+        raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}")
+    match MODELS[name]:
+        case HybridPlan():
+            return ARMS
+        case PointwisePlan():
+            return POINTWISE_ARMS
+        case _:
+            return ()
 
 
 def build_model(
@@ -88,7 +102,7 @@ def build_model(
     arm: str = "quantum",
     n_classes: int | None = None,
     in_channels: int | None = None,
-    spec: LayerSpec | None = None,
+    spec: LayerSpec | PointwiseSpec | None = None,
     backend: str | QuantumBackend = "aer",
     shots: int | None = None,
     gradient: str = "auto",
@@ -97,14 +111,16 @@ def build_model(
     """A new model; its initial weights are a function of the arguments alone.
 
     Front end and head are drawn from streams of their own, so that one seed gives every arm the
-    same front end and (of equal width) the same head. PyTorch's global generator is left alone.
+    same front end and (of equal width) the same head; of a network with pointwise convolutions,
+    everything outside the exchanged ones. PyTorch's global generator is left alone.
 
     Args:
         name: one of `MODELS`.
-        arm: one of `ARMS`; a classical model has none to choose.
+        arm: one of `arms_of(name)`; a classical model has none to choose.
         n_classes: number of logits, if not the model's own.
         in_channels: of an image, if not the model's own.
-        spec: the quantum layer, if not the model's own; the reducer's and the head's width follow.
+        spec: the quantum layer, if not the model's own, a `LayerSpec` of a hybrid model (the
+            reducer's and the head's width follow), a `PointwiseSpec` of a pointwise one.
         backend: where the quantum layer runs, or the name of it.
         shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.
@@ -112,12 +128,12 @@ def build_model(
 
     Raises:
         UnknownNameError: no such model or arm.
-        OptionError: an arm or a spec for a classical model, or fewer than one class or channel.
+        OptionError: an arm or a spec for a classical model, a spec of the other kind, a pattern
+            that names no pointwise convolution, or fewer than one class or channel.
     """
-    if name not in MODELS:
-        raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}")
-    if arm not in ARMS:
-        raise UnknownNameError(f"unknown arm '{arm}': {suggest(arm, ARMS)}")
+    arms = arms_of(name) or ARMS
+    if arm not in arms:
+        raise UnknownNameError(f"unknown arm '{arm}' of '{name}': {suggest(arm, arms)}")
     for option, value in (("n_classes", n_classes), ("in_channels", in_channels)):
         if value is not None and value < 1:
             raise OptionError(f"{option} must be at least 1, got {value}")
@@ -134,7 +150,15 @@ def build_model(
                 f"use 'hybrid-{name.removeprefix('classical-')}'"
             )
         return _classical(plan, seed)
-    if spec is not None:
+    if spec is not None and type(spec) is not type(plan.spec):
+        raise OptionError(
+            f"'{name}' takes a {type(plan.spec).__name__}, not a {type(spec).__name__}"
+        )
+    if isinstance(plan, PointwisePlan):
+        if isinstance(spec, PointwiseSpec):
+            plan = replace(plan, spec=spec)
+        return build_pointwise(plan, arm, backend, shots=shots, gradient=gradient, seed=seed)
+    if isinstance(spec, LayerSpec):
         plan = replace(plan, spec=spec)
     if arm.startswith("quantum"):
         layer = QuantumLayer(plan.spec, backend, shots=shots, seed=seed, gradient=gradient)
@@ -146,20 +170,20 @@ def build_model(
 
 
 def _hybrid(plan: HybridPlan, bridge: nn.Module, n_outputs: int, seed: int) -> HybridCNN:
-    with _weights_from(seed, "front"):
+    with weights_from(seed, "front"):
         convolutions = ConvStack(plan.in_channels, plan.layout, plan.pooled)
         reduce = reducer(
             convolutions.n_features, plan.reduced, plan.spec.n_features, plan.spec.encoding
         )
-    with _weights_from(seed, "head"):
+    with weights_from(seed, "head"):
         head = classifier(n_outputs, plan.hidden, plan.n_classes, plan.dropout)
     return HybridCNN(nn.Sequential(convolutions, reduce), bridge, head)
 
 
 def _classical(plan: ClassicalPlan, seed: int) -> ClassicalCNN:
-    with _weights_from(seed, "front"):
+    with weights_from(seed, "front"):
         front = ConvStack(plan.in_channels, plan.layout, plan.pooled)
-    with _weights_from(seed, "head"):
+    with weights_from(seed, "head"):
         head = classifier(front.n_features, plan.hidden, plan.n_classes, plan.dropout)
     return ClassicalCNN(front, head)
 
@@ -168,15 +192,6 @@ def _control(spec: LayerSpec, arm: str, seed: int) -> tuple[nn.Module, int]:
     """What stands in for the quantum layer, and the width of its output."""
     if arm == "none":
         return nn.Identity(), spec.n_features
-    with _weights_from(seed, "bridge"):
+    with weights_from(seed, "bridge"):
         linear = nn.Linear(spec.n_features, spec.n_outputs)
     return (nn.Sequential(linear, nn.Tanh()) if arm == "mlp" else linear), spec.n_outputs
-
-
-@contextmanager
-def _weights_from(seed: int, part: str) -> Iterator[None]:
-    """Draw initial weights from a stream that only the seed and the part's name decide."""
-    stream = np.random.SeedSequence([seed, *part.encode()])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(stream.generate_state(1)[0]))
-        yield

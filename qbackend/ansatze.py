@@ -3,7 +3,8 @@
 The one description is read by the compiler (Qiskit circuits), by `native` (kernels) and by `aer`
 (where to cut the circuit for derivatives), so that an ansatz is written once. Weights are flat,
 ordered (layer, wire, angle). The definitions agree with PennyLane's `BasicEntanglerLayers` and
-`StronglyEntanglingLayers` (https://docs.pennylane.ai/en/stable/introduction/templates.html).
+`StronglyEntanglingLayers` (https://docs.pennylane.ai/en/stable/introduction/templates.html);
+`rotation_only` and `unentangled` are the two without their CNOTs.
 """
 
 from __future__ import annotations
@@ -77,11 +78,15 @@ def _rotation_only(n_wires: int, index: int, first: int) -> tuple[Operation, ...
     return (Rotations("x", tuple(range(first, first + n_wires))),)
 
 
-def _strongly_entangling(n_wires: int, index: int, first: int) -> tuple[Operation, ...]:
+def _unentangled(n_wires: int, index: int, first: int) -> tuple[Operation, ...]:
     phi, theta, omega = (
         tuple(first + 3 * wire + angle for wire in range(n_wires)) for angle in range(3)
     )
-    rotations = (Rotations("z", phi), Rotations("y", theta), Rotations("z", omega))
+    return (Rotations("z", phi), Rotations("y", theta), Rotations("z", omega))
+
+
+def _strongly_entangling(n_wires: int, index: int, first: int) -> tuple[Operation, ...]:
+    rotations = _unentangled(n_wires, index, first)
     if n_wires == 1:
         return rotations
     return (*rotations, _cycle(n_wires, index % (n_wires - 1) + 1))
@@ -93,6 +98,7 @@ ANSATZE: dict[str, Ansatz] = {
         Ansatz("basic_entangler", 1, _basic_entangler),
         Ansatz("strongly_entangling", 3, _strongly_entangling),
         Ansatz("rotation_only", 1, _rotation_only),
+        Ansatz("unentangled", 3, _unentangled),
     )
 }
 

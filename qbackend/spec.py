@@ -34,7 +34,7 @@ class LayerSpec:
     Attributes:
         n_wires: Q, at least 1.
         encoding: "amplitude" (F = 2^Q features) or "angle" (F = Q).
-        ansatz: "basic_entangler", "strongly_entangling" or "rotation_only".
+        ansatz: "basic_entangler", "strongly_entangling", "rotation_only" or "unentangled".
         n_layers: repetitions of the ansatz, at least 1.
         observables: M strings of Q letters I and Z, wire 0 first; by default Z on each wire in
             turn. One execution measures them all, because they commute wire by wire.

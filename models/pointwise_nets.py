@@ -1,0 +1,134 @@
+"""Networks whose 1x1 convolutions can be exchanged, all built with classical ones.
+
+`qpcnn-s` and `qpcnn-m` are small stacks of 3x3 depthwise and 1x1 convolutions in the style of
+MobileNet (arXiv 1704.04861); MobileNetV2 (arXiv 1801.04381) and ResNet-18 (arXiv 1512.03385) are
+torchvision's in the form that is usual for images of 32x32 pixels
+(https://github.com/kuangliu/pytorch-cifar). None of them claims to be the network of
+arXiv 2412.01241, which is not public.
+
+Letters: B batch, C channels, H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import MobileNetV2, ResNet
+from torchvision.models.resnet import BasicBlock
+
+from .blocks import AveragePool
+
+MOBILENET_STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Expansion, channels, blocks, stride: the paper's but for the second stage's stride of 2."""
+
+
+class PointwiseStage(nn.Sequential):
+    """A depthwise 3x3 and a pointwise convolution, each with BatchNorm and ReLU, and a max-pool.
+
+    (B, C, H, W) -> (B, `out_channels`, H // 2, W // 2), or the same H and W without the pool.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, pool: bool) -> None:
+        layers: list[tuple[str, nn.Module]] = [
+            (
+                "depthwise",
+                nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False),
+            ),
+            ("depthwise_norm", nn.BatchNorm2d(in_channels)),
+            ("depthwise_relu", nn.ReLU()),
+            ("pointwise", nn.Conv2d(in_channels, out_channels, 1, bias=False)),
+            ("pointwise_norm", nn.BatchNorm2d(out_channels)),
+        ]
+        if pool:
+            # Before the ReLU, with which it commutes, for a quarter of the ReLU's work.
+            layers.append(("pool", nn.MaxPool2d(2)))
+        layers.append(("pointwise_relu", nn.ReLU()))
+        super().__init__(OrderedDict(layers))
+
+
+class PointwiseCNN(nn.Module):
+    """Images to logits through a 3x3 convolution, pointwise stages, a pool and a linear head.
+
+    (B, C, H, W) -> (B, classes) for any H and W of at least 2 to the power of the pools.
+
+    Args:
+        in_channels: of an image.
+        n_classes: number of logits.
+        stem: channels behind the first convolution, which a max-pool follows.
+        stages: channels behind each stage; a max-pool stands between two stages.
+        pooled: side of the square that each channel is averaged to before the head.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        n_classes: int,
+        *,
+        stem: int,
+        stages: Sequence[int],
+        pooled: int = 2,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, stem, 3, padding=1, bias=False),
+            nn.BatchNorm2d(stem),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+        )
+        widths = [stem, *stages]
+        self.stages = nn.Sequential(
+            *(
+                PointwiseStage(width, wider, pool=index < len(stages) - 1)
+                for index, (width, wider) in enumerate(zip(widths, stages, strict=False))
+            )
+        )
+        self.pool = nn.Sequential(AveragePool(pooled), nn.Flatten())
+        self.head = nn.Linear(widths[-1] * pooled**2, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        # A pixel's channels then lie side by side, as the 1x1 convolutions read them.
+        images = images.to(memory_format=torch.channels_last)
+        return self.head(self.pool(self.stages(self.stem(images))))
+
+
+def qpcnn_s(in_channels: int, n_classes: int) -> PointwiseCNN:
+    """Pointwise convolutions 16 to 32 and 32 to 64."""
+    return PointwiseCNN(in_channels, n_classes, stem=16, stages=(32, 64))
+
+
+def qpcnn_m(in_channels: int, n_classes: int) -> PointwiseCNN:
+    """Pointwise convolutions 32 to 64, 64 to 128 and 128 to 128."""
+    return PointwiseCNN(in_channels, n_classes, stem=32, stages=(64, 128, 128))
+
+
+def mobilenet_v2(in_channels: int, n_classes: int) -> MobileNetV2:
+    """Torchvision's MobileNetV2 without the strides of its stem and of its second stage."""
+    network = MobileNetV2(n_classes, inverted_residual_setting=[list(s) for s in MOBILENET_STAGES])
+    network.features[0][0] = _stem(in_channels, 32)
+    return network.to(memory_format=torch.channels_last)
+
+
+def resnet18(in_channels: int, n_classes: int) -> ResNet:
+    """Torchvision's ResNet-18 with a 3x3 stem of stride 1 and without the first max-pool."""
+    network = ResNet(BasicBlock, [2, 2, 2, 2], n_classes)
+    network.conv1 = _stem(in_channels, 64)
+    network.maxpool = nn.Identity()
+    return network.to(memory_format=torch.channels_last)
+
+
+def _stem(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 3x3 convolution, initialised as torchvision initialises the others of both networks."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out")
+    return convolution

@@ -1,0 +1,22 @@
+"""Streams of random numbers for initial weights: one per seed and part of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def part_seed(seed: int, part: str) -> int:
+    """A seed of 32 bits that only the model's seed and the part's name decide."""
+    return int(np.random.SeedSequence([seed, *part.encode()]).generate_state(1)[0])
+
+
+@contextmanager
+def weights_from(seed: int, part: str) -> Iterator[None]:
+    """Draw initial weights from the part's own stream; PyTorch's global one is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(part_seed(seed, part))
+        yield
