@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from qbackend.ansatze import ANSATZE
 from qbackend.encodings import ENCODINGS
@@ -100,14 +108,21 @@ class ModelSection(Section):
 
     name: str
     """A model of `models.list_models()`."""
-    arm: Literal["quantum", "quantum-frozen", "linear", "mlp", "none", "classical"] = "quantum"
-    """What stands where the circuit is: the circuit, the circuit with weights that are not
-    trained, Linear, Linear with tanh, nothing; or the classical twin as a whole."""
+    arm: str = "quantum"
+    """What stands where the circuit is, one of `models.arms_of(name)`; or the classical twin as a
+    whole."""
 
     @field_validator("name")
     @classmethod
     def _known_model(cls, value: str) -> str:
         return _known("model", value, _models())
+
+    @field_validator("arm")
+    @classmethod
+    def _known_arm(cls, value: str, info: ValidationInfo) -> str:
+        # Which arm goes with a classical model is for the model as a whole to say.
+        known = _arms(info.data.get("name"))
+        return _known("arm", value, known) if known and value != CLASSICAL else value
 
     @model_validator(mode="after")
     def _arm_of_the_model(self) -> ModelSection:
@@ -127,6 +142,8 @@ class LayerSection(Section):
     ansatz: str | None = None
     n_layers: int | None = Field(default=None, ge=1)
     observables: tuple[str, ...] | None = None
+    pattern: str | None = None
+    """Of a network with quantum pointwise convolutions: which of its 1x1 convolutions they are."""
 
     @field_validator("encoding")
     @classmethod
@@ -161,9 +178,21 @@ class TrainSection(Section):
     """Where the cosine schedules end."""
     clip: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 does not clip."""
+    loss: Literal["cross_entropy", "margin"] = "cross_entropy"
+    """What is made small: cross-entropy, or the multi-class hinge with a margin of 1. Validation
+    and test losses are cross-entropies all the same."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Of cross_entropy."""
     gradient: str = "auto"
     """How the quantum layer is differentiated; auto is the backend's own way."""
+
+    @model_validator(mode="after")
+    def _smoothing_of_the_loss(self) -> TrainSection:
+        if self.loss != "cross_entropy" and self.label_smoothing > 0:
+            raise ValueError(
+                f"label_smoothing goes with cross_entropy, not with {self.loss}; set it to 0"
+            )
+        return self
 
 
 class FabricSection(Section):
@@ -249,6 +278,13 @@ def _models() -> Iterable[str]:
     from models import MODELS
 
     return MODELS
+
+
+def _arms(model: str | None) -> tuple[str, ...]:
+    """The arms of that model, none for one that is not known."""
+    from models import MODELS, arms_of
+
+    return arms_of(model) if model in MODELS else ()
 
 
 def _datasets() -> Iterable[str]:

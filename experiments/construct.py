@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from models import MODELS, build_model
-from models.catalogue import HybridPlan
+from models import MODELS, PointwiseSpec, build_model
+from models.catalogue import HybridPlan, PointwisePlan
 from qbackend import LayerSpec, QuantumLayer
 from qbackend.base import QuantumBackend
 
@@ -16,21 +16,37 @@ from .checkpoint import ModelInfo, load_model, load_model_info
 from .config import CLASSICAL, Config
 from .data import ImageData
 
+Spec = LayerSpec | PointwiseSpec
+
 
 def layer_spec(config: Config) -> LayerSpec | None:
-    """The model's quantum layer with the changes of [layer], None for a classical model.
+    """A hybrid model's quantum layer with the changes of [layer], None for another model.
 
     Raises `SpecError` for a layer that no circuit corresponds to.
     """
     plan = MODELS[config.model.name]
-    changes = config.layer.model_dump(exclude_none=True)
     if not isinstance(plan, HybridPlan):
         return None
+    changes = config.layer.model_dump(exclude_none=True)
     values = plan.spec.to_dict()
     if "n_wires" in changes:
         # The model's own observables are as long as its own layer is wide.
         del values["observables"]
     return LayerSpec.from_dict({**values, **changes})
+
+
+def pointwise_spec(config: Config) -> PointwiseSpec | None:
+    """The quantum pointwise convolutions with the changes of [layer], None for another model.
+
+    Raises `SpecError` for a change that they cannot have.
+    """
+    plan = MODELS[config.model.name]
+    if not isinstance(plan, PointwisePlan):
+        return None
+    changes = config.layer.model_dump(exclude_none=True)
+    if "n_layers" in changes:
+        changes["depth"] = changes.pop("n_layers")
+    return PointwiseSpec.from_dict({**plan.spec.to_dict(), **changes})
 
 
 def new_model(
@@ -44,7 +60,7 @@ def new_model(
     return _build(
         config.model.name,
         config.model.arm,
-        layer_spec(config),
+        layer_spec(config) or pointwise_spec(config),
         n_classes=len(data.classes),
         in_channels=data.train.images.shape[1],
         backend=backend,
@@ -62,7 +78,7 @@ def trained_model(
     model = _build(
         info.model,
         info.arm,
-        LayerSpec.from_dict(info.spec) if info.spec else None,
+        _saved_spec(info),
         n_classes=info.n_classes,
         in_channels=info.in_channels,
         backend=backend,
@@ -75,7 +91,7 @@ def trained_model(
 
 def model_info(config: Config, data: ImageData, epoch: int) -> ModelInfo:
     """What the checkpoint of the config's model says after `epoch`."""
-    spec = layer_spec(config)
+    spec = layer_spec(config) or pointwise_spec(config)
     return ModelInfo(
         model=config.model.name,
         arm=config.model.arm,
@@ -97,5 +113,12 @@ def quantum_layers(model: nn.Module) -> list[QuantumLayer]:
     return [module for module in model.modules() if isinstance(module, QuantumLayer)]
 
 
-def _build(name: str, arm: str, spec: LayerSpec | None, **options: Any) -> nn.Module:
+def _saved_spec(info: ModelInfo) -> Spec | None:
+    if info.spec is None:
+        return None
+    pointwise = isinstance(MODELS.get(info.model), PointwisePlan)
+    return (PointwiseSpec if pointwise else LayerSpec).from_dict(info.spec)
+
+
+def _build(name: str, arm: str, spec: Spec | None, **options: Any) -> nn.Module:
     return build_model(name, arm="quantum" if arm == CLASSICAL else arm, spec=spec, **options)

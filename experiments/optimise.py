@@ -1,8 +1,12 @@
-"""Optimisers and learning-rate schedules by the names that recipes use."""
+"""Losses, optimisers and learning-rate schedules by the names that recipes use."""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -13,6 +17,18 @@ from torch.optim.lr_scheduler import (
 )
 
 from .config import TrainSection
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From logits (B, classes) and labels (B,) to their mean loss."""
+
+
+def build_loss(train: TrainSection) -> Loss:
+    """What the training makes small; the margin is that of `torch.nn.MultiMarginLoss`."""
+    match train.loss:
+        case "cross_entropy":
+            return partial(functional.cross_entropy, label_smoothing=train.label_smoothing)
+        case "margin":
+            return _margin
 
 
 def build_optimiser(model: nn.Module, train: TrainSection, *, fused: bool) -> Optimizer:
@@ -41,6 +57,11 @@ def build_schedule(optimiser: Optimizer, train: TrainSection, n_steps: int) -> L
             return CosineAnnealingWarmRestarts(
                 optimiser, T_0=train.restart_every, eta_min=train.lr_min
             )
+
+
+def _margin(logits: Tensor, labels: Tensor) -> Tensor:
+    # It has no kernel for half precision.
+    return functional.multi_margin_loss(logits.float(), labels)
 
 
 def _always_one(step: int) -> float:

@@ -1,8 +1,9 @@
 """Reading a recipe: a TOML file, its protocol, its arm and the values given on the command line.
 
 A recipe file holds the sections of `Config` and, beside them, what differs: `[published]` and
-`[matched]` for the two protocols, `[arms.NAME]` for one arm, and `[published.arms.NAME]` for one
-arm under one protocol. Later wins: sections, arm, protocol, arm under the protocol, `--set`.
+`[matched]` for the two protocols, `[arms.NAME]` for one arm, `[published.arms.NAME]` for one arm
+under one protocol, and `[optimisers.NAME]` for one optimiser. Later wins: sections, arm, protocol,
+arm under the protocol, optimiser, `--set`.
 
 A run's own `config.toml` is a recipe too: what it records beside the recipe is left out.
 """
@@ -96,7 +97,9 @@ def _without_records(values: Values) -> Values:
 
 def _select(values: Values, overrides: Values, mistakes: list[str]) -> Values:
     """The sections of the chosen protocol and arm, merged."""
-    tables = {name: _pop_table(values, name, mistakes) for name in (*PROTOCOLS, "arms")}
+    tables = {
+        name: _pop_table(values, name, mistakes) for name in (*PROTOCOLS, "arms", "optimisers")
+    }
     own = values.get("protocol", PROTOCOLS[0])
     protocol = overrides.get("protocol", own)
     variant = dict(tables[protocol]) if protocol in PROTOCOLS else {}
@@ -106,12 +109,18 @@ def _select(values: Values, overrides: Values, mistakes: list[str]) -> Values:
     arm = _arm(merge(values, variant, overrides))
     if arm == CLASSICAL and arm not in arms and _arm(values) != CLASSICAL:
         mistakes.append("model.arm: the recipe names no classical twin in [arms.classical.model]")
-    return merge(values, arms.get(arm, {}), variant, variant_arms.get(arm, {}))
+    merged = merge(values, arms.get(arm, {}), variant, variant_arms.get(arm, {}))
+    optimiser = _entry(merge(merged, overrides), "train", "optimiser")
+    return merge(merged, tables["optimisers"].get(optimiser, {}))
 
 
 def _arm(values: Values) -> str:
-    model = values.get("model")
-    return str(model.get("arm")) if isinstance(model, dict) else ""
+    return _entry(values, "model", "arm")
+
+
+def _entry(values: Values, table: str, key: str) -> str:
+    found = values.get(table)
+    return str(found.get(key)) if isinstance(found, dict) else ""
 
 
 def _pop_table(values: Values, name: str, mistakes: list[str]) -> Values:

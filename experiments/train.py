@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional
 
 from qbackend.errors import InputError, OptionError, TrainingError
 
@@ -30,7 +29,7 @@ from .evaluate import predict
 from .feed import training_batches, validation_batches
 from .loggers import Logger
 from .metrics import Scores
-from .optimise import build_optimiser, build_schedule
+from .optimise import build_loss, build_optimiser, build_schedule
 from .record import Record, RunFolder
 
 CHECK_EVERY = 50
@@ -104,6 +103,7 @@ class Training:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
         section = config.train
+        self.loss = build_loss(section)
         self.n_steps = steps_per_epoch(config, data, fabric)
         self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
         self.model = model.to(fabric.device)
@@ -193,7 +193,7 @@ class Training:
             training_batches(self.config, self.data, self.fabric, epoch)
         ):
             logits = self._answers(images, epoch, step)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=section.label_smoothing)
+            loss = self.loss(logits, labels)
             self.fabric.backward(loss)
             if section.clip:
                 self.fabric.clip_gradients(
