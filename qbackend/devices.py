@@ -79,7 +79,7 @@ def device_table(
 def describe(device: Device, spec: LayerSpec | None, *, encoder: Encoder = "auto") -> DeviceInfo:
     """One device's line."""
     target = device.target
-    two_qubit_gate = _native_two_qubit_gate(target)
+    two_qubit_gate = native_two_qubit_gate(target)
     return DeviceInfo(
         name=device.name,
         n_qubits=target.num_qubits or 0,
@@ -108,7 +108,7 @@ def _cost(spec: LayerSpec, device: Device, encoder: Encoder) -> CompiledCost | N
     )
 
 
-def _native_two_qubit_gate(target: Target) -> str | None:
+def native_two_qubit_gate(target: Target) -> str | None:
     """The gate on two qubits that takes no angle; where there are several, the commonest."""
     fixed = [
         name

@@ -1,0 +1,73 @@
+"""What a request costs on a machine, known before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..base import CompiledLayer, Cost
+from . import limits
+from .options import ExecutionOptions
+from .remote import PlanInfo
+
+
+@dataclass(frozen=True)
+class MachineCost(Cost):
+    """The plan of a request on a machine.
+
+    Attributes:
+        pubs: of all jobs together.
+        executions: circuits times shots that the machine performs, with those that readout
+            mitigation, twirling and extrapolation add.
+        two_qubit_gates: of one row's circuit.
+        two_qubit_depth: of one row's circuit.
+        seconds_left: of the account's plan; None where the service does not say.
+        plan: its name.
+    """
+
+    pubs: int = 0
+    executions: int = 0
+    two_qubit_gates: int = 0
+    two_qubit_depth: int = 0
+    seconds_left: float | None = None
+    plan: str = ""
+
+
+def estimate(
+    compiled: CompiledLayer,
+    n_rows: int,
+    shots: int,
+    options: ExecutionOptions,
+    *,
+    plan: PlanInfo | None = None,
+) -> MachineCost:
+    """What `n_rows` rows of a layer take, by IBM's formula; `plan` is None on a fake device.
+
+    Raises:
+        OptionError: one row alone is more than a job may hold.
+    """
+    jobs = limits.pack(n_rows, shots, options, compiled)
+    per_job = [limits.executions(len(rows), shots, options) for rows in jobs]
+    seconds = sum(limits.job_seconds(n_executions) for n_executions in per_job)
+    calibrations = limits.CALIBRATION_CIRCUITS if options.calibrates else 0
+    formula = (
+        f"{limits.SECONDS_PER_JOB:g} s per job and {limits.SECONDS_PER_EXECUTION:g} s per shot, "
+        "by IBM's rule of thumb"
+    )
+    if plan is None:
+        basis = f"simulated on this computer; a machine would take about {seconds:.0f} s: {formula}"
+    else:
+        basis = f"{formula}; what is charged is known afterwards"
+    return MachineCost(
+        rows=n_rows,
+        circuits=n_rows + calibrations * len(jobs),
+        jobs=len(jobs),
+        shots=n_rows * limits.shots_asked(shots, options),
+        qpu_seconds=0.0 if plan is None else seconds,
+        basis=basis,
+        pubs=(1 + calibrations) * len(jobs),
+        executions=sum(per_job),
+        two_qubit_gates=compiled.record.get("two_qubit_gates", 0),
+        two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
+        seconds_left=None if plan is None else plan.seconds_left,
+        plan="" if plan is None else plan.name,
+    )

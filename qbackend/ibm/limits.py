@@ -1,0 +1,103 @@
+"""What IBM's service takes in one job, and how rows are packed into jobs.
+
+Letters: N rows, P circuit parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from ..base import CompiledLayer
+from ..errors import OptionError
+from .options import MAX_EXECUTION_SECONDS, ExecutionOptions
+
+EXECUTIONS_PER_SAMPLER_JOB = 10_000_000
+"""Circuits times shots. https://quantum.cloud.ibm.com/docs/guides/job-limits"""
+
+INSTRUCTIONS_PER_QUBIT = 26_800_000
+"""Control instructions that a job has for each qubit; same page."""
+
+PAYLOAD_BYTES = 50_000_000
+"""The smallest limit of a job's content that the documentation ever gave."""
+
+BYTES_PER_PARAMETER = 11
+"""Eight bytes that do not compress, in base 64."""
+
+SECONDS_PER_JOB = 2.0
+SECONDS_PER_EXECUTION = 0.00035
+"""IBM's estimate of QPU time. https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time"""
+
+CALIBRATION_CIRCUITS = 2
+"""All qubits 0 and all qubits 1, by which readout is corrected here."""
+
+TWIRLED_SHOTS, RANDOMIZATIONS = 64, 32
+"""Fewest shots of one randomisation, and the most randomisations, where both are automatic.
+
+https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime/options-twirling-options
+"""
+
+
+def shots_asked(shots: int, options: ExecutionOptions) -> int:
+    """Shots of a row: `shots`, or the inverse square of the precision where there is one."""
+    return shots if options.precision is None else math.ceil(options.precision**-2 - 1e-9)
+
+
+def shots_performed(shots: int, options: ExecutionOptions) -> int:
+    """Shots that a circuit performs when `shots` are asked for a row.
+
+    Randomisations all have the same number of shots, which rounds up.
+    """
+    shots = shots_asked(shots, options)
+    twirled = options.gate_twirling or options.measurement_twirling
+    if twirled or options.readout_mitigation == "trex":
+        each = max(TWIRLED_SHOTS, math.ceil(shots / RANDOMIZATIONS))
+        return each * math.ceil(shots / each)
+    return shots
+
+
+def executions(n_rows: int, shots: int, options: ExecutionOptions) -> int:
+    """Circuits times shots that one job of `n_rows` rows performs."""
+    circuits = n_rows * max(1, len(options.zne))
+    if options.calibrates:
+        circuits += CALIBRATION_CIRCUITS
+    if options.readout_mitigation == "trex":
+        circuits += 1
+    return circuits * shots_performed(shots, options)
+
+
+def job_seconds(n_executions: int) -> float:
+    """QPU time of one job by IBM's formula."""
+    return SECONDS_PER_JOB + SECONDS_PER_EXECUTION * n_executions
+
+
+def pack(
+    n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
+) -> list[range]:
+    """The rows of each job: as few jobs as the limits allow, of nearly equal size, in order.
+
+    Raises:
+        OptionError: one row alone is more than a job may hold.
+    """
+    n_jobs = max(1, -(-n_rows // _rows_per_job(shots, options, compiled)))
+    edges = [n_rows * job // n_jobs for job in range(n_jobs + 1)]
+    return [range(first, last) for first, last in pairwise(edges)]
+
+
+def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer) -> int:
+    fixed = executions(0, shots, options)
+    per_row = executions(1, shots, options) - fixed
+    seconds = options.max_execution_time or MAX_EXECUTION_SECONDS
+    most = (seconds - SECONDS_PER_JOB) / SECONDS_PER_EXECUTION
+    reason = f"{seconds} s of QPU time per job (max_execution_time)"
+    if options.primitive == "sampler" and most > EXECUTIONS_PER_SAMPLER_JOB:
+        most, reason = EXECUTIONS_PER_SAMPLER_JOB, f"{EXECUTIONS_PER_SAMPLER_JOB} shots per job"
+    rows = int((most - fixed) // per_row)
+    if rows < 1:
+        raise OptionError(
+            f"{per_row + fixed} shots for one row are more than the limit allows: {reason}; "
+            "take fewer with --shots, or a larger precision"
+        )
+    depth = max(1, compiled.circuit.depth())
+    payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * max(1, len(compiled.parameters)))
+    return max(1, min(rows, INSTRUCTIONS_PER_QUBIT // depth, payload))

@@ -1,0 +1,137 @@
+"""Runtime's local testing mode: fake devices, executed in this process for nothing.
+
+The PUBs, the primitives and the results are those of a machine; Aer executes them with the noise
+of the snapshot. https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from qiskit.transpiler import Target
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from .. import snapshots
+from ..devices import native_two_qubit_gate
+from ..errors import BackendError, JobCancelledError, MachineError, UnknownNameError
+from ..jobs import JobStatus
+from ..snapshots import Device
+from . import primitives
+from .options import check_local
+from .remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
+
+LOCAL = "local"
+"""Instance and plan of this process."""
+
+
+class LocalWorkload:
+    """A batch or session that only lends its name: nothing waits in a queue here."""
+
+    id = LOCAL
+
+    def close(self) -> None:
+        return None
+
+
+class LocalService:
+    """Fake devices as a service; its jobs end with the process."""
+
+    is_local = True
+    instance = LOCAL
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, tuple[str, Any]] = {}
+        self._cancelled: set[str] = set()
+        self._lock = threading.Lock()
+
+    def device(self, machine: str) -> Device:
+        return _snapshot(machine)
+
+    def target(self, machine: str) -> Target:
+        return self.device(machine).target
+
+    def machines(self) -> list[MachineInfo]:
+        return [_described(snapshots.load_snapshot(name)) for name in snapshots.list_snapshots()]
+
+    def plan(self) -> PlanInfo:
+        return PlanInfo(name=LOCAL, has_sessions=True, seconds_left=None)
+
+    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+        return LocalWorkload()
+
+    def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
+        check_local(call.options)
+        job = primitives.run(call, _backend(machine), tag)
+        with self._lock:
+            self._jobs[job.job_id()] = (tag, job)
+        return job.job_id()
+
+    def find(self, tag: str) -> Sequence[str]:
+        with self._lock:
+            return [
+                job_id
+                for job_id, (own_tag, _) in self._jobs.items()
+                if own_tag == tag and job_id not in self._cancelled
+            ]
+
+    def state(self, job_id: str) -> RemoteState:
+        job = self._job(job_id)
+        if job_id in self._cancelled:
+            return RemoteState(JobStatus.CANCELLED, "cancelled here")
+        if not job.in_final_state():
+            return RemoteState(JobStatus.RUNNING, "simulated here")
+        try:
+            job.result()
+        except Exception as error:
+            return RemoteState(JobStatus.FAILED, f"{type(error).__name__}: {error}")
+        return RemoteState(JobStatus.DONE)
+
+    def fetch(self, job_id: str) -> bytes:
+        if job_id in self._cancelled:
+            raise JobCancelledError(f"job {job_id} was cancelled", job_id=job_id)
+        return primitives.encode_result(self._job(job_id).result())
+
+    def cancel(self, job_id: str) -> None:
+        if not self._job(job_id).in_final_state():
+            self._cancelled.add(job_id)
+
+    def usage(self, job_id: str) -> float | None:
+        return 0.0
+
+    def reconnect(self) -> LocalService:
+        return self
+
+    def _job(self, job_id: str) -> Any:
+        with self._lock:
+            if job_id not in self._jobs:
+                raise BackendError(
+                    f"job {job_id} ran in another process, with which it ended; its rows are "
+                    "executed again by qhc resume",
+                    job_id=job_id,
+                )
+            return self._jobs[job_id][1]
+
+
+def _snapshot(machine: str) -> Device:
+    try:
+        return snapshots.load_snapshot(machine)
+    except UnknownNameError as error:
+        raise MachineError(str(error)) from None
+
+
+def _backend(machine: str) -> FakeBackendV2:
+    _snapshot(machine)
+    return snapshots.load_backend(machine)
+
+
+def _described(device: Device) -> MachineInfo:
+    return MachineInfo(
+        name=device.name,
+        n_qubits=device.target.num_qubits or 0,
+        two_qubit_gate=native_two_qubit_gate(device.target) or "none",
+        pending_jobs=0,
+        operational=True,
+        status="simulated here",
+    )

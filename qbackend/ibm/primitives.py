@@ -1,0 +1,240 @@
+"""Runtime's primitives: how a call is put to them, and what their results mean.
+
+The one file that knows their two generations. `SamplerV2` and `EstimatorV2` are processed by the
+service and deprecated since qiskit-ibm-runtime 0.50; `executor_sampler` and `executor_estimator`
+process in the client and run as jobs of the program "executor". Both take options of the same
+spelling, and give a `PrimitiveResult`.
+https://quantum.cloud.ibm.com/docs/guides/primitives
+
+A row is a parameter set of the job's first PUB, whose circuit measures the layer's qubits only.
+
+Letters: N rows, P circuit parameters, M observables, Q measured qubits, S shots.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.primitives import BitArray, PrimitiveResult, PubResult
+from qiskit_ibm_runtime import EstimatorV2, RuntimeDecoder, RuntimeEncoder, SamplerV2
+from qiskit_ibm_runtime.executor_estimator import Estimator
+from qiskit_ibm_runtime.executor_sampler import Sampler
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from ..base import Array, CompiledLayer
+from ..errors import BackendError, TransientError
+from .limits import shots_performed
+from .mitigation import Bits, mitigated, unmitigated
+from .remote import Call
+
+REGISTER = "c"
+"""Classical register of the measured qubits."""
+
+_CLASSES: dict[tuple[str, str], Any] = {
+    ("sampler", "server"): SamplerV2,
+    ("sampler", "client"): Sampler,
+    ("estimator", "server"): EstimatorV2,
+    ("estimator", "client"): Estimator,
+}
+
+_WARNINGS = threading.Lock()
+
+
+def run(call: Call, mode: Any, tag: str) -> Any:
+    """Start the job of a call; the client's job object.
+
+    Args:
+        call: what to execute.
+        mode: the client's object of a machine, a batch or a session, or a fake device.
+        tag: of the job.
+
+    Raises whatever the client raises.
+    """
+    kind = _CLASSES[call.options.primitive, call.options.generation]
+    local = isinstance(mode, FakeBackendV2)
+    with _quiet(DeprecationWarning):
+        primitive = kind(mode=mode, options=spelled(call, tag, local=local))
+    if not local:
+        return primitive.run(pubs(call))
+    # Local mode remarks on options that were checked before.
+    with _quiet(Warning):
+        return primitive.run(pubs(call))
+
+
+def spelled(call: Call, tag: str, *, local: bool = False) -> dict[str, Any]:
+    """The call's options as the primitives spell them; left out is what is not asked for.
+
+    Shots are given as such also to the Estimator, whose precision would have to be squared.
+    """
+    options = call.options
+    chosen: dict[str, Any] = {"environment": {"job_tags": [tag]}}
+    if options.precision is None:
+        chosen["default_shots"] = call.shots
+    else:
+        chosen["default_precision"] = options.precision
+    if options.max_execution_time is not None:
+        chosen["max_execution_time"] = options.max_execution_time
+    if options.dynamical_decoupling is not None:
+        chosen["dynamical_decoupling"] = {
+            "enable": True,
+            "sequence_type": options.dynamical_decoupling,
+        }
+    trex = options.readout_mitigation == "trex"
+    chosen["twirling"] = {
+        "enable_gates": options.gate_twirling,
+        "enable_measure": options.measurement_twirling or trex,
+    }
+    if options.primitive == "estimator":
+        chosen["resilience_level"] = 0
+        chosen["resilience"] = {"measure_mitigation": trex, "zne_mitigation": bool(options.zne)}
+        if options.zne:
+            chosen["resilience"]["zne"] = {"noise_factors": options.zne}
+    if local and call.seed is not None:
+        chosen["simulator"] = {"seed_simulator": local_seed(call.seed)}
+    return chosen
+
+
+def local_seed(seed: int) -> int:
+    """A simulator's seed for ours, never 0: local mode takes 0 for none.
+
+    Aer numbers the circuits of a job on from its seed, so that neighbouring seeds would share
+    their random numbers; these do not.
+    """
+    return 1 + int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+
+
+def pubs(call: Call) -> list[tuple[Any, ...]]:
+    """One PUB with all rows; for readout mitigation here, two more that calibrate."""
+    compiled = call.compiled
+    column = {parameter: index for index, parameter in enumerate(compiled.parameters)}
+    circuit = compiled.circuit
+    values = call.parameters[:, [column[parameter] for parameter in circuit.parameters]]
+    if call.options.primitive == "estimator":
+        observables = [[observable] for observable in compiled.observables]
+        return [(circuit, observables, values)]
+    qubits = measured_qubits(compiled)
+    measured: list[tuple[Any, ...]] = [(_measuring(circuit, qubits), values)]
+    if call.calibration:
+        for flipped in (False, True):
+            prepared = QuantumCircuit(*circuit.qregs)
+            if flipped:
+                prepared.x(qubits)
+            measured.append((_measuring(prepared, qubits),))
+    return measured
+
+
+def measured_qubits(compiled: CompiledLayer) -> list[int]:
+    """The qubits that observables ask for, in ascending order; one where they ask for none."""
+    return sorted(frozenset().union(*observed_qubits(compiled))) or [0]
+
+
+def observed_qubits(compiled: CompiledLayer) -> list[frozenset[int]]:
+    """The qubits whose Z each of the M observables multiplies."""
+    observed = []
+    for observable in compiled.observables:
+        ((_, qubits, _),) = observable.to_sparse_list()
+        observed.append(frozenset(qubits))
+    return observed
+
+
+def encode_result(result: Any) -> bytes:
+    """A primitive's result as text.
+
+    Raises:
+        TransientError: not a result but what is left of one; it is worth fetching again.
+    """
+    if not isinstance(result, PrimitiveResult):
+        raise TransientError(
+            f"the service sent something that is not a result ({type(result).__name__})"
+        )
+    try:
+        text = json.dumps(result, cls=RuntimeEncoder)
+    except TypeError:
+        # The client's generation adds metadata that nothing can write; the data are complete.
+        bare = PrimitiveResult([PubResult(pub.data) for pub in result])
+        text = json.dumps(bare, cls=RuntimeEncoder)
+    return text.encode()
+
+
+def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
+    """Values (N, M) and their standard errors (N, M) from a result that `encode_result` wrote.
+
+    Raises:
+        BackendError: fewer PUBs, rows or shots than asked for, or a value that is not finite.
+    """
+    try:
+        result = json.loads(raw, cls=RuntimeDecoder)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BackendError(f"the result does not decode: {type(error).__name__}") from None
+    n_pubs = 3 if call.calibration else 1
+    if not isinstance(result, PrimitiveResult) or len(result) != n_pubs:
+        raise BackendError(f"the result does not consist of {n_pubs} PUBs")
+    if call.options.primitive == "estimator":
+        values, stderr = _estimated(result[0].data, call)
+    else:
+        values, stderr = _counted([pub.data for pub in result], call)
+    for name, array in (("values", values), ("standard errors", stderr)):
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0][0])
+            raise BackendError(f"the result has {name} that are not finite, first in row {row}")
+    return values, stderr
+
+
+def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
+    shape = (len(call.compiled.observables), len(call.parameters))
+    arrays = []
+    for name in ("evs", "stds"):
+        array = np.asarray(getattr(data, name, None), dtype=np.float64)
+        if array.shape != shape:
+            raise BackendError(f"the result's {name} have shape {array.shape}, not {shape}")
+        arrays.append(array.T.copy())
+    return arrays[0], arrays[1]
+
+
+def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
+    qubits = measured_qubits(call.compiled)
+    position = {qubit: index for index, qubit in enumerate(qubits)}
+    observed = [sorted(position[q] for q in each) for each in observed_qubits(call.compiled)]
+    shots = shots_performed(call.shots, call.options)
+    rows = _bits(data[0], (len(call.parameters),), len(qubits), shots)
+    if not call.calibration:
+        return unmitigated(rows, observed)
+    zeros, ones = (_bits(each, (), len(qubits), shots) for each in data[1:])
+    return mitigated(call.options.readout_mitigation, rows, zeros, ones, observed)
+
+
+def _bits(data: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:
+    """The measured bits of one PUB, (..., S, Q)."""
+    array = getattr(data, REGISTER, None)
+    if not isinstance(array, BitArray):
+        raise BackendError("the result has no measured bits")
+    if array.num_bits != n_bits or array.shape != shape or array.num_shots < shots:
+        raise BackendError(
+            f"the result has {array.num_bits} bits, {array.shape} rows and {array.num_shots} "
+            f"shots, not {n_bits}, {shape} and {shots}"
+        )
+    packed = array.array[..., ::-1]
+    return np.unpackbits(packed, axis=-1, count=n_bits, bitorder="little")
+
+
+def _measuring(circuit: QuantumCircuit, qubits: list[int]) -> QuantumCircuit:
+    measured = circuit.copy()
+    register = ClassicalRegister(len(qubits), REGISTER)
+    measured.add_register(register)
+    measured.measure(qubits, register)
+    return measured
+
+
+@contextmanager
+def _quiet(category: type[Warning]) -> Iterator[None]:
+    """Silence what the client says of itself; Python's filters belong to all threads."""
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
+        yield
