@@ -101,11 +101,8 @@ def assess(
 
 def _in_order(split: Split, model: nn.Module, config: Config, data: ImageData) -> Batches:
     """Images as they are, on the model's device."""
-    remote = any(layer.backend.capabilities.remote for layer in quantum_layers(model))
-    # A machine is asked once for all images; a simulator's memory decides otherwise.
-    batch_size = len(split) if remote else config.train.batch_size
-    device = next(model.parameters()).device
-    return batches(split, batch_size, device=device, mean=data.mean, std=data.std)
+    size, device = config.train.batch_size, next(model.parameters()).device
+    return batches(split, size, device=device, mean=data.mean, std=data.std)
 
 
 def _save_noise(model: nn.Module, path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -22,18 +21,16 @@ from pydantic import (
 from qbackend.ansatze import ANSATZE
 from qbackend.encodings import ENCODINGS
 from qbackend.errors import ConfigError, suggest
+from qbackend.registry import is_machine
+
+from .machine_section import MachineSection
+from .section import Section
 
 Protocol = Literal["matched", "published"]
 PROTOCOLS: tuple[Protocol, ...] = ("matched", "published")
 CLASSICAL = "classical"
 """The arm that is the recipe's classical twin: another network, not the hybrid's with a part
 exchanged."""
-
-
-class Section(BaseModel):
-    """A table of the recipe; unknown keys are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RunSection(Section):
@@ -183,6 +180,12 @@ class TrainSection(Section):
     and test losses are cross-entropies all the same."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Of cross_entropy."""
+    weights: Literal["all", "quantum"] = "all"
+    """What is trained; quantum takes a checkpoint and leaves the network around the circuit as it
+    is, dropout and running means included."""
+    limit: int | None = Field(default=None, ge=2)
+    """Number of training images, and of validation images, drawn by the seed; all where it is not
+    given."""
     gradient: str = "auto"
     """How the quantum layer is differentiated; auto is the backend's own way."""
 
@@ -223,6 +226,7 @@ class Config(Section):
     """What a reader of the results must know and no value says."""
     run: RunSection = RunSection()
     noise: NoiseSection = NoiseSection()
+    machine: MachineSection = MachineSection()
     data: DataSection
     model: ModelSection
     layer: LayerSection = LayerSection()
@@ -253,7 +257,11 @@ class Config(Section):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values without those that are not given, for TOML and JSON."""
-        return self.model_dump(mode="json", exclude_none=True)
+        values = self.model_dump(mode="json", exclude_none=True)
+        if not is_machine(self.run.backend):
+            # What a simulator never reads would only fill its record.
+            values["machine"] = self.machine.model_dump(mode="json", exclude_defaults=True)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str, mistakes: list[str]) -> Config:

@@ -1,4 +1,4 @@
-"""What a run's record says of the software and the machine: enough to repeat it, no names."""
+"""What a run's record says of the software and the computer: enough to repeat it, no names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
     return {**found, "commit": commit} if commit else found
 
 
-def machine(accelerator: str) -> dict[str, str | int]:
+def computer(accelerator: str) -> dict[str, str | int]:
     """Processor, cores, memory; `accelerator` names the device in use."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

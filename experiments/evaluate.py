@@ -19,8 +19,9 @@ from torch.nn import functional
 
 from models import HybridCNN
 
+from .construct import quantum_layers
 from .data import Split
-from .meter import metered
+from .meter import metered, shot_error
 from .metrics import Scores, score
 from .record import Record
 
@@ -57,16 +58,43 @@ def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predi
     """
     training = model.training
     model.eval()
-    logits, labels = [], []
-    for images, truth in batches:
-        logits.append(model(images))
-        labels.append(truth)
+    answer = _asking_once if _is_remote(model) else _batch_by_batch
+    answers, truths = answer(model, batches)
     model.train(training)
-    answers, truths = torch.cat(logits), torch.cat(labels)
     losses = functional.cross_entropy(
         answers.float(), truths, label_smoothing=label_smoothing, reduction="none"
     )
     return Predictions(answers, truths, losses)
+
+
+def _batch_by_batch(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and labels (N,)."""
+    logits, labels = [], []
+    for images, truth in batches:
+        logits.append(model(images))
+        labels.append(truth)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def _asking_once(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """The same with all images together in the bridge: every request to a machine queues.
+
+    The networks around it still work batch by batch; all features are a thousandth of the images.
+    """
+    if not isinstance(model, HybridCNN):
+        images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        return model(images), labels
+    features, labels = [], []
+    for images, truth in batches:
+        features.append(model.front(images))
+        labels.append(truth)
+    outputs = model.bridge(torch.cat(features))
+    logits = [model.head(part) for part in outputs.split([len(part) for part in features])]
+    return torch.cat(logits), torch.cat(labels)
+
+
+def _is_remote(model: nn.Module) -> bool:
+    return any(layer.backend.capabilities.remote for layer in quantum_layers(model))
 
 
 @dataclass(frozen=True)
@@ -81,6 +109,8 @@ class Evaluation:
         seconds: that it took.
         jobs: of a backend that samples, 0 on an exact one.
         qpu_seconds: charged.
+        shot_error: root mean square of the standard errors that a backend which samples gives
+            with its values, None for an exact one.
     """
 
     predictions: Predictions
@@ -90,6 +120,7 @@ class Evaluation:
     seconds: float
     jobs: int
     qpu_seconds: float
+    shot_error: float | None = None
 
     def record(
         self, *, backend: str, shots: int | None, split: str, checkpoint: str, **more: Any
@@ -154,6 +185,7 @@ def evaluate(
         seconds=time.perf_counter() - start,
         jobs=sum(meter.jobs for meter in meters),
         qpu_seconds=sum(meter.qpu_seconds for meter in meters),
+        shot_error=shot_error(meters),
     )
 
 

@@ -17,7 +17,7 @@ from .data import Augmentation, ImageData, Split, batches, load_data
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
-_EVALUATION, _CALIBRATION = 2, 3
+_EVALUATION, _CALIBRATION, _TRAINING, _VALIDATION = 2, 3, 4, 5
 """Streams of random numbers that choose images, apart from the others of the seed."""
 
 
@@ -37,6 +37,10 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
         download=section.download,
     )
     splits = {name: getattr(data, name).to(device) for name in ("train", "validation", "test")}
+    limit, seed = config.train.limit, config.run.seed
+    for name, stream in (("train", _TRAINING), ("validation", _VALIDATION)):
+        if limit is not None and limit < len(splits[name]):
+            splits[name] = _drawn(splits[name], limit, seed, stream)
     return replace(data, **splits)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
@@ -28,6 +29,8 @@ class Meter(QuantumBackend):
         inner: what executes.
         jobs: that gave results.
         qpu_seconds: charged for them.
+        variance: sum of the squared standard errors of all values.
+        n_values: how many there were.
     """
 
     def __init__(self, inner: QuantumBackend) -> None:
@@ -36,6 +39,7 @@ class Meter(QuantumBackend):
         self.shots = inner.shots
         self.jobs = 0
         self.qpu_seconds = 0.0
+        self.variance, self.n_values = 0.0, 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -54,7 +58,15 @@ class Meter(QuantumBackend):
         result = self.inner.evaluate(request)
         self.jobs += len(result.job_ids)
         self.qpu_seconds += result.qpu_seconds
+        self.variance += float((result.stderr**2).sum())
+        self.n_values += result.stderr.size
         return result
+
+
+def shot_error(meters: Sequence[Meter]) -> float | None:
+    """Root mean square of all standard errors; None where nothing was sampled."""
+    n_values = sum(meter.n_values for meter in meters)
+    return math.sqrt(sum(meter.variance for meter in meters) / n_values) if n_values else None
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from typing import Any
 from qbackend.errors import ConfigError, UnknownNameError, suggest
 
 from .config import CLASSICAL, PROTOCOLS, Config, RunSection
+from .machine_section import MachineSection
 
 _FOLDER = Path(__file__).parent / "recipes"
-_RECORDED = ("versions", "machine")
+_RECORDED = ("versions", "computer")
 
 Values = dict[str, Any]
 
@@ -91,8 +92,10 @@ def _read(path: Path) -> Values:
 def _without_records(values: Values) -> Values:
     """The recipe inside a run's `config.toml`."""
     kept = {key: value for key, value in values.items() if key not in _RECORDED}
-    run = {k: v for k, v in values.get("run", {}).items() if k in RunSection.model_fields}
-    return {**kept, "run": run}
+    for name, section in (("run", RunSection), ("machine", MachineSection)):
+        table = values.get(name, {})
+        kept[name] = {key: value for key, value in table.items() if key in section.model_fields}
+    return kept
 
 
 def _select(values: Values, overrides: Values, mistakes: list[str]) -> Values:

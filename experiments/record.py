@@ -1,6 +1,6 @@
 """The run folder: everything that one invocation of `qhc run` leaves on disk.
 
-config.toml             the resolved recipe, the command, versions, machine, status
+config.toml             the resolved recipe, the command, versions, computer, status
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch

@@ -21,7 +21,7 @@ from .construct import layer_spec, new_model, trained_model
 from .data import ImageData
 from .devices import device_name, launch
 from .display import Display
-from .environment import machine, without_home
+from .environment import computer, without_home
 from .feed import data_notes, load_images
 from .loggers import check_loggers, open_loggers
 from .record import Record, RunFolder, Status
@@ -158,7 +158,7 @@ def _train_and_evaluate(
     with _status(folder, display):
         everything, quantum = count_parameters(model)
         folder.note("run", parameters=everything, quantum_parameters=quantum)
-        folder.note("machine", **machine(device_name(fabric.device)))
+        folder.note("computer", **computer(device_name(fabric.device)))
         display.begin_run(config, folder, everything, quantum)
         with open_loggers(config, folder.path) as loggers, display.training():
             Training(config, data, model, folder, fabric, display, loggers).run()
@@ -182,7 +182,7 @@ def _validate(
         model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         everything, quantum = count_parameters(model)
         folder.note("run", parameters=everything, quantum_parameters=quantum)
-        folder.note("machine", **machine(device_name(fabric.device)))
+        folder.note("computer", **computer(device_name(fabric.device)))
         display.begin_run(config, folder, everything, quantum)
         data = replace(data, mean=info.mean, std=info.std)
         name = without_home(str(checkpoint))

@@ -85,6 +85,11 @@ def check_name(name: str) -> None:
     )
 
 
+def is_machine(name: str) -> bool:
+    """Whether a machine executes under that name, or a fake device in a machine's place."""
+    return name.startswith(DEVICE_PREFIXES)
+
+
 def list_backends() -> list[BackendInfo]:
     """Our own backends, then those of other packages."""
     own = [

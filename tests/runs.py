@@ -50,7 +50,7 @@ def synthetic_run(
     quantum = 8 if arm.startswith("quantum") else 0
     folder.note("run", parameters=12_345, quantum_parameters=quantum, status=status)
     folder.note(
-        "machine",
+        "computer",
         processor="Example CPU at 2.0 GHz",
         cores=2,
         memory_mib=8192,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.display import best_epoch
-from experiments.environment import machine, peak_memory_mib, versions
+from experiments.environment import computer, peak_memory_mib, versions
 from experiments.loggers import check_loggers, numbers, open_loggers
 from experiments.recipe import load_config
 from experiments.record import RunFolder, command_line
@@ -33,7 +33,7 @@ def test_a_folder_holds_the_whole_recipe(tmp_path: Path) -> None:
     assert (content["run"]["status"], content["run"]["notes"]) == ("running", ["odd"])
     assert content["versions"] == versions()
     folder.note("run", status="finished")
-    folder.note("machine", **machine("cpu"))
+    folder.note("computer", **computer("cpu"))
     assert folder.status == "finished"
     assert folder.config() == CONFIG
     assert load_config(str(folder.path)) == CONFIG
@@ -117,15 +117,15 @@ def test_no_names_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     command = command_line(["run", "--data-root", f"{home}/my data", "--seed", "3"])
     assert command == "qhc run --data-root '~/my data' --seed 3"
     folder = RunFolder.create(tmp_path / "run", CONFIG, {"command": command})
-    folder.note("machine", **machine("cpu"))
+    folder.note("computer", **computer("cpu"))
     text = folder.config_file.read_text()
     assert "jane" not in text
     assert socket.gethostname() not in text
     assert f"/{getpass.getuser()}" not in text
 
 
-def test_the_machine_and_the_software_are_described() -> None:
-    found = machine("a GPU")
+def test_the_computer_and_the_software_are_described() -> None:
+    found = computer("a GPU")
     assert found["accelerator"] == "a GPU"
     assert int(found["cores"]) >= 1
     assert int(found["memory_mib"]) > peak_memory_mib() > 10

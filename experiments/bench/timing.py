@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..environment import machine, versions
+from ..environment import computer, versions
 
 SHORT = 0.05
 """Seconds; a call shorter than this is repeated once untimed when its turn comes again."""
@@ -94,7 +94,7 @@ def conditions(distributions: Iterable[str]) -> dict[str, Any]:
     others = {name: version for name in distributions if (version := installed(name))}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine("none"),
+        "machine": computer("none"),
         "torch_threads": torch.get_num_threads(),
         "threads_in_environment": {
             name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")

@@ -125,8 +125,8 @@ def _warnings(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
     unfinished = [run.folder.name for run in used if run.run.get("status") != "finished"]
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}. Their numbers are those so far.")
-    if len({repr(run.machine) for run in used}) > 1:
-        found.append("The runs were made on different machines: their times do not compare.")
+    if len({repr(run.computer) for run in used}) > 1:
+        found.append("The runs were made on different computers: their times do not compare.")
     if len({repr(run.versions) for run in used}) > 1:
         found.append("The runs were made with different versions of the software.")
     if len({run.config.run.limit for run in used}) > 1:

@@ -1,4 +1,4 @@
-"""What a run took and how it was made: cost, protocol, command, versions, machine."""
+"""What a run took and how it was made: cost, protocol, command, versions, computer."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def protocol(run: Run) -> Part:
 
 def repeat(run: Run) -> Part:
     """The command, and what it ran on."""
-    machine = run.machine
+    computer = run.computer
     facts = [("Versions", ", ".join(f"{name} {found}" for name, found in run.versions.items()))]
-    if machine:
+    if computer:
         facts += [
-            ("Processor", f"{machine['processor']}, {counted(machine['cores'], 'core')}"),
-            ("Memory", f"{number(machine['memory_mib'] / 1024, 1)} GiB"),
-            ("System", str(machine["system"])),
-            ("Accelerator", str(machine["accelerator"])),
+            ("Processor", f"{computer['processor']}, {counted(computer['cores'], 'core')}"),
+            ("Memory", f"{number(computer['memory_mib'] / 1024, 1)} GiB"),
+            ("System", str(computer["system"])),
+            ("Accelerator", str(computer["accelerator"])),
         ]
     facts.append(("Settings", f"{run.folder.name}/config.toml"))
     return Part({"command": run.run.get("command") or ABSENT, "environment": facts})

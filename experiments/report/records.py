@@ -59,7 +59,7 @@ class Run:
         config: the resolved recipe.
         run: the [run] table, with what was recorded beside the recipe.
         versions: of the software.
-        machine: that it ran on.
+        computer: that it ran on.
         epochs: one record each, in order.
         evaluations: one record each, in order.
     """
@@ -68,7 +68,7 @@ class Run:
     config: Config
     run: Record
     versions: Record
-    machine: Record
+    computer: Record
     epochs: tuple[Record, ...]
     evaluations: tuple[Record, ...]
 
@@ -87,8 +87,13 @@ class Run:
 
     @property
     def spec(self) -> LayerSpec | None:
-        """The quantum layer, None for a model without one."""
+        """A hybrid model's quantum layer, None for another model."""
         return layer_spec(self.config) if self.arm.startswith("quantum") else None
+
+    @property
+    def is_quantum(self) -> bool:
+        """Whether a backend has a part in the model's answers."""
+        return self.run.get("quantum_parameters", 0) > 0
 
     @property
     def headline(self) -> Record | None:
@@ -165,7 +170,7 @@ def read_run(path: Path) -> Run:
             config=folder.config(),
             run=folder.run,
             versions=content.get("versions", {}),
-            machine=content.get("machine", {}),
+            computer=content.get("computer", {}),
             epochs=tuple(folder.epochs()),
             evaluations=tuple(folder.evaluations()),
         )
