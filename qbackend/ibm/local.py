@@ -10,12 +10,20 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from qiskit.providers import JobStatus as ProviderStatus
 from qiskit.transpiler import Target
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from .. import snapshots
 from ..devices import native_two_qubit_gate
-from ..errors import BackendError, JobCancelledError, MachineError, UnknownNameError
+from ..errors import (
+    BackendError,
+    JobCancelledError,
+    JobFailedError,
+    MachineError,
+    QhcError,
+    UnknownNameError,
+)
 from ..jobs import JobStatus
 from ..snapshots import Device
 from . import primitives
@@ -82,16 +90,22 @@ class LocalService:
             return RemoteState(JobStatus.CANCELLED, "cancelled here")
         if not job.in_final_state():
             return RemoteState(JobStatus.RUNNING, "simulated here")
-        try:
-            job.result()
-        except Exception as error:
-            return RemoteState(JobStatus.FAILED, f"{type(error).__name__}: {error}")
+        # The status only: the client's generation works on its result in place, once.
+        if job.status() is ProviderStatus.ERROR:
+            return RemoteState(JobStatus.FAILED, "the simulation failed")
         return RemoteState(JobStatus.DONE)
 
     def fetch(self, job_id: str) -> bytes:
         if job_id in self._cancelled:
             raise JobCancelledError(f"job {job_id} was cancelled", job_id=job_id)
-        return primitives.encode_result(self._job(job_id).result())
+        try:
+            return primitives.encode_result(self._job(job_id).result())
+        except QhcError:
+            raise
+        except Exception as error:
+            raise JobFailedError(
+                f"job {job_id} failed: {type(error).__name__}: {error}", job_id=job_id
+            ) from error
 
     def cancel(self, job_id: str) -> None:
         if not self._job(job_id).in_final_state():

@@ -43,17 +43,19 @@ class Readout:
         """From the bits (S, Q) of the two circuits.
 
         Raises:
-            BackendError: a qubit that is misread as often as not cannot be corrected.
+            BackendError: a qubit is misread as often as not, within five standard errors.
         """
         e0, e1 = zeros.mean(axis=0), 1.0 - ones.mean(axis=0)
-        if (e0 + e1 >= 1).any():
-            position = int(np.argmax(e0 + e1))
+        readout = cls(e0, e1, len(zeros))
+        uncertain = np.sqrt((e0 * (1 - e0) + e1 * (1 - e1)) / len(zeros))
+        if (readout.contrast <= 5 * uncertain).any():
+            position = int(np.argmin(readout.contrast))
             raise BackendError(
                 f"readout mitigation fails: measured qubit {position} is read wrongly in "
                 f"{e0[position]:.0%} and {e1[position]:.0%} of the calibration's shots; run it "
                 "with --set machine.readout_mitigation=none, or on another machine"
             )
-        return cls(e0, e1, len(zeros))
+        return readout
 
     @property
     def contrast(self) -> Array:

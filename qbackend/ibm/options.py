@@ -114,9 +114,10 @@ def check_local(options: ExecutionOptions) -> None:
             "with --set machine.generation=client and the Sampler it has"
         )
     if options.calibrates and options.gate_twirling and not options.measurement_twirling:
+        # The client's simulator loses the randomisations of a circuit that they leave as it is.
         raise OptionError(
-            "a fake device does not twirl the gates of the circuits that calibrate the readout, "
-            "which have no two-qubit gates: add --set machine.measurement_twirling=true"
+            "a fake device cannot twirl the gates of a job that calibrates the readout, unless "
+            "measurements are twirled too: add --set machine.measurement_twirling=true"
         )
     for name, chosen in (("zne", options.zne), ("trex", options.readout_mitigation == "trex")):
         if chosen:
