@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,10 @@ from .errors import OptionError, UnknownNameError, suggest
 
 if TYPE_CHECKING:
     from .device_form import Encoder
+    from .ibm.cost import MachineCost
+    from .ibm.gateway import Progress
+    from .ibm.options import ExecutionOptions
+    from .ibm.remote import Service
     from .noise_spec import NoiseSpec
     from .snapshots import Device
 
@@ -53,7 +58,8 @@ def get_backend(
         shots: per row, where the backend samples.
         seed: of the sampling, for requests that bring none.
         options: what this kind of backend takes besides, None for its default: `noise` (a
-            `NoiseSpec`) and `encoder` ("auto", "compact", "textbook") with a device's noise.
+            `NoiseSpec`) and `encoder` ("auto", "compact", "textbook") with a device's noise; those
+            of `ibm.backend.IbmBackend` with a machine, whose `options` are called `machine`.
 
     Raises:
         UnknownNameError: no such backend or device; the message suggests.
@@ -62,7 +68,8 @@ def get_backend(
     check_shots(shots)
     check_name(name)
     key, _, argument = name.partition(":")
-    factory = _factories()[key]()
+    factories = _factories()
+    factory = factories[key]() if key in factories else partial(_machine, key)
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in inspect.signature(factory).parameters:
@@ -73,13 +80,8 @@ def get_backend(
 def check_name(name: str) -> None:
     """Raise `UnknownNameError` if no backend has such a name; imports no backend's library."""
     key, factories = name.partition(":")[0], _factories()
-    if key in factories:
+    if key in factories or key.startswith(DEVICE_PREFIXES):
         return
-    if key.startswith(DEVICE_PREFIXES):
-        raise UnknownNameError(
-            f"'{name}' is a device, and qhc does not execute on machines; "
-            f"for its noise type aer:{name} or native:{name}"
-        )
     raise UnknownNameError(
         f"unknown backend '{name}': {suggest(key, factories)} (qhc backends lists them)"
     )
@@ -97,6 +99,8 @@ def list_backends() -> list[BackendInfo]:
         BackendInfo("aer:DEVICE", "Aer with DEVICE's noise, for example aer:ibm_brisbane"),
         BackendInfo("native", "our own batched simulator, exact, on CPU and CUDA"),
         BackendInfo("native:DEVICE", "the same with DEVICE's noise, exact, for training under it"),
+        BackendInfo("ibm_NAME", "that machine of IBM Quantum's, with an account"),
+        BackendInfo("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
         BackendInfo("qiskit:MODULE:OBJECT", "any Qiskit BackendV2, through BackendEstimatorV2"),
     ]
     others = [
@@ -160,6 +164,42 @@ def _native(
 
     device, saved = find_device(argument)
     return NativeNoisy(device, noise or saved, encoder or "auto")
+
+
+def _machine(
+    name: str,
+    argument: str | None,
+    *,
+    shots: int | None,
+    seed: int | None,
+    machine: ExecutionOptions | None = None,
+    encoder: Encoder = "auto",
+    credentials: Path | None = None,
+    profile: str | None = None,
+    ledger: Path | None = None,
+    approve: Callable[[MachineCost], bool] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    wait: bool = True,
+    service: Service | None = None,
+) -> QuantumBackend:
+    from .ibm.backend import IbmBackend, approve_all, say_nothing
+
+    if argument is not None:
+        raise OptionError(f"'{name}' takes nothing behind a colon, got '{argument}'")
+    return IbmBackend(
+        name,
+        shots=shots,
+        seed=seed,
+        options=machine,
+        encoder=encoder,
+        credentials=credentials,
+        profile=profile,
+        ledger=ledger,
+        approve=approve or approve_all,
+        progress=progress or say_nothing,
+        wait=wait,
+        service=service,
+    )
 
 
 def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:

@@ -1,0 +1,352 @@
+"""An IBM machine, or a fake one, as a backend: rows become jobs, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..base import (
+    Capabilities,
+    CompiledLayer,
+    QuantumBackend,
+    Request,
+    check_shots,
+    check_width,
+)
+from ..device_form import Encoder, compile_for_target
+from ..errors import BudgetError, JobsPendingError, OptionError, UserError
+from ..jobs import Job
+from ..snapshots import Device
+from ..spec import LayerSpec
+from . import cost, limits
+from .cost import MachineCost
+from .dispatch import Dispatcher
+from .endings import come_back
+from .entries import Entry, State
+from .gateway import Gateway, Progress
+from .identity import content_key, layer_key
+from .layers import from_text, to_text
+from .ledger import Ledger
+from .options import ExecutionOptions
+from .patience import Clock
+from .remote import Service
+from .remote_job import RemoteJob, Work
+
+DEFAULT_SHOTS = 1024
+
+
+def approve_all(cost: MachineCost) -> bool:
+    """Say yes to every plan; the budget still holds."""
+    return True
+
+
+def say_nothing(progress: Progress) -> None:
+    """Let progress go by."""
+
+
+class IbmBackend(QuantumBackend):
+    """A machine behind Runtime's primitives.
+
+    The same request is executed once: asked for again, in this process or a later one with the
+    same ledger, it is answered from what was sent and fetched before.
+
+    Args:
+        machine: `ibm_NAME`, or `fake_NAME` for Runtime's local testing mode.
+        shots: per row; 1024 unless given.
+        seed: of a simulator's sampling, for requests that bring none.
+        options: how to execute, what to spend, how long to wait.
+        credentials, profile: which account, see `credentials.find_credentials`.
+        ledger: file that keeps the jobs; None keeps them in memory.
+        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+        approve: is shown the plan before anything is sent, and may say no.
+        progress: is told where the jobs are.
+        wait: whether `submit` gives a job to wait for; else it raises `JobsPendingError`.
+        service: in place of the one that `machine` and the credentials lead to.
+        clock: what waits are measured by.
+    """
+
+    def __init__(
+        self,
+        machine: str,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        options: ExecutionOptions | None = None,
+        credentials: Path | None = None,
+        profile: str | None = None,
+        ledger: Path | None = None,
+        encoder: Encoder = "auto",
+        approve: Callable[[MachineCost], bool] = approve_all,
+        progress: Callable[[Progress], None] = say_nothing,
+        wait: bool = True,
+        service: Service | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        check_shots(shots)
+        self.name = machine
+        self.shots = DEFAULT_SHOTS if shots is None else shots
+        self.seed = seed
+        self.options = options or ExecutionOptions()
+        self.encoder = encoder
+        self.wait = wait
+        self.last_cost: MachineCost | None = None
+        self._credentials = credentials
+        self._profile = profile
+        self._path = ledger
+        self._approve = approve
+        self._progress = progress
+        self._given = service
+        self._clock = clock
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What is known of the jobs."""
+        return Ledger(self._path)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """The way to the machine's service; connects when it is first needed."""
+        return Gateway(self._service, tell=self._tell, clock=self._clock)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=False,
+            remote=True,
+            vjp=False,
+            max_wires=self._n_qubits,
+            gradient_methods=("parameter-shift", "spsa"),
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        """The layer on the machine's best qubits, by its calibration of today.
+
+        A ledger that has the layer already gives that one: a request that is half done goes on
+        where it began, and needs no machine to do so.
+
+        Raises:
+            MachineError: the account has no such machine.
+            OptionError: too many wires, or a gate that the machine has no calibration for.
+        """
+        key = layer_key(spec, self.name, self.encoder)
+        text = self.ledger.layer(key)
+        if text is None:
+            check_width(self, spec)
+            device = self._device
+            compiled = compile_for_target(
+                spec, device.target, device=self.name, encoder=self.encoder
+            )
+            at = device.calibrated_at
+            record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
+            text = to_text(replace(compiled, record=record))
+            text = self.ledger.keep_layer(key, self.name, text)
+        return from_text(text)
+
+    def estimate(self, request: Request) -> MachineCost:
+        """What the request takes of a machine, whether or not some of it is done already."""
+        ranges = self._pack(request)
+        return _total([self._cost(request, len(rows)) for rows in ranges])
+
+    def submit(self, request: Request) -> Job:
+        """Enter the jobs in the ledger and send them, unless they are there already.
+
+        Rows whose job failed or was cancelled are sent again.
+
+        Raises:
+            BudgetError: more QPU time than the budget or the plan has left; nothing was sent.
+            UserError: the plan was not approved; nothing was sent.
+            JobsPendingError: the jobs are sent, and this backend does not wait for them.
+            RecordError: the ledger cannot be written.
+        """
+        shots, seed = self._shots(request), self._seed(request)
+        content = content_key(request.compiled, self.name, shots, seed, self.options)
+        ledger = self.ledger
+        with ledger.locked():
+            key = ledger.find_request(content, request.parameters)
+            entries = [] if key is None else ledger.current(key)
+            planned = [entry for entry in entries if entry.state is State.PLANNED]
+            ended = [e for e in entries if e.state in (State.FAILED, State.CANCELLED)]
+            if key is None:
+                key, fresh = self._plan(content, request)
+            else:
+                fresh = self._plan_again(ended, request)
+                self._forget_local(entries)
+                planned = [e for e in ledger.current(key) if e.state is State.PLANNED]
+                planned = [e for e in planned if e.tag not in {f.tag for f in fresh}]
+            work = Work(
+                key=key,
+                compiled=request.compiled,
+                parameters=ledger.parameters(key),
+                shots=shots,
+                seed=seed,
+                options=self.options,
+            )
+            job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
+            if self.wait or not self._is_local:
+                job.send(fresh, are_new=True)
+                job.send(planned, are_new=False)
+        if not self.wait and not all(entry.state is State.DONE for entry in job.entries):
+            raise self._pending(job)
+        return job
+
+    def close(self) -> None:
+        """Close an open session, and the ledger."""
+        self._dispatcher.close()
+        self.ledger.close()
+
+    def _plan(self, content: str, request: Request) -> tuple[str, list[Entry]]:
+        """Enter a request that is new to the ledger, once it is affordable and approved."""
+        ranges = self._pack(request)
+        costs = [self._cost(request, len(rows)) for rows in ranges]
+        self._agree(costs)
+        entries = self.ledger.plan(
+            content,
+            self.name,
+            request.parameters,
+            self._shots(request),
+            self.options,
+            ranges,
+            [each.qpu_seconds for each in costs],
+        )
+        return entries[0].request, entries
+
+    def _plan_again(self, ended: Sequence[Entry], request: Request) -> list[Entry]:
+        """Enter what failed or was cancelled once more, once it is affordable and approved."""
+        if not ended:
+            return []
+        self._agree([self._cost(request, entry.n_rows) for entry in ended])
+        self.ledger.plan_again(ended)
+        rows = {entry.first_row for entry in ended}
+        return [e for e in self.ledger.current(ended[0].request) if e.first_row in rows]
+
+    def _agree(self, costs: Sequence[MachineCost]) -> None:
+        """Raise unless these jobs fit the budget and the plan, and are approved."""
+        total = _total(costs)
+        check_budget(total, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
+        self.last_cost = total
+        if not self._approve(total):
+            raise UserError(f"nothing was sent to {self.name}: the plan was not approved")
+
+    def _forget_local(self, entries: Sequence[Entry]) -> None:
+        """Plan what another process was simulating, and took with it."""
+        if not self._is_local:
+            return
+        for entry in entries:
+            if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
+                self.ledger.forgotten(entry.tag)
+
+    def _pack(self, request: Request) -> list[range]:
+        shots = self._shots(request)
+        return limits.pack(len(request.parameters), shots, self.options, request.compiled)
+
+    def _cost(self, request: Request, n_rows: int) -> MachineCost:
+        shots = self._shots(request)
+        plan = None if self._is_local else self.gateway.ask(lambda service: service.plan())
+        return cost.estimate(request.compiled, n_rows, shots, self.options, plan=plan)
+
+    def _shots(self, request: Request) -> int:
+        if request.shots is None:
+            raise OptionError(f"'{self.name}' samples: a request needs shots")
+        return request.shots
+
+    def _seed(self, request: Request) -> int | None:
+        return self.seed if request.seed is None else request.seed
+
+    def _pending(self, job: RemoteJob) -> JobsPendingError:
+        sent = [entry.job_id for entry in job.entries if entry.job_id is not None]
+        planned = len(job.entries) - len(sent)
+        words = [f"{len(sent)} jobs are with {self.name}: {', '.join(sent)}"] if sent else []
+        words += [f"{planned} jobs for {self.name} are planned"] if planned else []
+        return JobsPendingError(
+            f"{'; '.join(words)}; {come_back(self.ledger.run)}",
+            job_id=job.id,
+            backend=self.name,
+            state=State.SUBMITTED.value if sent else State.PLANNED.value,
+        )
+
+    @property
+    def _is_local(self) -> bool:
+        if self._given is not None:
+            return self._given.is_local
+        return self.name.startswith("fake_")
+
+    @cached_property
+    def _device(self) -> Device:
+        return self.gateway.ask(lambda service: service.device(self.name))
+
+    @cached_property
+    def _dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.name, self.gateway, self.ledger, self.options)
+
+    @cached_property
+    def _n_qubits(self) -> int:
+        known = self.ledger.layers_of(self.name)
+        if known:
+            return from_text(known[0]).circuit.num_qubits
+        return self._device.target.num_qubits or 0
+
+    def _service(self) -> Service:
+        if self._given is not None:
+            return self._given
+        if self._is_local:
+            from .local import LocalService
+
+            return LocalService()
+        from .credentials import find_credentials
+        from .service import connect
+
+        return connect(find_credentials(self._credentials, self._profile))
+
+    def _tell(self, words: str) -> None:
+        self._progress(Progress(0, 0, words))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections stay where they are; a ledger in a file is opened again.
+        made = ("ledger", "gateway", "_device", "_dispatcher")
+        return {key: value for key, value in self.__dict__.items() if key not in made}
+
+
+def check_budget(planned: MachineCost, committed: float, budget: float) -> None:
+    """Raise `BudgetError` for a plan that goes over the budget or over what is left.
+
+    Args:
+        planned: what is about to be sent.
+        committed: seconds charged to the run, or estimated for what it has sent.
+        budget: seconds for the whole run.
+    """
+    seconds = planned.qpu_seconds
+    if committed + seconds > budget:
+        before = f" after {committed:.0f} s of this run" if committed else ""
+        needed = math.ceil(committed + seconds)
+        raise BudgetError(
+            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
+            f"{seconds:.0f} s of QPU time{before}, more than the budget of {budget:g} s; nothing "
+            f"was sent: allow more with --max-qpu-seconds {needed}, or take fewer images "
+            "(--limit) or shots (--shots)"
+        )
+    left = planned.seconds_left
+    if left is not None and seconds > left:
+        raise BudgetError(
+            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
+            f"{seconds:.0f} s of QPU time, but the plan '{planned.plan}' has {left:.0f} s left; "
+            "nothing was sent: take fewer images (--limit) or shots (--shots), or wait until the "
+            "plan has seconds again (qhc backends shows them)"
+        )
+
+
+def _total(costs: Sequence[MachineCost]) -> MachineCost:
+    """The sum of the costs of single jobs of one layer."""
+    return replace(
+        costs[0],
+        rows=sum(each.rows for each in costs),
+        circuits=sum(each.circuits for each in costs),
+        jobs=sum(each.jobs for each in costs),
+        shots=sum(each.shots for each in costs),
+        qpu_seconds=sum(each.qpu_seconds for each in costs),
+        pubs=sum(each.pubs for each in costs),
+        executions=sum(each.executions for each in costs),
+    )

@@ -1,0 +1,118 @@
+"""Submission of what is planned, in the mode that the options name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ..errors import QhcError
+from .endings import WORKLOAD_CLOSED, error_code
+from .entries import Entry, State
+from .gateway import Gateway, is_full
+from .ledger import Ledger
+from .options import ExecutionOptions
+from .remote import Call, Workload
+
+
+class Dispatcher:
+    """Sends a machine's jobs; keeps a session open from one request to the next.
+
+    Args:
+        machine: its name.
+        gateway: the way to its service.
+        ledger: of the run.
+        options: how to execute.
+    """
+
+    def __init__(
+        self, machine: str, gateway: Gateway, ledger: Ledger, options: ExecutionOptions
+    ) -> None:
+        self.machine = machine
+        self._gateway = gateway
+        self._ledger = ledger
+        self._options = options
+        self._session: Workload | None = None
+
+    def send(
+        self, entries: Sequence[Entry], call: Callable[[Entry], Call], *, are_new: bool
+    ) -> None:
+        """Submit planned entries, by a ledger that is locked.
+
+        What a service may have accepted before the process died is asked for first, unless the
+        entries `are_new`. Where the plan allows no more pending jobs the rest stays planned.
+        """
+        waiting = list(entries)
+        if not are_new:
+            waiting = [entry for entry in waiting if not self._adopted(entry)]
+        if waiting:
+            with self._workload(len(waiting)) as workload:
+                self._submit(waiting, call, workload, are_new=are_new)
+        self.keep_one_each([entry.tag for entry in entries])
+
+    def keep_one_each(self, tags: Sequence[str]) -> None:
+        """Cancel what the service has more than once of submitted jobs."""
+        for entry in self._ledger.entries():
+            if entry.tag in tags and entry.state is State.SUBMITTED and not entry.is_only:
+                self._gateway.keep_one(self._ledger, entry)
+
+    def close(self) -> None:
+        """Close the session, if one is open."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _adopted(self, entry: Entry) -> bool:
+        """Whether the service has the job already; if so, it is entered as submitted."""
+        found = self._gateway.find(entry.tag)
+        if found:
+            self._enter(entry, found[0])
+        return bool(found)
+
+    def _submit(
+        self,
+        entries: Sequence[Entry],
+        call: Callable[[Entry], Call],
+        workload: Workload | None,
+        *,
+        are_new: bool,
+    ) -> None:
+        for entry in entries:
+            try:
+                job_id = self._gateway.start(
+                    entry, self.machine, call(entry), workload, is_new=are_new
+                )
+            except QhcError as error:
+                if error_code(str(error)) == WORKLOAD_CLOSED:
+                    self._session = None
+                if is_full(error) and self._n_submitted() > 0:
+                    return
+                raise
+            self._enter(entry, job_id)
+
+    def _n_submitted(self) -> int:
+        return sum(entry.state is State.SUBMITTED for entry in self._ledger.entries())
+
+    def _enter(self, entry: Entry, job_id: str) -> None:
+        self._ledger.submitted(entry.tag, job_id, self._gateway.service.instance)
+
+    @contextmanager
+    def _workload(self, n_jobs: int) -> Iterator[Workload | None]:
+        """What the jobs are started in: nothing, a batch closed behind them, or the session."""
+        mode = self._options.mode
+        if mode == "session":
+            if self._session is None:
+                self._session = self._open(session=True)
+            yield self._session
+        elif mode == "batch" or (mode == "auto" and n_jobs > 1):
+            batch = self._open(session=False)
+            try:
+                yield batch
+            finally:
+                batch.close()
+        else:
+            yield None
+
+    def _open(self, *, session: bool) -> Workload:
+        return self._gateway.ask(
+            lambda service: service.open_workload(self.machine, session=session, max_seconds=None)
+        )

@@ -1,0 +1,92 @@
+"""An entry of the ledger: one job, from the intent on; and the tables that keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE layers (
+    key TEXT PRIMARY KEY, machine TEXT NOT NULL, created TEXT NOT NULL, compiled TEXT NOT NULL
+);
+CREATE TABLE requests (
+    key TEXT PRIMARY KEY, content TEXT NOT NULL, created TEXT NOT NULL, machine TEXT NOT NULL,
+    n_rows INTEGER NOT NULL, n_parameters INTEGER NOT NULL, shots INTEGER NOT NULL,
+    options TEXT NOT NULL, parameters BLOB NOT NULL
+);
+CREATE TABLE jobs (
+    tag TEXT PRIMARY KEY, request TEXT NOT NULL REFERENCES requests (key),
+    first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    state TEXT NOT NULL, job_id TEXT, instance TEXT, is_only INTEGER NOT NULL DEFAULT 0,
+    submitted_at TEXT, finished_at TEXT, estimate_seconds REAL NOT NULL, qpu_seconds REAL,
+    words TEXT NOT NULL DEFAULT '', raw BLOB,
+    UNIQUE (request, first_row, attempt)
+);
+CREATE INDEX requests_by_content ON requests (content);
+"""
+
+COLUMNS = (
+    "tag, request, first_row, n_rows, attempt, state, job_id, instance, is_only, submitted_at, "
+    "finished_at, estimate_seconds, qpu_seconds, words"
+)
+
+
+class State(Enum):
+    """The life of an entry; the last three are final."""
+
+    PLANNED = "planned"
+    SUBMITTED = "submitted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job, from the intent on.
+
+    Attributes:
+        tag: unique; what the service is asked for when nobody knows whether it has the job.
+        request: key of the request that the rows belong to.
+        first_row, n_rows: of the request.
+        attempt: 1, or more where the rows had to be sent again.
+        state: where it is in its life.
+        job_id, instance: once it is submitted.
+        is_only: the service was asked for others with the same tag.
+        submitted_at, finished_at: UTC.
+        estimate_seconds: of QPU time, when it was planned.
+        qpu_seconds: charged; None while that is not known.
+        words: of the machine, about its end.
+    """
+
+    tag: str
+    request: str
+    first_row: int
+    n_rows: int
+    attempt: int
+    state: State
+    job_id: str | None
+    instance: str | None
+    is_only: bool
+    submitted_at: datetime | None
+    finished_at: datetime | None
+    estimate_seconds: float
+    qpu_seconds: float | None
+    words: str
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """The entry whose `COLUMNS` these are."""
+    values = dict(zip(COLUMNS.split(", "), row, strict=True))
+    for column in ("submitted_at", "finished_at"):
+        values[column] = values[column] and datetime.fromisoformat(values[column])
+    return Entry(**values | {"state": State(values["state"]), "is_only": bool(values["is_only"])})

@@ -1,0 +1,211 @@
+"""A service behind patience: what may pass is tried again, and nothing is submitted twice."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import BackendError, JobTimeoutError, QhcError, TokenRefusedError, TransientError
+from .entries import Entry, State
+from .ledger import Ledger
+from .patience import (
+    CALL_SECONDS,
+    LONGEST_RETRY_AFTER,
+    START_SECONDS,
+    Clock,
+    NoAnswerError,
+    retry_pauses,
+    within,
+)
+from .remote import Call, Service, Workload
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger("qbackend")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a request is: `done` of its `jobs`, and what there is to say about one of them."""
+
+    done: int
+    jobs: int
+    words: str
+    queue_position: int | None = None
+    tag: str | None = None
+    job_id: str | None = None
+
+
+class Gateway:
+    """The way to a service, which is connected when it is first needed.
+
+    Args:
+        connect: makes the connection.
+        tell: is told why there is a wait.
+        clock: what the waits are measured by.
+        call_seconds: limit of one question.
+        start_seconds: limit of one submission.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Service],
+        *,
+        tell: Callable[[str], None] = lambda words: None,
+        clock: Clock | None = None,
+        call_seconds: float = CALL_SECONDS,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
+        self.clock = clock or Clock()
+        self._connect = connect
+        self._tell = tell
+        self._call_seconds = call_seconds
+        self._start_seconds = start_seconds
+        self._service: Service | None = None
+        self._is_stale = False
+
+    @property
+    def service(self) -> Service:
+        """The service, connected."""
+        return self.ask(lambda service: service)
+
+    def ask(self, question: Callable[[Service], T], *, until: float = math.inf) -> T:
+        """What the service answers; asked again, a bounded number of times, while that may help.
+
+        Raises:
+            TransientError, TokenRefusedError: patience is at its end.
+            JobTimeoutError: so is the time, `until` by the clock.
+        """
+        pauses = retry_pauses(self.clock)
+        while True:
+            try:
+                return self._once(question, self._call_seconds, until)
+            except (TransientError, TokenRefusedError) as error:
+                self._pause(error, pauses, until)
+
+    def start(
+        self, entry: Entry, machine: str, call: Call, workload: Workload | None, *, is_new: bool
+    ) -> str:
+        """Id of the oldest job with the entry's tag, submitted unless the service has one.
+
+        Any failure may hide an accepted job: the service is asked before each further try, and
+        before the first one unless the entry `is_new`.
+        """
+        pauses = retry_pauses(self.clock)
+        may_exist = not is_new
+        while True:
+            if may_exist and (found := self.find(entry.tag)):
+                return found[0]
+            may_exist = True
+            try:
+                return self._once(
+                    lambda service: service.start(machine, call, entry.tag, workload),
+                    self._start_seconds,
+                )
+            except (TransientError, TokenRefusedError) as error:
+                if is_full(error):
+                    raise
+                self._pause(error, pauses)
+            except Exception:
+                if found := self.find(entry.tag):
+                    return found[0]
+                raise
+
+    def find(self, tag: str) -> list[str]:
+        """Ids of the jobs with this tag that are not cancelled, oldest first."""
+        return list(self.ask(lambda service: service.find(tag)))
+
+    def keep_one(self, ledger: Ledger, entry: Entry) -> None:
+        """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others."""
+        assert entry.job_id is not None
+        found = self.find(entry.tag) or [entry.job_id]
+        if found[0] != entry.job_id:
+            ledger.submitted(entry.tag, found[0], entry.instance or "")
+        for other in found[1:]:
+            self.cancel(other)
+        ledger.only(entry.tag)
+
+    def cancel(self, job_id: str) -> bool:
+        """Ask for the end of a job; False if it had ended, or cannot be cancelled any more."""
+        try:
+            if self.ask(lambda service: service.state(job_id)).status.is_final:
+                return False
+            self.ask(lambda service: service.cancel(job_id))
+        except (TransientError, TokenRefusedError):
+            raise
+        except BackendError as error:
+            _LOGGER.warning("job %s could not be cancelled: %s", job_id, error)
+            return False
+        return True
+
+    def _once(self, question: Callable[[Service], T], seconds: float, until: float = math.inf) -> T:
+        if self._service is not None and self._service.is_local:
+            return question(self._service)
+        try:
+            service = self._connected(until)
+            return within(self._limit(seconds, until), lambda: question(service))
+        except (TokenRefusedError, NoAnswerError):
+            # What hangs keeps the locks of its connection.
+            self._is_stale = True
+            raise
+
+    def _connected(self, until: float) -> Service:
+        connect = self._connect
+        if self._service is not None:
+            if not self._is_stale:
+                return self._service
+            connect = self._service.reconnect
+        self._service = within(self._limit(self._call_seconds, until), connect)
+        self._is_stale = False
+        return self._service
+
+    def _limit(self, seconds: float, until: float) -> float:
+        left = until - self.clock.now()
+        if left <= 0:
+            raise JobTimeoutError("the time to wait is over")
+        return min(seconds, left)
+
+    def _pause(self, error: BackendError, pauses: Iterator[float], until: float = math.inf) -> None:
+        """Wait before the next try, or raise the error where there is none."""
+        pause = next(pauses, None)
+        asked = getattr(error, "retry_after", None) or 0.0
+        if pause is None or asked > LONGEST_RETRY_AFTER:
+            raise error
+        pause = max(pause, asked)
+        left = until - self.clock.now()
+        self._tell(f"{error}; trying again in {min(pause, left):.0f} s")
+        self.clock.sleep(max(0.0, min(pause, left)))
+
+
+def is_full(error: QhcError) -> bool:
+    """Whether a submission failed because too many jobs are pending already."""
+    return "3458" in str(error)
+
+
+def cancel_all(service: Service | Gateway, ledger: Ledger) -> list[Entry]:
+    """Cancel every job of a ledger that has not ended; the entries that were cancelled by this.
+
+    A planned job may have been accepted by a service that never said so: it is looked for.
+    """
+    gateway = service if isinstance(service, Gateway) else Gateway(lambda: service)
+    with ledger.locked():
+        tags = cancel_entries(gateway, ledger, ledger.entries())
+    return [entry for entry in ledger.entries() if entry.tag in tags]
+
+
+def cancel_entries(gateway: Gateway, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    """Cancel those that have not ended, by a ledger that is locked; tags of those that were."""
+    tags = []
+    for entry in entries:
+        if entry.state.is_final:
+            continue
+        known = [] if entry.job_id is None else [entry.job_id]
+        found = dict.fromkeys([*known, *gateway.find(entry.tag)])
+        stopped = [gateway.cancel(job_id) for job_id in found]
+        if all(stopped):
+            ledger.ended(entry.tag, State.CANCELLED, "cancelled here")
+            tags.append(entry.tag)
+    return tags

@@ -1,0 +1,82 @@
+"""How long to wait for a service, how often to ask again, and when to look at a job."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..errors import TransientError
+
+T = TypeVar("T")
+
+ATTEMPTS = 10
+"""Pauses between tries of one call: 1, 2, 4, ... 60 seconds, about five minutes together."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+LONGEST_RETRY_AFTER = 900.0
+"""Seconds that a service may ask to be left alone for before that is a failure."""
+CALL_SECONDS = 150.0
+"""Of one question: the client retries 15 seconds, and after a lost token stands still for 60."""
+START_SECONDS = 900.0
+"""Of a submission: as long as the client itself waits for the answer to one."""
+GROWTH = 1.5
+"""Of the pause between two looks at a job."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where time comes from; `jitter` is uniform in [0, 1)."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+def retry_pauses(clock: Clock) -> Iterator[float]:
+    """Seconds before each further try; ends where patience does."""
+    for attempt in range(ATTEMPTS):
+        pause = min(FIRST_PAUSE * 2.0**attempt, LONGEST_PAUSE)
+        yield pause * (0.75 + 0.5 * clock.jitter())
+
+
+def poll_pauses(clock: Clock, shortest: float, longest: float) -> Iterator[float]:
+    """Seconds between two looks at a job, without end: rising, up to a tenth off either way."""
+    pause = shortest
+    while True:
+        yield min(max(pause * (0.9 + 0.2 * clock.jitter()), shortest), longest)
+        pause = min(pause * GROWTH, longest)
+
+
+class NoAnswerError(TransientError):
+    """A call that was left behind."""
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """What `call` returns or raises, in a thread that is left behind when it takes longer.
+
+    The client sets no time limit on reading: a server that hangs would hold it for ever.
+
+    Raises:
+        NoAnswerError: no answer in time.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+    finished = threading.Event()
+
+    def run() -> None:
+        try:
+            outcome.append(call())
+        except BaseException as error:  # handed to the thread that waits
+            failure.append(error)
+        finally:
+            finished.set()
+
+    threading.Thread(target=run, name="qhc-service", daemon=True).start()
+    if not finished.wait(seconds):
+        raise NoAnswerError(f"the service has not answered within {seconds:.0f} s")
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -1,0 +1,322 @@
+"""A request whose rows are in one or more jobs at a service.
+
+Letters: N rows, P circuit parameters, M observables.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from ..base import Array, CompiledLayer, Result
+from ..errors import (
+    BackendError,
+    JobsPendingError,
+    JobTimeoutError,
+    TokenRefusedError,
+    TransientError,
+)
+from ..jobs import Job, JobStatus
+from .dispatch import Dispatcher
+from .endings import come_back, failure, is_sent_again
+from .entries import Entry, State
+from .gateway import Gateway, Progress, cancel_entries
+from .ledger import Ledger
+from .limits import shots_performed
+from .options import ExecutionOptions
+from .patience import poll_pauses
+from .primitives import decode
+from .remote import Call, RemoteState
+
+LOCAL_POLL = (0.02, 0.5)
+"""Pauses where the service is in this process: nobody is spared by longer ones."""
+USAGE_SECONDS = 30.0
+"""How long to ask for what a job cost."""
+USAGE_LOOKS = 3
+"""How often the seconds charged are asked for while a service has not settled them."""
+
+ENDED = {JobStatus.FAILED: State.FAILED, JobStatus.CANCELLED: State.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request as it was entered in the ledger.
+
+    Attributes:
+        key: of the request.
+        compiled: what is executed.
+        parameters: (N, P), as they were when it was planned.
+        shots: per row.
+        seed: of a simulator's sampling.
+        options: how to execute.
+    """
+
+    key: str
+    compiled: CompiledLayer
+    parameters: Array
+    shots: int
+    seed: int | None
+    options: ExecutionOptions
+
+    def call(self, entry: Entry) -> Call:
+        """The content of one of its jobs; each samples with a seed of its own."""
+        last_row = entry.first_row + entry.n_rows
+        return Call(
+            compiled=self.compiled,
+            parameters=self.parameters[entry.first_row : last_row],
+            shots=self.shots,
+            seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
+            options=self.options,
+            calibration=self.options.calibrates,
+        )
+
+
+class RemoteJob(Job):
+    """The jobs of one request, of which the ledger knows everything.
+
+    Args:
+        work: the request.
+        dispatcher: sends what has to be sent again.
+        gateway: the way to the service.
+        ledger: of the run.
+        progress: is told where the jobs are.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        dispatcher: Dispatcher,
+        gateway: Gateway,
+        ledger: Ledger,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._work = work
+        self._dispatcher = dispatcher
+        self._gateway = gateway
+        self._ledger = ledger
+        self._progress = progress
+        self._machine = dispatcher.machine
+        self._lock = threading.RLock()
+        self._result: Result | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id at its service; of several, all of them."""
+        return "+".join(entry.job_id or entry.tag for entry in self._entries())
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What the ledger says of the jobs, in the order of their rows."""
+        return self._entries()
+
+    def send(self, entries: Sequence[Entry], *, are_new: bool) -> None:
+        """Submit these planned entries, by a ledger that is locked.
+
+        Raises:
+            JobsPendingError: interrupted by Ctrl-C; what was accepted goes on.
+        """
+        try:
+            self._dispatcher.send(entries, self._work.call, are_new=are_new)
+        except KeyboardInterrupt:
+            raise self._pending("interrupted while jobs were sent") from None
+
+    def status(self) -> JobStatus:
+        entries = self._entries()
+        states = {entry.state for entry in entries}
+        if State.FAILED in states:
+            return JobStatus.FAILED
+        if State.CANCELLED in states:
+            return JobStatus.CANCELLED
+        if states == {State.DONE}:
+            return JobStatus.DONE
+        sent = [entry.job_id for entry in entries if entry.state is State.SUBMITTED]
+        remote = [self._remote_state(job_id).status for job_id in sent if job_id]
+        waits = all(status is JobStatus.SUBMITTED for status in remote)
+        return JobStatus.SUBMITTED if waits else JobStatus.RUNNING
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for the results, fetch each once and put them together.
+
+        Raises:
+            JobTimeoutError: not all are there in time; the jobs are unharmed.
+            JobFailedError, JobCancelledError: a job ended without a result; all others were
+                waited for and are kept.
+            JobsPendingError: interrupted by Ctrl-C; the jobs go on.
+        """
+        with self._lock:
+            if self._result is None:
+                try:
+                    self._wait(timeout)
+                except KeyboardInterrupt:
+                    raise self._pending("interrupted") from None
+                self._result = self._assemble()
+            return self._result
+
+    def cancel(self) -> bool:
+        """Ask for the end of every job that has not ended; True if there was one."""
+        with self._ledger.locked():
+            return bool(cancel_entries(self._gateway, self._ledger, self._entries()))
+
+    def usage(self) -> float:
+        return sum(entry.qpu_seconds or 0.0 for entry in self._ledger.entries(self._work.key))
+
+    def _entries(self) -> list[Entry]:
+        return self._ledger.current(self._work.key)
+
+    def _wait(self, timeout: float | None) -> None:
+        """Until every entry is final."""
+        clock, options = self._gateway.clock, self._work.options
+        limits = [limit for limit in (timeout, options.deadline) if limit is not None]
+        until = clock.now() + min(limits) if limits else math.inf
+        pauses = None
+        while entries := [entry for entry in self._entries() if not entry.state.is_final]:
+            try:
+                self._send_planned()
+                for entry in entries:
+                    self._look(entry, until)
+            except (TransientError, TokenRefusedError, JobTimeoutError) as error:
+                if clock.now() < until:
+                    raise self._named(error) from error
+            if all(entry.state.is_final for entry in self._entries()):
+                break
+            if clock.now() >= until:
+                raise self._late(min(limits))
+            if pauses is None:
+                local = self._gateway.service.is_local
+                pauses = poll_pauses(clock, *(LOCAL_POLL if local else options.poll))
+            clock.sleep(min(next(pauses), max(0.0, until - clock.now())))
+        ended = [entry for entry in self._entries() if entry.state is not State.DONE]
+        if ended:
+            raise failure(ended, self._machine, self._ledger.run, self._is_gone())
+
+    def _send_planned(self) -> None:
+        """Send what was planned again, or was one job too many before."""
+        if not any(entry.state is State.PLANNED for entry in self._entries()):
+            return
+        with self._ledger.locked():
+            planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
+            self._dispatcher.send(planned, self._work.call, are_new=False)
+
+    def _look(self, entry: Entry, until: float) -> None:
+        """One look at a submitted job, and what follows from it."""
+        if entry.state is not State.SUBMITTED or entry.job_id is None:
+            return
+        state = self._remote_state(entry.job_id, until)
+        self._tell(entry, state)
+        if not state.status.is_final:
+            return
+        with self._ledger.locked():
+            (entry,) = [e for e in self._ledger.entries(self._work.key) if e.tag == entry.tag]
+            if entry.state is not State.SUBMITTED:
+                return  # another process was faster
+            if not entry.is_only:
+                self._dispatcher.keep_one_each([entry.tag])
+            if state.status is JobStatus.DONE:
+                self._fetch(entry, until)
+            else:
+                self._end(entry, state)
+
+    def _fetch(self, entry: Entry, until: float) -> None:
+        job_id = entry.job_id
+        assert job_id is not None
+        raw = self._gateway.ask(lambda service: service.fetch(job_id), until=until)
+        self._ledger.done(entry.tag, raw)
+        self._charge(entry)
+        try:
+            decode(raw, self._work.call(entry))
+        except BackendError as error:
+            self._ledger.rejected(entry.tag, f"its result is of no use: {error}")
+
+    def _end(self, entry: Entry, state: RemoteState) -> None:
+        self._ledger.ended(entry.tag, ENDED[state.status], state.words)
+        self._charge(entry)
+        (ended,) = [e for e in self._entries() if e.first_row == entry.first_row]
+        if is_sent_again(ended):
+            self._ledger.plan_again([ended])
+
+    def _charge(self, entry: Entry) -> None:
+        """Enter the seconds charged, if the service says."""
+        job_id = entry.job_id
+        assert job_id is not None
+        try:
+            until = self._gateway.clock.now() + USAGE_SECONDS
+            seconds = self._gateway.ask(lambda service: service.usage(job_id), until=until)
+        except BackendError:
+            return  # the result is worth more than its price, which can be asked for later
+        if seconds is not None:
+            self._ledger.charged(entry.tag, seconds)
+
+    def _assemble(self) -> Result:
+        entries = self._entries()
+        parts = [decode(self._ledger.raw(e.tag), self._work.call(e)) for e in entries]
+        self._settle()
+        calibrated_at = self._work.compiled.record.get("calibrated_at")
+        return Result(
+            values=np.concatenate([values for values, _ in parts]),
+            stderr=np.concatenate([stderr for _, stderr in parts]),
+            shots=shots_performed(self._work.shots, self._work.options),
+            job_ids=tuple(entry.job_id or "" for entry in entries),
+            device=self._machine,
+            calibrated_at=None if calibrated_at is None else datetime.fromisoformat(calibrated_at),
+            qpu_seconds=self.usage(),
+        )
+
+    def _settle(self) -> None:
+        """Ask a few times more for what the service had not settled when a job ended."""
+        for _ in range(USAGE_LOOKS):
+            unsettled = [e for e in self._entries() if e.qpu_seconds is None and e.job_id]
+            if not unsettled:
+                return
+            self._gateway.clock.sleep(self._work.options.poll[0])
+            for entry in unsettled:
+                self._charge(entry)
+
+    def _remote_state(self, job_id: str, until: float = math.inf) -> RemoteState:
+        return self._gateway.ask(lambda service: service.state(job_id), until=until)
+
+    def _is_gone(self) -> bool:
+        try:
+            machines = self._gateway.ask(lambda service: service.machines())
+        except BackendError:
+            return False
+        return self._machine not in {machine.name for machine in machines}
+
+    def _tell(self, entry: Entry, state: RemoteState) -> None:
+        entries = self._entries()
+        done = sum(e.state is State.DONE for e in entries)
+        words = state.words or state.status.value
+        self._progress(
+            Progress(done, len(entries), words, state.queue_position, entry.tag, entry.job_id)
+        )
+
+    def _pending(self, reason: str) -> JobsPendingError:
+        return JobsPendingError(
+            f"{reason}: job {self.id} on {self._machine} goes on without this process; "
+            f"{come_back(self._ledger.run)}",
+            job_id=self.id,
+            backend=self._machine,
+            state=State.SUBMITTED.value,
+        )
+
+    def _late(self, seconds: float) -> JobTimeoutError:
+        waiting = [entry for entry in self._entries() if entry.state is not State.DONE]
+        return JobTimeoutError(
+            f"job {self.id} on {self._machine} has no result after {seconds:g} s "
+            f"({len(waiting)} to come); it is unharmed: {come_back(self._ledger.run)}",
+            job_id=self.id,
+            backend=self._machine,
+            state=State.SUBMITTED.value,
+        )
+
+    def _named(self, error: BackendError) -> BackendError:
+        """A failure of the network, told together with what it leaves behind."""
+        return type(error)(
+            f"{error}; job {self.id} on {self._machine} is unharmed: {come_back(self._ledger.run)}",
+            job_id=self.id,
+            backend=self._machine,
+        )
