@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qbackend.spec import LayerSpec
 
 ENCODINGS = ("amplitude", "angle")
-ANSATZE = ("basic_entangler", "strongly_entangling", "rotation_only")
+ANSATZE = ("basic_entangler", "strongly_entangling", "rotation_only", "unentangled")
 
 MACHINE = 1e-10
 """What rounding may add up to in float64: the convention of the whole project."""

@@ -31,6 +31,10 @@ def pennylane_layer(spec: LayerSpec, x: torch.Tensor, w: torch.Tensor) -> torch.
         elif spec.ansatz == "basic_entangler":
             shaped = w.reshape(spec.n_layers, spec.n_wires)
             qml.BasicEntanglerLayers(shaped, wires=wires, rotation=qml.RX)
+        elif spec.ansatz == "unentangled":
+            for layer in w.reshape(spec.n_layers, spec.n_wires, 3):
+                for wire, angles in enumerate(layer):
+                    qml.Rot(*angles, wires=wire)
         else:
             for layer in w.reshape(spec.n_layers, spec.n_wires):
                 for wire, angle in enumerate(layer):
@@ -94,4 +98,4 @@ def test_rings() -> None:
     assert pairs(2, "strongly_entangling") == [((0, 1), (1, 0))] * 2
     assert pairs(3, "basic_entangler") == [((0, 1), (1, 2), (2, 0))] * 2
     assert pairs(3, "strongly_entangling")[1] == ((0, 2), (1, 0), (2, 1))
-    assert pairs(3, "rotation_only") == []
+    assert pairs(3, "rotation_only") == pairs(3, "unentangled") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,50 @@ Examples:
   qhc ablate noise --part readout,two_qubit --strength 0,1/2,1 --full --engine ray
 """
 
-axis_options = options(
-    *(
-        click.option(f"--{axis}", metavar="LIST", multiple=True, help=words)
-        for axis, words in (
-            ("device", "fake_NAME or ibm_NAME.  [default: six devices' snapshots]"),
-            (
-                "part",
-                "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]",
-            ),
-            ("strength", "1 is the device.  [default: 0,1/4,1/2,1,2,4]"),
-            ("shots", "Numbers, or exact.  [default: exact,256,1024,4096,16384]"),
-            ("encoder", "textbook, compact.  [default: both]"),
-            ("training", "ideal, noise-aware, calibrated.  [default: all]"),
+QPC_EXAMPLES = """\b
+Examples:
+  qhc ablate qpc --recipe qpc-fashionmnist --loss cross_entropy --optimiser adamw
+  qhc ablate qpc --recipe qpc-cifar10 --arm quantum,conv --depth 2 --optimiser adam,sgd --jobs 4
+  qhc ablate qpc --recipe qpc-resnet --arm quantum,conv --depth 2 --full --epochs 5 --seeds 1
+"""
+
+
+def list_options(*axes: tuple[str, str]) -> Callable[[Any], Any]:
+    """An option per axis, which takes a list: a,b,c or the flag several times."""
+    return options(
+        *(
+            click.option(f"--{axis}", metavar="LIST", multiple=True, help=words)
+            for axis, words in axes
         )
     )
+
+
+engine_option = click.option(
+    "--engine",
+    default="loky",
+    show_default=True,
+    metavar="NAME",
+    help="loky or threading on this machine, dask or ray on a cluster.",
+)
+full_option = click.option(
+    "--full", is_flag=True, help="Every combination of the axes, instead of a star."
+)
+out_option = click.option(
+    "--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]"
+)
+noise_axes = list_options(
+    ("device", "fake_NAME or ibm_NAME.  [default: six devices' snapshots]"),
+    ("part", "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]"),
+    ("strength", "1 is the device.  [default: 0,1/4,1/2,1,2,4]"),
+    ("shots", "Numbers, or exact.  [default: exact,256,1024,4096,16384]"),
+    ("encoder", "textbook, compact.  [default: both]"),
+    ("training", "ideal, noise-aware, calibrated.  [default: all]"),
+)
+qpc_axes = list_options(
+    ("arm", "What the 1x1 convolutions are exchanged for.  [default: all arms]"),
+    ("depth", "Layers of a circuit.  [default: 1,2,4,8]"),
+    ("loss", "cross_entropy, label_smoothing, margin.  [default: all]"),
+    ("optimiser", "adam, adamw, sgd.  [default: all]"),
 )
 
 
@@ -76,7 +106,7 @@ def ablate() -> None:
     metavar="N",
     help="Runs of each arm, with seeds 0 to N-1.",
 )
-@click.option("--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]")
+@out_option
 @click.pass_obj
 def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any) -> None:
     """Train every arm of a recipe over several seeds and compare them.
@@ -103,8 +133,8 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
 @limit_flag
 @epochs_flag
 @set_flag
-@axis_options
-@click.option("--full", is_flag=True, help="Every combination of the axes, instead of a star.")
+@noise_axes
+@full_option
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N")
 @click.option(
     "--calibrate",
@@ -114,15 +144,9 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
     metavar="N",
     help="Training images that a calibration is fitted on.",
 )
-@click.option(
-    "--engine",
-    default="loky",
-    show_default=True,
-    metavar="NAME",
-    help="loky or threading on this machine, dask or ray on a cluster.",
-)
+@engine_option
 @click.option("--jobs", type=int, metavar="N", help="Cells at a time.  [default: all cores]")
-@click.option("--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]")
+@out_option
 @click.pass_obj
 def noise(typed: list[str], **given: Any) -> None:
     """Find out which part of which device's noise costs how much accuracy.
@@ -155,4 +179,45 @@ def noise(typed: list[str], **given: Any) -> None:
         Display(),
     )
     click.echo((folder / "noise.txt").read_text(encoding="utf-8"), nl=False)
+    click.echo(f"tables and report: {folder}")
+
+
+@ablate.command(epilog=QPC_EXAMPLES)
+@recipe_options
+@qpc_axes
+@full_option
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
+@engine_option
+@click.option("--jobs", type=int, metavar="N", help="Runs at a time.  [default: all cores]")
+@out_option
+@click.pass_obj
+def qpc(typed: list[str], **given: Any) -> None:
+    """Find out what circuits add to pointwise convolutions.
+
+    Every setting is trained with seeds 0 to N-1 under the recipe's budget. A LIST is written
+    a,b,c, or its flag repeated. By default the settings are a star around circuits of depth 2
+    with cross-entropy and AdamW: every arm, every depth, and each loss and optimiser with the
+    classical convolution beside the circuits. The same command goes on where it was stopped;
+    nothing finished is trained again.
+    """
+    from ..display import Display
+    from ..grid import Workers
+    from ..qpc_ablation import ablate_qpc
+    from ..qpc_axes import Axes
+    from ..record import command_line
+    from ..run import Place
+
+    lists = {name: ",".join(given.pop(name)) for name in ("arm", "depth", "loss", "optimiser")}
+    axes = Axes.typed(**{name: text or None for name, text in lists.items()})
+    given["recipe"] = given["recipe"] or "qpc-fashionmnist"
+    folder = ablate_qpc(
+        given["recipe"],
+        chosen_settings(given),
+        axes.product() if given["full"] else axes.star(),
+        given["seeds"],
+        Workers(given["engine"], given["jobs"]),
+        Place(given["data_root"] or DATA_ROOT, given["out"], command_line(typed)),
+        Display(),
+    )
+    click.echo((folder / "qpc.txt").read_text(encoding="utf-8"), nl=False)
     click.echo(f"tables and report: {folder}")

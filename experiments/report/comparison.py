@@ -79,12 +79,20 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def paired_difference(first: Group, second: Group, measure: Measure) -> PairedDifference | None:
-    """First minus second over the seeds that both have, None for fewer than two.
+    """First minus second over the seeds that both have, None for fewer than two."""
+    return difference_by_seed(
+        first.name, second.name, first.by_seed(measure), second.by_seed(measure)
+    )
+
+
+def difference_by_seed(
+    first: str, second: str, one: Mapping[int, float], other: Mapping[int, float]
+) -> PairedDifference | None:
+    """One's values minus the other's over the seeds that both have, None for fewer than two.
 
     The interval is Student's t for the mean of paired differences; it is not widened for the
     number of comparisons made.
     """
-    one, other = first.by_seed(measure), second.by_seed(measure)
     shared = sorted(one.keys() & other.keys())
     if len(shared) < 2:
         return None
@@ -93,7 +101,7 @@ def paired_difference(first: Group, second: Group, measure: Measure) -> PairedDi
         float(stats.t.ppf(0.5 + CONFIDENCE / 2, found.n - 1)) * found.deviation / math.sqrt(found.n)
     )
     return PairedDifference(
-        first.name, second.name, found.n, found.mean, found.mean - reach, found.mean + reach
+        first, second, found.n, found.mean, found.mean - reach, found.mean + reach
     )
 
 

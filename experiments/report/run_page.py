@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..construct import pointwise_spec
 from ..environment import without_home
 from . import insight, noise, outcome, provenance
 from .records import Run
@@ -19,6 +20,17 @@ ARM_SENTENCES = {
     "mlp": "with a linear layer and tanh in place of the quantum layer",
     "none": "with nothing in place of the quantum layer",
     "classical": "(the recipe's classical twin)",
+}
+POINTWISE_SENTENCES = {
+    "quantum": "with quantum pointwise convolutions of depth {depth}",
+    "quantum-frozen": "with quantum pointwise convolutions of depth {depth} at random weights",
+    "unentangled": "with quantum pointwise convolutions of depth {depth} without entanglement",
+    "conv": "with its 1x1 convolutions",
+    "low-rank": "with 1x1 convolutions of low rank in place of quantum ones of depth {depth}",
+    "grouped": "with grouped 1x1 convolutions in place of quantum ones of depth {depth}",
+    "quadratic": "with free quadratic forms in place of quantum pointwise convolutions",
+    "quadratic-low-rank": "with quadratic forms of low rank in place of quantum pointwise "
+    "convolutions of depth {depth}",
 }
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
@@ -66,13 +78,16 @@ def write_run_page(run: Run, folder: Path) -> Path:
 def _title(run: Run) -> str:
     """Recipe, arm and, if it matters, backend."""
     parts = [run.config.recipe, run.arm]
-    return " · ".join([*parts, run.config.run.backend] if run.spec else parts)
+    return " · ".join([*parts, run.config.run.backend] if run.is_quantum else parts)
 
 
 def _sentence(run: Run) -> str:
     """What this run is."""
-    config, spec = run.config, run.spec
-    arm = ARM_SENTENCES[run.arm].format(n_wires=spec.n_wires if spec else 0)
+    config, pointwise = run.config, pointwise_spec(run.config)
+    if pointwise is None:
+        arm = ARM_SENTENCES[run.arm].format(n_wires=run.spec.n_wires if run.spec else 0)
+    else:
+        arm = POINTWISE_SENTENCES[run.arm].format(depth=pointwise.depth)
     model = f"The model {config.model.name} {arm}"
     if "checkpoint" in run.run:
         done = "was taken from a checkpoint, weights unchanged,"
@@ -86,7 +101,7 @@ def _sentence(run: Run) -> str:
     if found is None:
         return f"{model} {done} and not evaluated yet."
     images = counted(found["n_images"], f"{found['split']} image")
-    place = f" by {described_backend(found)}" if spec else ""
+    place = f" by {described_backend(found)}" if run.is_quantum else ""
     return f"{model} {done} and evaluated on {images}{place}."
 
 

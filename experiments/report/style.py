@@ -31,7 +31,19 @@ ARMS = {
     "none": ("#4d4d4d", "D"),
     "classical": ("#009e73", "P"),
 }
-"""Colour and marker of each arm."""
+"""Colour and marker of each arm of a hybrid model."""
+
+POINTWISE_ARMS = {
+    "quantum": ARMS["quantum"],
+    "quantum-frozen": ARMS["quantum-frozen"],
+    "unentangled": ("#cc79a7", "X"),
+    "conv": ("#4d4d4d", "D"),
+    "low-rank": ("#d55e00", "^"),
+    "grouped": ("#e69f00", "v"),
+    "quadratic": ("#009e73", "P"),
+    "quadratic-low-rank": ("#882255", "p"),
+}
+"""Colour and marker of each arm of a network with pointwise convolutions."""
 
 SPARE = tuple(zip(("#cc79a7", "#882255", "#999933", "#332288"), "Xp*h", strict=True))
 """For groups that share arm and backend, and differ in something else."""
@@ -114,7 +126,7 @@ def looks(groups: Iterable[tuple[str, str]]) -> list[Look]:
     taken: list[Look] = []
     for arm, backend in groups:
         line = line_of(backend)
-        own = Look(*ARMS.get(arm, SPARE[0]), line)
+        own = Look(*{**POINTWISE_ARMS, **ARMS}.get(arm, SPARE[0]), line)
         spares = [Look(*spare, line) for spare in SPARE]
         taken.append(next((look for look in (own, *spares) if look not in taken), own))
     return taken
