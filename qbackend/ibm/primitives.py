@@ -44,7 +44,8 @@ _CLASSES: dict[tuple[str, str], Any] = {
     ("estimator", "client"): Estimator,
 }
 
-_WARNINGS = threading.Lock()
+FILTERS = threading.Lock()
+"""Of Python's warning filters, which belong to all threads."""
 
 
 def run(call: Call, mode: Any, tag: str) -> Any:
@@ -234,7 +235,7 @@ def _measuring(circuit: QuantumCircuit, qubits: list[int]) -> QuantumCircuit:
 
 @contextmanager
 def _quiet(category: type[Warning]) -> Iterator[None]:
-    """Silence what the client says of itself; Python's filters belong to all threads."""
-    with _WARNINGS, warnings.catch_warnings():
+    """Silence what the client says of itself."""
+    with FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", category)
         yield

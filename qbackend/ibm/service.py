@@ -1,0 +1,308 @@
+"""IBM Quantum's service, through its own client.
+
+Addresses and proxies are whatever the environment says. Requests that the client leaves without
+a time limit are bounded by whoever calls: a service object may be left behind at any time.
+https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from qiskit.providers.exceptions import QiskitBackendNotFoundError
+from qiskit.transpiler import Target
+from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
+from qiskit_ibm_runtime.exceptions import IBMInputValueError, RuntimeInvalidStateError
+
+from ..errors import CredentialsError, MachineError, PlanError, QhcError, TransientError, suggest
+from ..jobs import JobStatus
+from ..snapshots import Device, list_snapshots
+from . import primitives
+from .credentials import Credentials, find_credentials, searched_files
+from .remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
+from .translate import RAW_KEY_WARNING, is_unknown_machine, translate, translated
+
+OPEN_PLAN = "open"
+
+_LOGGER = logging.getLogger("qbackend")
+
+_STATUS = {
+    "INITIALIZING": JobStatus.SUBMITTED,
+    "QUEUED": JobStatus.SUBMITTED,
+    "RUNNING": JobStatus.RUNNING,
+    "DONE": JobStatus.DONE,
+    "ERROR": JobStatus.FAILED,
+    "CANCELLED": JobStatus.CANCELLED,
+}
+
+
+def connect(credentials: Credentials | None = None) -> RuntimeService:
+    """The service, for these credentials or for those that are found.
+
+    Raises:
+        CredentialsError: none, or ones that the service does not know, or an unknown instance.
+        TransientError: the service cannot be reached.
+    """
+    credentials = credentials or find_credentials()
+    if credentials is None:
+        folder = searched_files()[-1]
+        raise CredentialsError(
+            "there are no credentials for IBM Quantum: copy credentials.example.toml to "
+            f"credentials.toml (or {folder}) and fill in the token, or set QISKIT_IBM_TOKEN; "
+            "without an account take a fake device, for example --backend fake_brisbane"
+        )
+    return RuntimeService(credentials, _client(credentials))
+
+
+class RuntimeWorkload:
+    """A batch or a session that IBM's service keeps."""
+
+    def __init__(self, session: Session, owner: RuntimeService) -> None:
+        self._session = session
+        self._owner = owner
+
+    @property
+    def id(self) -> str:
+        return self._session.session_id
+
+    def close(self) -> None:
+        try:
+            with self._owner.asking():
+                self._session.close()
+        except QhcError as error:
+            _LOGGER.warning("batch %s could not be closed, it ends by itself: %s", self.id, error)
+
+    def mode(self, service: RuntimeService, client: QiskitRuntimeService) -> Session:
+        """The client's object for jobs that `service` starts, which may be a later connection."""
+        if service is not self._owner:
+            self._session = type(self._session).from_id(self.id, client)
+            self._owner = service
+        return self._session
+
+
+class RuntimeService:
+    """One account's connection; `connect` makes it."""
+
+    is_local = False
+
+    def __init__(self, credentials: Credentials, client: QiskitRuntimeService) -> None:
+        self._credentials = credentials
+        self._client = client
+        self._machines: dict[str, Any] = {}
+        self._jobs: dict[str, Any] = {}
+
+    @property
+    def instance(self) -> str:
+        return self._client.active_instance()
+
+    def device(self, machine: str) -> Device:
+        backend = self._machine(machine)
+        with self.asking():
+            target, properties = backend.target, backend.properties()
+        return Device(
+            name=machine,
+            target=target,
+            source="live",
+            calibrated_at=properties.last_update_date if properties else None,
+        )
+
+    def target(self, machine: str) -> Target:
+        return self.device(machine).target
+
+    def machines(self) -> list[MachineInfo]:
+        with self.asking():
+            return [_described(backend) for backend in self._client.backends()]
+
+    def plan(self) -> PlanInfo:
+        with self.asking():
+            instance, usage = self.instance, self._client.usage()
+            plans = {each["crn"]: each["plan"] for each in self._client.instances()}
+        name = plans.get(instance, "unknown")
+        return PlanInfo(
+            name=name,
+            has_sessions=name != OPEN_PLAN,
+            seconds_left=usage.get("usage_remaining_seconds"),
+        )
+
+    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+        backend = self._machine(machine)
+        if session and not self.plan().has_sessions:
+            raise PlanError(
+                f"the plan of {self.instance} has no sessions: leave --session out, several jobs "
+                "go as a batch"
+            )
+        with self.asking():
+            kind = Session if session else Batch
+            return RuntimeWorkload(kind(backend=backend, max_time=max_seconds), self)
+
+    def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
+        backend = self._machine(machine)
+        with self.asking():
+            mode = backend
+            if isinstance(workload, RuntimeWorkload):
+                mode = workload.mode(self, self._client)
+            try:
+                job = primitives.run(call, mode, tag)
+            except Exception as error:
+                if not is_unknown_machine(error):
+                    raise
+                del self._machines[machine]
+                raise self._unknown(machine) from None
+            self._jobs[job.job_id()] = job
+            return job.job_id()
+
+    def find(self, tag: str) -> Sequence[str]:
+        with self.asking():
+            # Any instance may have been looked at last; jobs are where this one is.
+            newest_first = self._client.jobs(job_tags=[tag], limit=None, instance=self.instance)
+            kept = [job.job_id() for job in newest_first if job.status() != "CANCELLED"]
+        return kept[::-1]
+
+    def state(self, job_id: str) -> RemoteState:
+        with self.asking(job_id):
+            job = self._job(job_id)
+            status = job.status()
+            words = job.error_message() if status == "ERROR" else status.lower()
+        return RemoteState(_STATUS.get(status, JobStatus.RUNNING), words or "")
+
+    def fetch(self, job_id: str) -> bytes:
+        with self.asking(job_id):
+            return primitives.encode_result(self._job(job_id).result())
+
+    def cancel(self, job_id: str) -> None:
+        with self.asking(job_id):
+            try:
+                self._job(job_id).cancel()
+            except RuntimeInvalidStateError:
+                # It has ended already, which is as good.
+                return
+
+    def usage(self, job_id: str) -> float | None:
+        with self.asking(job_id):
+            usage = self._job(job_id).metrics().get("usage", {})
+        if usage.get("status", "pending") == "pending":
+            return None
+        return usage.get("qpu_charge_time_seconds")
+
+    def reconnect(self) -> RuntimeService:
+        return RuntimeService(self._credentials, _client(self._credentials))
+
+    @contextmanager
+    def asking(self, job_id: str | None = None) -> Iterator[None]:
+        """Around every use of the client: its errors become ours, the raw key is never sent."""
+        with translated(self._credentials, job_id=job_id):
+            _never_send_the_raw_key()
+            yield
+
+    def _job(self, job_id: str) -> Any:
+        if job_id not in self._jobs:
+            self._jobs[job_id] = self._client.job(job_id)
+        return self._jobs[job_id]
+
+    def _machine(self, name: str) -> Any:
+        """The client's object of a machine.
+
+        The client says of a dead network, too, that it finds no machine: what it can see is asked
+        for before it is believed.
+        """
+        if name in self._machines:
+            return self._machines[name]
+        with self.asking():
+            try:
+                self._machines[name] = self._client.backend(name)
+            except QiskitBackendNotFoundError:
+                self._client.usage()
+                raise self._unknown(name) from None
+        return self._machines[name]
+
+    def _unknown(self, name: str) -> QhcError:
+        """The error for a machine that the service does not know; asks which ones it does."""
+        names = [backend.name for backend in self._client.backends()]
+        if not names or name in names:
+            return TransientError(f"the service does not show '{name}' at the moment", backend=name)
+        fake = "fake_" + name.removeprefix("ibm_")
+        words = (
+            f"the account of {self._credentials.source} has no machine '{name}' (it may be "
+            f"retired, or belong to another instance); it has {', '.join(sorted(names))}"
+        )
+        if fake in list_snapshots():
+            words += f"; to rehearse without a machine: --backend {fake}"
+        return MachineError(words)
+
+
+def _client(credentials: Credentials) -> QiskitRuntimeService:
+    """The client's service object, whose environment decides about addresses.
+
+    Raises:
+        CredentialsError: credentials that the service does not know, or an unknown instance.
+        TransientError: the service cannot be reached.
+    """
+    _never_send_the_raw_key()
+    logger = logging.getLogger("qiskit_ibm_runtime")
+    if logger.level == logging.NOTSET:
+        # It tells by warnings which account and plan it takes; qhc says so itself.
+        logger.setLevel(logging.ERROR)
+    with translated(credentials):
+        try:
+            return _opened(credentials, credentials.instance)
+        except IBMInputValueError as error:
+            if credentials.instance is None:
+                raise
+            known = _instances(credentials)
+            if not known:
+                raise translate(error, credentials) from None
+    raise CredentialsError(
+        f"the account of {credentials.source} has no instance '{credentials.instance}': "
+        f"{suggest(credentials.instance or '', known)}"
+    )
+
+
+def _opened(credentials: Credentials, instance: str | None) -> QiskitRuntimeService:
+    if credentials.account is not None:
+        return QiskitRuntimeService(name=credentials.account, instance=instance)
+    # A token that is passed makes the client overlook the address in the environment.
+    return QiskitRuntimeService(
+        channel=credentials.channel,
+        token=credentials.token.reveal(),
+        url=os.environ.get("QISKIT_IBM_URL"),
+        instance=instance,
+    )
+
+
+def _instances(credentials: Credentials) -> list[str]:
+    """Names of the account's instances; their CRNs where two have one name."""
+    found = _opened(credentials, "auto").instances()
+    names = [each["name"] for each in found]
+    return [e["name"] if names.count(e["name"]) == 1 else e["crn"] for e in found]
+
+
+def _described(backend: Any) -> MachineInfo:
+    status = backend.status()
+    return MachineInfo(
+        name=backend.name,
+        n_qubits=backend.num_qubits,
+        two_qubit_gate=_two_qubit_gate(backend),
+        pending_jobs=status.pending_jobs,
+        operational=status.operational and status.status_msg == "active",
+        status=status.status_msg,
+    )
+
+
+def _two_qubit_gate(backend: Any) -> str:
+    """From the configuration, which is at hand; the target would be asked for."""
+    basis = backend.configuration().basis_gates
+    return next((gate for gate in ("cz", "ecr", "cx") if gate in basis), "none")
+
+
+def _never_send_the_raw_key() -> None:
+    """Make an error of the client's warning that it is about to.
+
+    For good, and anew at each use: whoever catches warnings puts the filters of before back.
+    """
+    with primitives.FILTERS:
+        warnings.filterwarnings("error", message=RAW_KEY_WARNING, category=UserWarning)
