@@ -1,0 +1,258 @@
+"""A service in memory that does what it is told to, and a clock that never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qiskit.primitives import StatevectorSampler
+from qiskit.transpiler import Target
+
+from qbackend.base import Request
+from qbackend.errors import BackendError, MachineError
+from qbackend.ibm import primitives
+from qbackend.ibm.backend import IbmBackend
+from qbackend.ibm.options import ExecutionOptions
+from qbackend.ibm.patience import Clock
+from qbackend.ibm.remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
+from qbackend.jobs import JobStatus
+from qbackend.snapshots import Device
+from qbackend.spec import LayerSpec
+from tests.cases import features, weights
+from tests.loopback import Machine
+
+MACHINE = "ibm_fake"
+SPEC = LayerSpec(2)
+SHOTS = 128
+
+
+@cache
+def small_target() -> Target:
+    """Four qubits of a Heron."""
+    return Machine.load(MACHINE, n_qubits=4, noisy=False).target
+
+
+@dataclass
+class Time:
+    """Seconds that pass only where somebody sleeps."""
+
+    seconds: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.seconds, sleep=self._sleep, jitter=lambda: 0.5)
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
+
+
+@dataclass
+class Fault:
+    """`effect` on `count` calls of a method from the `first` one on, after it took place or not.
+
+    An effect is raised if it is an exception, and called if not.
+    """
+
+    method: str
+    effect: BaseException | Callable[[], object]
+    first: int = 1
+    count: int = 1
+    after: bool = False
+    seen: int = 0
+
+    def strikes(self, method: str) -> bool:
+        if method != self.method:
+            return False
+        self.seen += 1
+        return self.first <= self.seen < self.first + self.count
+
+    def act(self) -> None:
+        if isinstance(self.effect, BaseException):
+            raise self.effect
+        self.effect()
+
+
+@dataclass
+class FakeJob:
+    """A job that was accepted; `looks` is how often it is seen in the queue."""
+
+    id: str
+    tag: str
+    call: Call
+    workload: str | None
+    looks: int = 0
+    ending: RemoteState | None = None
+    deliveries: int = 0
+
+
+@dataclass
+class FakeWorkload:
+    id: str
+    is_session: bool
+    closed: int = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class FakeService:
+    """A `Service` whose jobs are done at once, unless told otherwise."""
+
+    is_local = False
+    instance = "crn:fake"
+
+    def __init__(self, *, looks: int = 0, seconds_left: float | None = 600.0) -> None:
+        self.jobs: list[FakeJob] = []
+        self.workloads: list[FakeWorkload] = []
+        self.calls: list[str] = []
+        self.faults: list[Fault] = []
+        self.connections = 1
+        self.looks = looks
+        self.seconds_left = seconds_left
+        self.machine_names = [MACHINE]
+        self.most_pending = 10**6
+
+    def count(self, method: str) -> int:
+        return self.calls.count(method)
+
+    def live(self) -> list[FakeJob]:
+        """The jobs that were not cancelled."""
+        return [
+            job
+            for job in self.jobs
+            if not job.ending or job.ending.status is not JobStatus.CANCELLED
+        ]
+
+    def device(self, machine: str) -> Device:
+        return self._do("device", lambda: self._device(machine))
+
+    def target(self, machine: str) -> Target:
+        return small_target()
+
+    def machines(self) -> list[MachineInfo]:
+        return self._do(
+            "machines",
+            lambda: [MachineInfo(n, 4, "cz", 0, True, "active") for n in self.machine_names],
+        )
+
+    def plan(self) -> PlanInfo:
+        return self._do("plan", lambda: PlanInfo("open", False, self.seconds_left))
+
+    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+        def opened() -> Workload:
+            self.workloads.append(FakeWorkload(f"workload-{len(self.workloads)}", session))
+            return self.workloads[-1]
+
+        return self._do("open_workload", opened)
+
+    def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
+        def started() -> str:
+            self._device(machine)
+            pending = sum(job.ending is None and job.looks > 0 for job in self.jobs)
+            if pending >= self.most_pending:
+                raise BackendError("Error code 3458; too many pending jobs")
+            group = None if workload is None else workload.id
+            job = FakeJob(f"job-{len(self.jobs)}", tag, call, group, self.looks)
+            self.jobs.append(job)
+            return job.id
+
+        return self._do("start", started)
+
+    def find(self, tag: str) -> Sequence[str]:
+        return self._do("find", lambda: [job.id for job in self.live() if job.tag == tag])
+
+    def state(self, job_id: str) -> RemoteState:
+        def seen() -> RemoteState:
+            job = self.job(job_id)
+            if job.ending is not None:
+                return job.ending
+            if job.looks > 0:
+                job.looks -= 1
+                return RemoteState(JobStatus.SUBMITTED, "Queued", job.looks)
+            return RemoteState(JobStatus.DONE)
+
+        return self._do("state", seen)
+
+    def fetch(self, job_id: str) -> bytes:
+        def fetched() -> bytes:
+            job = self.job(job_id)
+            job.deliveries += 1
+            return executed(job.call)
+
+        return self._do("fetch", fetched)
+
+    def cancel(self, job_id: str) -> None:
+        def cancelled() -> None:
+            self.job(job_id).ending = RemoteState(JobStatus.CANCELLED, "cancelled by the user")
+
+        self._do("cancel", cancelled)
+
+    def usage(self, job_id: str) -> float | None:
+        return self._do("usage", lambda: 3.0)
+
+    def reconnect(self) -> FakeService:
+        def reconnected() -> FakeService:
+            self.connections += 1
+            return self
+
+        return self._do("reconnect", reconnected)
+
+    def job(self, job_id: str) -> FakeJob:
+        return next(job for job in self.jobs if job.id == job_id)
+
+    def _device(self, machine: str) -> Device:
+        if machine not in self.machine_names:
+            known = ", ".join(self.machine_names)
+            raise MachineError(f"the account has no machine '{machine}'; it has {known}")
+        return Device(machine, small_target(), "live", None)
+
+    def _do(self, method: str, act: Callable[[], Any]) -> Any:
+        self.calls.append(method)
+        met = [fault for fault in self.faults if fault.strikes(method)]
+        if not met:
+            return act()
+        answer = act() if met[0].after else None
+        met[0].act()
+        return answer if met[0].after else act()
+
+
+def executed(call: Call) -> bytes:
+    """What a machine without noise gives for a call, by its seed."""
+    sampler = StatevectorSampler(default_shots=call.shots, seed=call.seed)
+    return primitives.encode_result(sampler.run(primitives.pubs(call)).result())
+
+
+def backend_of(
+    service: Any, time: Time | None = None, *, ledger: Path | None = None, **options: Any
+) -> IbmBackend:
+    """A backend of `MACHINE` on a service; options are its own, or execution's."""
+    names = ExecutionOptions.__dataclass_fields__
+    execution = {name: options.pop(name) for name in list(options) if name in names}
+    return IbmBackend(
+        MACHINE,
+        shots=SHOTS,
+        options=ExecutionOptions(**execution),
+        ledger=ledger,
+        service=service,
+        clock=(time or Time()).clock,
+        **options,
+    )
+
+
+def ask(backend: IbmBackend, n_rows: int = 3, *, seed: int = 5, shots: int = SHOTS) -> Request:
+    """A request for rows of `SPEC`."""
+    compiled = backend.compile(SPEC)
+    rows = compiled.rows(features(SPEC, n_rows, 0), weights(SPEC, 0))
+    return Request(compiled, rows, shots=shots, seed=seed)
+
+
+def undisturbed(n_rows: int = 3, **options: Any) -> np.ndarray:
+    """The values of the same request where nothing goes wrong."""
+    backend = backend_of(FakeService(), **options)
+    return backend.evaluate(ask(backend, n_rows)).values

@@ -1,0 +1,172 @@
+"""The ledger keeps what it was told, in every process, or says that it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qbackend.errors import RecordError, RunFolderError
+from qbackend.ibm.entries import State
+from qbackend.ibm.identity import ROUNDING
+from qbackend.ibm.ledger import Ledger
+from qbackend.ibm.options import ExecutionOptions
+
+ROWS = np.random.default_rng(0).normal(size=(5, 3))
+RANGES = [range(0, 2), range(2, 5)]
+
+
+def planned(ledger: Ledger, content: str = "content", rows: np.ndarray = ROWS) -> list:
+    return ledger.plan(content, "ibm_x", rows, 64, ExecutionOptions(), RANGES, [2.0, 3.0])
+
+
+@pytest.fixture(params=["file", "memory"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "jobs.sqlite" if request.param == "file" else None)
+
+
+def test_a_plan_is_entered_with_all_its_jobs(ledger: Ledger) -> None:
+    entries = planned(ledger)
+    assert [(e.first_row, e.n_rows, e.estimate_seconds) for e in entries] == [
+        (0, 2, 2.0),
+        (2, 3, 3.0),
+    ]
+    assert {e.state for e in entries} == {State.PLANNED}
+    assert len({e.tag for e in entries}) == 2
+    assert ledger.committed_seconds() == 5.0
+
+
+def test_a_job_goes_through_its_states(ledger: Ledger) -> None:
+    first, second = planned(ledger)
+    ledger.submitted(first.tag, "job-1", "crn")
+    ledger.done(first.tag, b"result")
+    ledger.charged(first.tag, 1.5)
+    ledger.submitted(second.tag, "job-2", "crn")
+    ledger.ended(second.tag, State.FAILED, "Error code 1000; broken")
+    first, second = ledger.entries()
+    assert (first.state, first.job_id, first.instance, first.qpu_seconds) == (
+        State.DONE,
+        "job-1",
+        "crn",
+        1.5,
+    )
+    assert ledger.raw(first.tag) == b"result"
+    assert (second.state, second.words) == (State.FAILED, "Error code 1000; broken")
+    assert first.submitted_at <= first.finished_at
+    assert ledger.committed_seconds() == 1.5
+
+
+def test_the_first_result_stays(ledger: Ledger) -> None:
+    entry = planned(ledger)[0]
+    ledger.submitted(entry.tag, "job", "crn")
+    ledger.done(entry.tag, b"one")
+    ledger.done(entry.tag, b"other")
+    ledger.ended(entry.tag, State.FAILED, "too late")
+    assert ledger.raw(entry.tag) == b"one"
+    assert ledger.entries()[0].state is State.DONE
+
+
+def test_rows_are_planned_again_as_another_attempt(ledger: Ledger) -> None:
+    entries = planned(ledger)
+    ledger.submitted(entries[1].tag, "job", "crn")
+    ledger.ended(entries[1].tag, State.CANCELLED, "cancelled")
+    ledger.plan_again([ledger.entries()[1]])
+    current = ledger.current(entries[0].request)
+    assert [(e.first_row, e.attempt, e.state) for e in current] == [
+        (0, 1, State.PLANNED),
+        (2, 2, State.PLANNED),
+    ]
+    assert current[1].tag != entries[1].tag
+    assert len(ledger.entries()) == 3
+
+
+def test_a_request_is_found_up_to_rounding(ledger: Ledger) -> None:
+    key = planned(ledger)[0].request
+    assert ledger.find_request("content", ROWS) == key
+    assert ledger.find_request("content", ROWS + 0.9 * ROUNDING) == key
+    assert ledger.find_request("content", ROWS + 2 * ROUNDING) is None
+    assert ledger.find_request("content", ROWS[:4]) is None
+    assert ledger.find_request("other", ROWS) is None
+    np.testing.assert_array_equal(ledger.parameters(key), ROWS)
+
+
+def test_the_first_compiled_layer_stays(ledger: Ledger) -> None:
+    assert ledger.layer("key") is None
+    assert ledger.keep_layer("key", "ibm_x", "one") == "one"
+    assert ledger.keep_layer("key", "ibm_x", "other") == "one"
+    assert ledger.layers_of("ibm_x") == ["one"]
+
+
+def test_another_process_reads_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    entries = planned(Ledger(path))
+    assert Ledger.existing(path).entries() == entries
+    assert Ledger(path).run == str(tmp_path)
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    one, other = Ledger(path), Ledger(path)
+    order = []
+
+    def wait() -> None:
+        with other.locked():
+            order.append("other")
+
+    with one.locked():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(0.2)
+        order.append("one")
+    thread.join()
+    assert order == ["one", "other"]
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    entry = planned(ledger)[0]
+    ledger.submitted(entry.tag, "job", "crn")
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(RecordError, match=r"full.*qhc resume"):
+        ledger.done(entry.tag, b"x" * 100_000)
+    assert ledger.entries()[0].state is State.SUBMITTED
+    ledger._connection.execute("PRAGMA max_page_count = 100000")
+    ledger.done(entry.tag, b"x" * 100_000)
+    assert ledger.entries()[0].state is State.DONE
+
+
+def test_a_plan_that_does_not_fit_is_not_entered_by_half(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    planned(ledger)
+    before = ledger.entries()
+    pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
+    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    rows = np.zeros((5, 10_000))
+    with pytest.raises(RecordError):
+        planned(ledger, "large", rows)
+    assert ledger.entries() == before
+    assert ledger.find_request("large", rows) is None
+
+
+def test_no_folder_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="missing"):
+        Ledger(tmp_path / "missing" / "jobs.sqlite")
+    with pytest.raises(RunFolderError, match="no jobs were ever planned"):
+        Ledger.existing(tmp_path / "jobs.sqlite")
+
+
+def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(RunFolderError, match="not a ledger"):
+        Ledger(path)
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RunFolderError, match="version 99"):
+        Ledger(path)
