@@ -134,8 +134,14 @@ class QuantumPointwiseConv2d(nn.Module):
                 f"the layer takes images of {self.in_channels} channels, "
                 f"(batch, {self.in_channels}, height, width), got shape {tuple(images.shape)}"
             )
-        vertical, horizontal = self.stride
-        taken = images[:, :, ::vertical, ::horizontal]
+        taken = images
+        if self.stride != (1, 1):
+            vertical, horizontal = self.stride
+            taken = images[:, :, ::vertical, ::horizontal].contiguous(
+                memory_format=torch.channels_last
+                if images.is_contiguous(memory_format=torch.channels_last)
+                else torch.contiguous_format
+            )
         with torch.autocast(images.device.type, enabled=False):
             features = taken.flatten(2)
             if features.dtype not in (torch.float32, torch.float64):

@@ -58,10 +58,14 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def _address(context: Any, builder: Any, array_type: types.Array, array: Any, row: Any) -> Any:
-    vector = Vector(array_type.dtype)
+    lanes = ir.Constant(row.type, Vector(array_type.dtype).lanes)
+    return _place(context, builder, array_type, array, builder.mul(row, lanes))
+
+
+def _place(context: Any, builder: Any, array_type: types.Array, array: Any, index: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
-    start = builder.gep(data, [builder.mul(row, ir.Constant(row.type, vector.lanes))])
-    return builder.bitcast(start, context.get_value_type(vector).as_pointer())
+    kind = context.get_value_type(Vector(array_type.dtype))
+    return builder.bitcast(builder.gep(data, [index]), kind.as_pointer())
 
 
 def _splat(builder: Any, number: Any, vector: ir.VectorType) -> Any:
@@ -90,6 +94,30 @@ def store(typing: Any, array: types.Array, row: types.Integer, value: Vector) ->
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         target = builder.store(args[2], _address(context, builder, sig.args[0], *args[:2]))
+        target.align = sig.args[0].dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@_inside_kernels
+def load_from(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """L elements of an (n,) array from `index` on as a vector."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = builder.load(_place(context, builder, sig.args[0], *args))
+        value.align = sig.args[0].dtype.bitwidth // 8
+        return value
+
+    return Vector(array.dtype)(array, types.intp), generate
+
+
+@_inside_kernels
+def store_to(typing: Any, array: types.Array, index: types.Integer, value: Vector) -> Any:
+    """Write a vector into L elements of an (n,) array from `index` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        target = builder.store(args[2], _place(context, builder, sig.args[0], *args[:2]))
         target.align = sig.args[0].dtype.bitwidth // 8
         return context.get_dummy_value()
 
