@@ -34,39 +34,36 @@ MOBILENET_STAGES = (
 
 
 class PointwiseStage(nn.Sequential):
-    """A depthwise 3x3 and a pointwise convolution, each with BatchNorm and ReLU, and a max-pool.
+    """A depthwise 3x3 and a pointwise convolution, each with BatchNorm and ReLU.
 
-    (B, C, H, W) -> (B, `out_channels`, H // 2, W // 2), or the same H and W without the pool.
+    (B, C, H, W) -> (B, `out_channels`, H', W'); the stride is the depthwise convolution's.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, pool: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        depthwise = nn.Conv2d(
+            in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False
+        )
         layers: list[tuple[str, nn.Module]] = [
-            (
-                "depthwise",
-                nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False),
-            ),
+            ("depthwise", depthwise),
             ("depthwise_norm", nn.BatchNorm2d(in_channels)),
             ("depthwise_relu", nn.ReLU()),
             ("pointwise", nn.Conv2d(in_channels, out_channels, 1, bias=False)),
             ("pointwise_norm", nn.BatchNorm2d(out_channels)),
+            ("pointwise_relu", nn.ReLU()),
         ]
-        if pool:
-            # Before the ReLU, with which it commutes, for a quarter of the ReLU's work.
-            layers.append(("pool", nn.MaxPool2d(2)))
-        layers.append(("pointwise_relu", nn.ReLU()))
         super().__init__(OrderedDict(layers))
 
 
 class PointwiseCNN(nn.Module):
-    """Images to logits through a 3x3 convolution, pointwise stages, a pool and a linear head.
+    """Images to logits through a 3x3 convolution, a max-pool, stages, a pool and a linear head.
 
-    (B, C, H, W) -> (B, classes) for any H and W of at least 2 to the power of the pools.
+    (B, C, H, W) -> (B, classes) for any H and W of at least 2.
 
     Args:
         in_channels: of an image.
         n_classes: number of logits.
-        stem: channels behind the first convolution, which a max-pool follows.
-        stages: channels behind each stage; a max-pool stands between two stages.
+        stem: channels behind the first convolution.
+        stages: channels behind each stage, and its stride.
         pooled: side of the square that each channel is averaged to before the head.
     """
 
@@ -76,25 +73,24 @@ class PointwiseCNN(nn.Module):
         n_classes: int,
         *,
         stem: int,
-        stages: Sequence[int],
+        stages: Sequence[tuple[int, int]],
         pooled: int = 2,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, stem, 3, padding=1, bias=False),
             nn.BatchNorm2d(stem),
+            # Before the ReLU, with which it commutes, for a quarter of the ReLU's work.
             nn.MaxPool2d(2),
             nn.ReLU(),
         )
-        widths = [stem, *stages]
-        self.stages = nn.Sequential(
-            *(
-                PointwiseStage(width, wider, pool=index < len(stages) - 1)
-                for index, (width, wider) in enumerate(zip(widths, stages, strict=False))
-            )
-        )
+        self.stages = nn.Sequential()
+        channels = stem
+        for wider, stride in stages:
+            self.stages.append(PointwiseStage(channels, wider, stride))
+            channels = wider
         self.pool = nn.Sequential(AveragePool(pooled), nn.Flatten())
-        self.head = nn.Linear(widths[-1] * pooled**2, n_classes)
+        self.head = nn.Linear(channels * pooled**2, n_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         # A pixel's channels then lie side by side, as the 1x1 convolutions read them.
@@ -103,13 +99,14 @@ class PointwiseCNN(nn.Module):
 
 
 def qpcnn_s(in_channels: int, n_classes: int) -> PointwiseCNN:
-    """Pointwise convolutions 16 to 32 and 32 to 64."""
-    return PointwiseCNN(in_channels, n_classes, stem=16, stages=(32, 64))
+    """Pointwise convolutions 16 to 32 and 32 to 64, at a quarter and an eighth of the side."""
+    return PointwiseCNN(in_channels, n_classes, stem=16, stages=((32, 2), (64, 2)))
 
 
 def qpcnn_m(in_channels: int, n_classes: int) -> PointwiseCNN:
-    """Pointwise convolutions 32 to 64, 64 to 128 and 128 to 128."""
-    return PointwiseCNN(in_channels, n_classes, stem=32, stages=(64, 128, 128))
+    """Pointwise convolutions 32 to 64, 64 to 128 and 128 to 128, from half of the side to an
+    eighth."""
+    return PointwiseCNN(in_channels, n_classes, stem=32, stages=((64, 1), (128, 2), (128, 2)))
 
 
 def mobilenet_v2(in_channels: int, n_classes: int) -> MobileNetV2:
