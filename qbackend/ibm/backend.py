@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,14 +17,15 @@ from ..base import (
     check_width,
 )
 from ..device_form import Encoder, compile_for_target
-from ..errors import BudgetError, JobsPendingError, OptionError, UserError
+from ..errors import OptionError, UserError
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
 from . import cost, limits
+from .budget import check_budget, total
 from .cost import MachineCost
 from .dispatch import Dispatcher
-from .endings import come_back
+from .endings import Whereabouts
 from .entries import Entry, State
 from .gateway import Gateway, Progress
 from .identity import content_key, layer_key
@@ -34,7 +34,8 @@ from .ledger import Ledger
 from .options import ExecutionOptions
 from .patience import Clock
 from .remote import Service
-from .remote_job import RemoteJob, Work
+from .remote_job import RemoteJob
+from .work import Work
 
 DEFAULT_SHOTS = 1024
 
@@ -149,7 +150,7 @@ class IbmBackend(QuantumBackend):
     def estimate(self, request: Request) -> MachineCost:
         """What the request takes of a machine, whether or not some of it is done already."""
         ranges = self._pack(request)
-        return _total([self._cost(request, len(rows)) for rows in ranges])
+        return total([self._cost(request, len(rows)) for rows in ranges])
 
     def submit(self, request: Request) -> Job:
         """Enter the jobs in the ledger and send them, unless they are there already.
@@ -167,16 +168,11 @@ class IbmBackend(QuantumBackend):
         ledger = self.ledger
         with ledger.locked():
             key = ledger.find_request(content, request.parameters)
-            entries = [] if key is None else ledger.current(key)
-            planned = [entry for entry in entries if entry.state is State.PLANNED]
-            ended = [e for e in entries if e.state in (State.FAILED, State.CANCELLED)]
             if key is None:
-                key, fresh = self._plan(content, request)
+                fresh = self._plan(content, request)
+                key = fresh[0].request
             else:
-                fresh = self._plan_again(ended, request)
-                self._forget_local(entries)
-                planned = [e for e in ledger.current(key) if e.state is State.PLANNED]
-                planned = [e for e in planned if e.tag not in {f.tag for f in fresh}]
+                fresh = self._plan_again(key, request)
             work = Work(
                 key=key,
                 compiled=request.compiled,
@@ -186,11 +182,13 @@ class IbmBackend(QuantumBackend):
                 options=self.options,
             )
             job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
+            # Jobs in this process would end with it.
             if self.wait or not self._is_local:
-                job.send(fresh, are_new=True)
-                job.send(planned, are_new=False)
-        if not self.wait and not all(entry.state is State.DONE for entry in job.entries):
-            raise self._pending(job)
+                job.send(fresh)
+        entries = ledger.current(key)
+        if not self.wait and not all(entry.state is State.DONE for entry in entries):
+            where = Whereabouts(entries, self.name, ledger.run)
+            raise where.pending(f"{self.name} was not waited for")
         return job
 
     def close(self) -> None:
@@ -198,12 +196,12 @@ class IbmBackend(QuantumBackend):
         self._dispatcher.close()
         self.ledger.close()
 
-    def _plan(self, content: str, request: Request) -> tuple[str, list[Entry]]:
+    def _plan(self, content: str, request: Request) -> list[Entry]:
         """Enter a request that is new to the ledger, once it is affordable and approved."""
         ranges = self._pack(request)
         costs = [self._cost(request, len(rows)) for rows in ranges]
         self._agree(costs)
-        entries = self.ledger.plan(
+        return self.ledger.plan(
             content,
             self.name,
             request.parameters,
@@ -212,32 +210,32 @@ class IbmBackend(QuantumBackend):
             ranges,
             [each.qpu_seconds for each in costs],
         )
-        return entries[0].request, entries
 
-    def _plan_again(self, ended: Sequence[Entry], request: Request) -> list[Entry]:
-        """Enter what failed or was cancelled once more, once it is affordable and approved."""
+    def _plan_again(self, key: str, request: Request) -> list[Entry]:
+        """Enter what failed or was cancelled once more, once it is affordable and approved.
+
+        Jobs that another process simulated, and took with it, are planned as before.
+        """
+        entries = self.ledger.current(key)
+        if self._is_local:
+            for entry in entries:
+                if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
+                    self.ledger.forgotten(entry.tag)
+        ended = [e for e in entries if e.state in (State.FAILED, State.CANCELLED)]
         if not ended:
             return []
         self._agree([self._cost(request, entry.n_rows) for entry in ended])
         self.ledger.plan_again(ended)
         rows = {entry.first_row for entry in ended}
-        return [e for e in self.ledger.current(ended[0].request) if e.first_row in rows]
+        return [entry for entry in self.ledger.current(key) if entry.first_row in rows]
 
     def _agree(self, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs fit the budget and the plan, and are approved."""
-        total = _total(costs)
-        check_budget(total, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
-        self.last_cost = total
-        if not self._approve(total):
+        planned = total(costs)
+        check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
+        self.last_cost = planned
+        if not self._approve(planned):
             raise UserError(f"nothing was sent to {self.name}: the plan was not approved")
-
-    def _forget_local(self, entries: Sequence[Entry]) -> None:
-        """Plan what another process was simulating, and took with it."""
-        if not self._is_local:
-            return
-        for entry in entries:
-            if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
-                self.ledger.forgotten(entry.tag)
 
     def _pack(self, request: Request) -> list[range]:
         shots = self._shots(request)
@@ -255,18 +253,6 @@ class IbmBackend(QuantumBackend):
 
     def _seed(self, request: Request) -> int | None:
         return self.seed if request.seed is None else request.seed
-
-    def _pending(self, job: RemoteJob) -> JobsPendingError:
-        sent = [entry.job_id for entry in job.entries if entry.job_id is not None]
-        planned = len(job.entries) - len(sent)
-        words = [f"{len(sent)} jobs are with {self.name}: {', '.join(sent)}"] if sent else []
-        words += [f"{planned} jobs for {self.name} are planned"] if planned else []
-        return JobsPendingError(
-            f"{'; '.join(words)}; {come_back(self.ledger.run)}",
-            job_id=job.id,
-            backend=self.name,
-            state=State.SUBMITTED.value if sent else State.PLANNED.value,
-        )
 
     @property
     def _is_local(self) -> bool:
@@ -308,45 +294,3 @@ class IbmBackend(QuantumBackend):
         # Connections stay where they are; a ledger in a file is opened again.
         made = ("ledger", "gateway", "_device", "_dispatcher")
         return {key: value for key, value in self.__dict__.items() if key not in made}
-
-
-def check_budget(planned: MachineCost, committed: float, budget: float) -> None:
-    """Raise `BudgetError` for a plan that goes over the budget or over what is left.
-
-    Args:
-        planned: what is about to be sent.
-        committed: seconds charged to the run, or estimated for what it has sent.
-        budget: seconds for the whole run.
-    """
-    seconds = planned.qpu_seconds
-    if committed + seconds > budget:
-        before = f" after {committed:.0f} s of this run" if committed else ""
-        needed = math.ceil(committed + seconds)
-        raise BudgetError(
-            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
-            f"{seconds:.0f} s of QPU time{before}, more than the budget of {budget:g} s; nothing "
-            f"was sent: allow more with --max-qpu-seconds {needed}, or take fewer images "
-            "(--limit) or shots (--shots)"
-        )
-    left = planned.seconds_left
-    if left is not None and seconds > left:
-        raise BudgetError(
-            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
-            f"{seconds:.0f} s of QPU time, but the plan '{planned.plan}' has {left:.0f} s left; "
-            "nothing was sent: take fewer images (--limit) or shots (--shots), or wait until the "
-            "plan has seconds again (qhc backends shows them)"
-        )
-
-
-def _total(costs: Sequence[MachineCost]) -> MachineCost:
-    """The sum of the costs of single jobs of one layer."""
-    return replace(
-        costs[0],
-        rows=sum(each.rows for each in costs),
-        circuits=sum(each.circuits for each in costs),
-        jobs=sum(each.jobs for each in costs),
-        shots=sum(each.shots for each in costs),
-        qpu_seconds=sum(each.qpu_seconds for each in costs),
-        pubs=sum(each.pubs for each in costs),
-        executions=sum(each.executions for each in costs),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import QhcError
@@ -34,19 +34,17 @@ class Dispatcher:
         self._session: Workload | None = None
 
     def send(
-        self, entries: Sequence[Entry], call: Callable[[Entry], Call], *, are_new: bool
+        self, entries: Sequence[Entry], call: Callable[[Entry], Call], new: Collection[str]
     ) -> None:
         """Submit planned entries, by a ledger that is locked.
 
-        What a service may have accepted before the process died is asked for first, unless the
-        entries `are_new`. Where the plan allows no more pending jobs the rest stays planned.
+        What the service may have accepted before a process died is asked for first, that is all
+        but the `new` tags. Where the plan allows no more pending jobs, the rest stays planned.
         """
-        waiting = list(entries)
-        if not are_new:
-            waiting = [entry for entry in waiting if not self._adopted(entry)]
+        waiting = [entry for entry in entries if entry.tag in new or not self._adopted(entry)]
         if waiting:
             with self._workload(len(waiting)) as workload:
-                self._submit(waiting, call, workload, are_new=are_new)
+                self._submit(waiting, call, workload)
         self.keep_one_each([entry.tag for entry in entries])
 
     def keep_one_each(self, tags: Sequence[str]) -> None:
@@ -73,14 +71,10 @@ class Dispatcher:
         entries: Sequence[Entry],
         call: Callable[[Entry], Call],
         workload: Workload | None,
-        *,
-        are_new: bool,
     ) -> None:
         for entry in entries:
             try:
-                job_id = self._gateway.start(
-                    entry, self.machine, call(entry), workload, is_new=are_new
-                )
+                job_id = self._gateway.start(entry, self.machine, call(entry), workload)
             except QhcError as error:
                 if error_code(str(error)) == WORKLOAD_CLOSED:
                     self._session = None

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ..errors import BackendError, JobCancelledError, JobFailedError
+from ..errors import (
+    BackendError,
+    JobCancelledError,
+    JobFailedError,
+    JobsPendingError,
+    JobTimeoutError,
+)
 from .entries import Entry, State
 
 WORKLOAD_CLOSED = 1217
@@ -28,11 +35,54 @@ def is_sent_again(entry: Entry) -> bool:
     return entry.state is State.FAILED and closed and entry.attempt < MOST_ATTEMPTS
 
 
-def come_back(run: str | None) -> str:
-    """How to get at what was submitted, as the tail of a message."""
-    if run is None:
-        return "ask this job for its result again"
-    return f"qhc resume {run} goes on, qhc jobs {run} shows them all"
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where the jobs of a request are, as errors tell it that leave them alone.
+
+    Attributes:
+        entries: of the request.
+        machine: its name.
+        run: the run's folder; None where the ledger is in memory.
+    """
+
+    entries: Sequence[Entry]
+    machine: str
+    run: str | None
+
+    def pending(self, reason: str) -> JobsPendingError:
+        """Nobody waits for the jobs here."""
+        return JobsPendingError(f"{reason}: {self._words}", **self._attributes)
+
+    def late(self, seconds: float) -> JobTimeoutError:
+        """The results did not come in time."""
+        return JobTimeoutError(f"no result after {seconds:g} s: {self._words}", **self._attributes)
+
+    def named(self, error: BackendError) -> BackendError:
+        """A failure of the network, told together with what it leaves behind."""
+        return type(error)(f"{error}; {self._words}", **self._attributes)
+
+    @property
+    def _words(self) -> str:
+        sent = [e.job_id for e in self.entries if e.state is State.SUBMITTED and e.job_id]
+        planned = sum(entry.state is State.PLANNED for entry in self.entries)
+        words = []
+        if sent:
+            words.append(
+                f"job{'s' if len(sent) > 1 else ''} {', '.join(sent)} on {self.machine} "
+                f"{'go' if len(sent) > 1 else 'goes'} on unharmed"
+            )
+        if planned:
+            words.append(f"{planned} of {len(self.entries)} jobs for {self.machine} not sent yet")
+        if self.run is None:
+            return "; ".join([*words, "make the same request again for the results"])
+        way = f"qhc resume {self.run} goes on, qhc jobs {self.run} shows all jobs"
+        return "; ".join([*words, way])
+
+    @property
+    def _attributes(self) -> dict[str, str | None]:
+        sent = [e.job_id for e in self.entries if e.state is State.SUBMITTED and e.job_id]
+        state = State.SUBMITTED if sent else State.PLANNED
+        return {"job_id": sent[0] if sent else None, "backend": self.machine, "state": state.value}
 
 
 def failure(ended: Sequence[Entry], machine: str, run: str | None, gone: bool) -> BackendError:

@@ -86,20 +86,13 @@ class Gateway:
             except (TransientError, TokenRefusedError) as error:
                 self._pause(error, pauses, until)
 
-    def start(
-        self, entry: Entry, machine: str, call: Call, workload: Workload | None, *, is_new: bool
-    ) -> str:
-        """Id of the oldest job with the entry's tag, submitted unless the service has one.
+    def start(self, entry: Entry, machine: str, call: Call, workload: Workload | None) -> str:
+        """Submit an entry of which the service has no job; the id of the oldest it has then.
 
-        Any failure may hide an accepted job: the service is asked before each further try, and
-        before the first one unless the entry `is_new`.
+        Any failure may hide an accepted job: the service is asked before each further try.
         """
         pauses = retry_pauses(self.clock)
-        may_exist = not is_new
         while True:
-            if may_exist and (found := self.find(entry.tag)):
-                return found[0]
-            may_exist = True
             try:
                 return self._once(
                     lambda service: service.start(machine, call, entry.tag, workload),
@@ -109,6 +102,8 @@ class Gateway:
                 if is_full(error):
                     raise
                 self._pause(error, pauses)
+                if found := self.find(entry.tag):
+                    return found[0]
             except Exception:
                 if found := self.find(entry.tag):
                     return found[0]

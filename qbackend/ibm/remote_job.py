@@ -1,37 +1,32 @@
-"""A request whose rows are in one or more jobs at a service.
-
-Letters: N rows, P circuit parameters, M observables.
-"""
+"""A request whose rows are in one or more jobs at a service."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from ..base import Array, CompiledLayer, Result
+from ..base import Result
 from ..errors import (
     BackendError,
-    JobsPendingError,
     JobTimeoutError,
     TokenRefusedError,
     TransientError,
 )
 from ..jobs import Job, JobStatus
 from .dispatch import Dispatcher
-from .endings import come_back, failure, is_sent_again
+from .endings import Whereabouts, failure, is_sent_again
 from .entries import Entry, State
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger import Ledger
 from .limits import shots_performed
-from .options import ExecutionOptions
 from .patience import poll_pauses
 from .primitives import decode
-from .remote import Call, RemoteState
+from .remote import RemoteState
+from .work import Work
 
 LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
@@ -41,39 +36,6 @@ USAGE_LOOKS = 3
 """How often the seconds charged are asked for while a service has not settled them."""
 
 ENDED = {JobStatus.FAILED: State.FAILED, JobStatus.CANCELLED: State.CANCELLED}
-
-
-@dataclass(frozen=True)
-class Work:
-    """A request as it was entered in the ledger.
-
-    Attributes:
-        key: of the request.
-        compiled: what is executed.
-        parameters: (N, P), as they were when it was planned.
-        shots: per row.
-        seed: of a simulator's sampling.
-        options: how to execute.
-    """
-
-    key: str
-    compiled: CompiledLayer
-    parameters: Array
-    shots: int
-    seed: int | None
-    options: ExecutionOptions
-
-    def call(self, entry: Entry) -> Call:
-        """The content of one of its jobs; each samples with a seed of its own."""
-        last_row = entry.first_row + entry.n_rows
-        return Call(
-            compiled=self.compiled,
-            parameters=self.parameters[entry.first_row : last_row],
-            shots=self.shots,
-            seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
-            options=self.options,
-            calibration=self.options.calibrates,
-        )
 
 
 class RemoteJob(Job):
@@ -109,21 +71,23 @@ class RemoteJob(Job):
         """The job's id at its service; of several, all of them."""
         return "+".join(entry.job_id or entry.tag for entry in self._entries())
 
-    @property
-    def entries(self) -> list[Entry]:
-        """What the ledger says of the jobs, in the order of their rows."""
-        return self._entries()
+    def send(self, fresh: Sequence[Entry] = ()) -> None:
+        """Submit what is planned, by a ledger that is locked.
 
-    def send(self, entries: Sequence[Entry], *, are_new: bool) -> None:
-        """Submit these planned entries, by a ledger that is locked.
+        Only of `fresh` entries it is known that the service has no job with their tag.
 
         Raises:
             JobsPendingError: interrupted by Ctrl-C; what was accepted goes on.
+            TransientError, TokenRefusedError: the service is out of reach.
         """
+        new = {entry.tag for entry in fresh}
+        planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
         try:
-            self._dispatcher.send(entries, self._work.call, are_new=are_new)
+            self._dispatcher.send(planned, self._work.call, new)
         except KeyboardInterrupt:
-            raise self._pending("interrupted while jobs were sent") from None
+            raise self._where.pending("interrupted while jobs were sent") from None
+        except (TransientError, TokenRefusedError) as error:
+            raise self._where.named(error) from error
 
     def status(self) -> JobStatus:
         entries = self._entries()
@@ -153,7 +117,7 @@ class RemoteJob(Job):
                 try:
                     self._wait(timeout)
                 except KeyboardInterrupt:
-                    raise self._pending("interrupted") from None
+                    raise self._where.pending("interrupted") from None
                 self._result = self._assemble()
             return self._result
 
@@ -168,6 +132,10 @@ class RemoteJob(Job):
     def _entries(self) -> list[Entry]:
         return self._ledger.current(self._work.key)
 
+    def _now(self, entry: Entry) -> Entry:
+        """The entry as it stands in the ledger."""
+        return next(e for e in self._ledger.entries(self._work.key) if e.tag == entry.tag)
+
     def _wait(self, timeout: float | None) -> None:
         """Until every entry is final."""
         clock, options = self._gateway.clock, self._work.options
@@ -181,11 +149,11 @@ class RemoteJob(Job):
                     self._look(entry, until)
             except (TransientError, TokenRefusedError, JobTimeoutError) as error:
                 if clock.now() < until:
-                    raise self._named(error) from error
+                    raise self._where.named(error) from error
             if all(entry.state.is_final for entry in self._entries()):
                 break
             if clock.now() >= until:
-                raise self._late(min(limits))
+                raise self._where.late(min(limits))
             if pauses is None:
                 local = self._gateway.service.is_local
                 pauses = poll_pauses(clock, *(LOCAL_POLL if local else options.poll))
@@ -199,8 +167,7 @@ class RemoteJob(Job):
         if not any(entry.state is State.PLANNED for entry in self._entries()):
             return
         with self._ledger.locked():
-            planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
-            self._dispatcher.send(planned, self._work.call, are_new=False)
+            self.send()
 
     def _look(self, entry: Entry, until: float) -> None:
         """One look at a submitted job, and what follows from it."""
@@ -211,11 +178,13 @@ class RemoteJob(Job):
         if not state.status.is_final:
             return
         with self._ledger.locked():
-            (entry,) = [e for e in self._ledger.entries(self._work.key) if e.tag == entry.tag]
+            entry = self._now(entry)
             if entry.state is not State.SUBMITTED:
                 return  # another process was faster
             if not entry.is_only:
                 self._dispatcher.keep_one_each([entry.tag])
+                if self._now(entry).job_id != entry.job_id:
+                    return  # the one that stays has to be looked at first
             if state.status is JobStatus.DONE:
                 self._fetch(entry, until)
             else:
@@ -235,7 +204,7 @@ class RemoteJob(Job):
     def _end(self, entry: Entry, state: RemoteState) -> None:
         self._ledger.ended(entry.tag, ENDED[state.status], state.words)
         self._charge(entry)
-        (ended,) = [e for e in self._entries() if e.first_row == entry.first_row]
+        ended = self._now(entry)
         if is_sent_again(ended):
             self._ledger.plan_again([ended])
 
@@ -294,29 +263,6 @@ class RemoteJob(Job):
             Progress(done, len(entries), words, state.queue_position, entry.tag, entry.job_id)
         )
 
-    def _pending(self, reason: str) -> JobsPendingError:
-        return JobsPendingError(
-            f"{reason}: job {self.id} on {self._machine} goes on without this process; "
-            f"{come_back(self._ledger.run)}",
-            job_id=self.id,
-            backend=self._machine,
-            state=State.SUBMITTED.value,
-        )
-
-    def _late(self, seconds: float) -> JobTimeoutError:
-        waiting = [entry for entry in self._entries() if entry.state is not State.DONE]
-        return JobTimeoutError(
-            f"job {self.id} on {self._machine} has no result after {seconds:g} s "
-            f"({len(waiting)} to come); it is unharmed: {come_back(self._ledger.run)}",
-            job_id=self.id,
-            backend=self._machine,
-            state=State.SUBMITTED.value,
-        )
-
-    def _named(self, error: BackendError) -> BackendError:
-        """A failure of the network, told together with what it leaves behind."""
-        return type(error)(
-            f"{error}; job {self.id} on {self._machine} is unharmed: {come_back(self._ledger.run)}",
-            job_id=self.id,
-            backend=self._machine,
-        )
+    @property
+    def _where(self) -> Whereabouts:
+        return Whereabouts(self._entries(), self._machine, self._ledger.run)

@@ -23,7 +23,7 @@ from qbackend.errors import (
     UserError,
 )
 from qbackend.ibm import limits
-from qbackend.ibm.backend import check_budget
+from qbackend.ibm.budget import check_budget
 from qbackend.ibm.cost import MachineCost
 from qbackend.ibm.entries import State
 from qbackend.ibm.gateway import Progress, cancel_all
@@ -215,7 +215,9 @@ def test_a_network_that_stays_away_names_the_way_back(tmp_path: Path) -> None:
     service.faults.append(Fault("state", LOST, count=11))
     backend = backend_of(service, ledger=path)
     job = backend.submit(ask(backend))
-    with pytest.raises(TransientError, match=rf"job job-0 on {MACHINE} is unharmed: qhc resume"):
+    with pytest.raises(
+        TransientError, match=rf"job job-0 on {MACHINE} goes on unharmed; qhc resume"
+    ):
         job.result()
     np.testing.assert_array_equal(job.result().values, undisturbed())
 
@@ -239,7 +241,7 @@ def test_the_deadline_leaves_the_job_unharmed() -> None:
     service, time = FakeService(looks=10**6), Time()
     backend = backend_of(service, time, deadline=100.0)
     job = backend.submit(ask(backend))
-    with pytest.raises(JobTimeoutError, match=r"job-0.*100 s.*unharmed") as caught:
+    with pytest.raises(JobTimeoutError, match=r"100 s: job job-0.*unharmed") as caught:
         job.result()
     assert caught.value.job_id == "job-0"
     assert time.seconds == 100.0

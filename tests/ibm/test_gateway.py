@@ -138,7 +138,7 @@ def test_pauses_between_looks_rise_and_stay() -> None:
 def test_a_job_behind_any_failure_is_found(entry: Entry, call: Any, error: Exception) -> None:
     service = FakeService()
     service.faults.append(Fault("start", error, after=True))
-    assert gateway(service).start(entry, MACHINE, call, None, is_new=True) == "job-0"
+    assert gateway(service).start(entry, MACHINE, call, None) == "job-0"
     assert len(service.jobs) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_job_behind_any_failure_is_found(entry: Entry, call: Any, error: Excep
 def test_a_submission_that_failed_is_repeated(entry: Entry, call: Any, error: Exception) -> None:
     service = FakeService()
     service.faults.append(Fault("start", error, count=2))
-    assert gateway(service).start(entry, MACHINE, call, None, is_new=True) == "job-0"
+    assert gateway(service).start(entry, MACHINE, call, None) == "job-0"
     assert (service.count("start"), service.count("find"), len(service.jobs)) == (3, 2, 1)
 
 
@@ -154,7 +154,7 @@ def test_a_submission_that_is_refused_is_not_repeated(entry: Entry, call: Any) -
     service = FakeService()
     service.faults.append(Fault("start", MachineError("retired")))
     with pytest.raises(MachineError):
-        gateway(service).start(entry, MACHINE, call, None, is_new=True)
+        gateway(service).start(entry, MACHINE, call, None)
     assert service.count("start") == 1
 
 
@@ -162,15 +162,8 @@ def test_nothing_is_submitted_while_nobody_can_tell(entry: Entry, call: Any) -> 
     service = FakeService()
     service.faults += [Fault("start", LOST, after=True), Fault("find", LOST, count=10**6)]
     with pytest.raises(TransientError):
-        gateway(service).start(entry, MACHINE, call, None, is_new=True)
+        gateway(service).start(entry, MACHINE, call, None)
     assert len(service.jobs) == 1
-
-
-def test_an_entry_of_old_is_looked_for_first(entry: Entry, call: Any) -> None:
-    service = FakeService()
-    service.start(MACHINE, call, entry.tag, None)
-    assert gateway(service).start(entry, MACHINE, call, None, is_new=False) == "job-0"
-    assert service.count("start") == 1
 
 
 def test_of_several_jobs_the_oldest_stays(call: Any) -> None:

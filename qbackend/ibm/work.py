@@ -1,0 +1,46 @@
+"""A request as its jobs execute it.
+
+Letters: N rows, P circuit parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..base import Array, CompiledLayer
+from .entries import Entry
+from .options import ExecutionOptions
+from .remote import Call
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request as it was entered in the ledger.
+
+    Attributes:
+        key: of the request.
+        compiled: what is executed.
+        parameters: (N, P), as they were when it was planned.
+        shots: per row.
+        seed: of a simulator's sampling.
+        options: how to execute.
+    """
+
+    key: str
+    compiled: CompiledLayer
+    parameters: Array
+    shots: int
+    seed: int | None
+    options: ExecutionOptions
+
+    def call(self, entry: Entry) -> Call:
+        """The content of one of its jobs; each samples with a seed of its own."""
+        last_row = entry.first_row + entry.n_rows
+        return Call(
+            compiled=self.compiled,
+            parameters=self.parameters[entry.first_row : last_row],
+            shots=self.shots,
+            seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
+            options=self.options,
+            calibration=self.options.calibrates,
+        )
