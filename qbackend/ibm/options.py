@@ -44,7 +44,7 @@ class ExecutionOptions:
         measurement_twirling: random flips before readout.
         readout_mitigation: "m3" and "tensored" correct the Sampler's counts here, "trex" is the
             Estimator's own.
-        zne: noise factors of zero-noise extrapolation, empty for none; Estimator only.
+        zne: noise factors of zero-noise extrapolation, linear; empty for none; Estimator only.
         max_execution_time: seconds of QPU time after which a job is stopped, at most 10800.
         max_qpu_seconds: budget of all jobs of a run, by the estimate before they are sent.
         deadline: seconds to wait for results before giving up waiting, None for ever.

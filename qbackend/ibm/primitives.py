@@ -30,12 +30,15 @@ from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from ..base import Array, CompiledLayer
 from ..errors import BackendError, TransientError
-from .limits import shots_performed
+from .limits import shots_asked
 from .mitigation import Bits, mitigated, unmitigated
 from .remote import Call
 
 REGISTER = "c"
 """Classical register of the measured qubits."""
+
+EXTRAPOLATOR = "linear"
+"""Of zero-noise extrapolation, where a service gives no more than the outcome."""
 
 _CLASSES: dict[tuple[str, str], Any] = {
     ("sampler", "server"): SamplerV2,
@@ -96,7 +99,10 @@ def spelled(call: Call, tag: str, *, local: bool = False) -> dict[str, Any]:
         chosen["resilience_level"] = 0
         chosen["resilience"] = {"measure_mitigation": trex, "zne_mitigation": bool(options.zne)}
         if options.zne:
-            chosen["resilience"]["zne"] = {"noise_factors": options.zne}
+            chosen["resilience"]["zne"] = {
+                "noise_factors": options.zne,
+                "extrapolator": EXTRAPOLATOR,
+            }
     if local and call.seed is not None:
         chosen["simulator"] = {"seed_simulator": local_seed(call.seed)}
     return chosen
@@ -190,20 +196,37 @@ def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
 
 def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     shape = (len(call.compiled.observables), len(call.parameters))
-    arrays = []
-    for name in ("evs", "stds"):
-        array = np.asarray(getattr(data, name, None), dtype=np.float64)
-        if array.shape != shape:
-            raise BackendError(f"the result's {name} have shape {array.shape}, not {shape}")
-        arrays.append(array.T.copy())
-    return arrays[0], arrays[1]
+    if call.options.zne and hasattr(data, "evs_noise_factors"):
+        factors = call.options.zne
+        values = _array(data, "evs_noise_factors", (*shape, len(factors)))
+        stderr = _array(data, "ensemble_stds_noise_factors", (*shape, len(factors)))
+        weights = _weights_at_zero(np.array(factors))
+        return (values @ weights).T, np.sqrt(stderr**2 @ weights**2).T
+    return _array(data, "evs", shape).T.copy(), _array(data, "stds", shape).T.copy()
+
+
+def _array(data: Any, name: str, shape: tuple[int, ...]) -> Array:
+    array = np.asarray(getattr(data, name, None), dtype=np.float64)
+    if array.shape != shape:
+        raise BackendError(f"the result's {name} have shape {array.shape}, not {shape}")
+    return array
+
+
+def _weights_at_zero(factors: Array) -> Array:
+    """What each noise factor's value contributes to the least-squares line at factor 0.
+
+    The primitives' own fits estimate their error from how far three values are off a line, and
+    may find none.
+    """
+    centred = factors - factors.mean()
+    return 1 / len(factors) - factors.mean() * centred / (centred @ centred)
 
 
 def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
     qubits = measured_qubits(call.compiled)
     position = {qubit: index for index, qubit in enumerate(qubits)}
     observed = [sorted(position[q] for q in each) for each in observed_qubits(call.compiled)]
-    shots = shots_performed(call.shots, call.options)
+    shots = shots_asked(call.shots, call.options)
     rows = _bits(data[0], (len(call.parameters),), len(qubits), shots)
     if not call.calibration:
         return unmitigated(rows, observed)

@@ -306,3 +306,5 @@ def _never_send_the_raw_key() -> None:
     """
     with primitives.FILTERS:
         warnings.filterwarnings("error", message=RAW_KEY_WARNING, category=UserWarning)
+        # An error follows, which says it better.
+        warnings.filterwarnings("ignore", message="This instance has met its usage limit")
