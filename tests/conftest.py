@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,4 +39,7 @@ def remarks_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     # An account that the developer has is not this suite's to use.
     monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
+    monkeypatch.delenv("QHC_CREDENTIALS", raising=False)
+    nowhere = Path("nowhere", "credentials.toml")
+    monkeypatch.setattr("qbackend.ibm.credentials.searched_files", lambda: (nowhere,))
     monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService.saved_accounts", lambda: {})

@@ -1,33 +1,19 @@
 """A device's calibration of today, where an account reaches it.
 
-The account is the one that Qiskit finds: `QISKIT_IBM_TOKEN` and its companions in the
-environment, or the one saved by `QiskitRuntimeService.save_account`. Addresses and proxies are
-whatever the environment says. Nothing is executed, so nothing is charged.
-https://quantum.cloud.ibm.com/docs/guides/initialize-account
+The account is the one whose credentials come first (`credentials.find_credentials`). Addresses
+and proxies are whatever the environment says. Nothing is executed, so nothing is charged.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from functools import lru_cache
 
-import requests
-from qiskit.providers.exceptions import QiskitBackendNotFoundError
-from qiskit_ibm_runtime import QiskitRuntimeService
-from qiskit_ibm_runtime.exceptions import IBMError
-
+from ..errors import QhcError
 from ..snapshots import Device
+from .credentials import find_credentials
 
 _LOGGER = logging.getLogger("qbackend")
-
-UNREACHABLE = (IBMError, QiskitBackendNotFoundError, requests.RequestException, OSError)
-"""What the client raises for an account, a network or a device that does not answer as hoped."""
-
-
-def has_account() -> bool:
-    """Whether Qiskit would find an account; asks nobody."""
-    return bool(os.environ.get("QISKIT_IBM_TOKEN") or QiskitRuntimeService.saved_accounts())
 
 
 @lru_cache(maxsize=8)
@@ -37,22 +23,18 @@ def load_live(name: str) -> Device | None:
     None as well, with a warning in the log, where the account or the network does not reach the
     device. Read once per process, so that all parts of a run see one calibration.
     """
-    if not has_account():
-        return None
     try:
-        backend = QiskitRuntimeService().backend(name)
-        target, properties = backend.target, backend.properties()
-    except UNREACHABLE as error:
-        # The client's own words may quote what it sent: only the kind of error is repeated.
+        credentials = find_credentials()
+        if credentials is None:
+            return None
+        # The connection loads what only an account needs.
+        from .service import connect
+
+        return connect(credentials).device(name)
+    except QhcError as error:
         _LOGGER.warning(
-            "the live calibration of %s could not be read (%s): the shipped snapshot is used",
+            "the live calibration of %s could not be read, the shipped snapshot is used: %s",
             name,
-            type(error).__name__,
+            error,
         )
         return None
-    return Device(
-        name=name,
-        target=target,
-        source="live",
-        calibrated_at=properties.last_update_date if properties else None,
-    )

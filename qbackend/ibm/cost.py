@@ -49,8 +49,10 @@ def estimate(
     per_job = [limits.executions(len(rows), shots, options) for rows in jobs]
     seconds = sum(limits.job_seconds(n_executions) for n_executions in per_job)
     calibrations = limits.CALIBRATION_CIRCUITS if options.calibrates else 0
-    # The client's TREX puts its calibration into the job as an item of its own.
-    trex = options.readout_mitigation == "trex" and options.generation == "client"
+    per_call = 1 + calibrations
+    if options.primitive == "estimator" and options.generation == "client":
+        # One for each noise factor, and one that calibrates the readout.
+        per_call = max(1, len(options.zne)) + (options.readout_mitigation == "trex")
     formula = (
         f"{limits.SECONDS_PER_JOB:g} s per job and {limits.SECONDS_PER_EXECUTION:g} s per shot, "
         "by IBM's rule of thumb"
@@ -66,7 +68,7 @@ def estimate(
         shots=n_rows * limits.shots_asked(shots, options),
         qpu_seconds=0.0 if plan is None else seconds,
         basis=basis,
-        pubs=(1 + calibrations + trex) * len(jobs),
+        pubs=per_call * len(jobs),
         executions=sum(per_job),
         two_qubit_gates=compiled.record.get("two_qubit_gates", 0),
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
