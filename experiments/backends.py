@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from qbackend import get_backend
 from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError
 from qbackend.noise_spec import NoiseSpec, load_noise
+from qbackend.registry import is_machine
 
 from .config import Config, NoiseSection
 
@@ -16,20 +18,24 @@ LOCAL_BACKEND = "aer"
 """Exact and without noise: what other backends are compared with, and trained for."""
 
 
-def target_backend(config: Config) -> QuantumBackend:
+def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     """The backend that the config names, with its shots, noise and encoder.
+
+    Args:
+        config: of the run.
+        reached: what a machine takes besides: credentials, ledger and so on.
 
     Raises:
         UnknownNameError: no such backend or device.
         OptionError: something that the backend does not take.
     """
     run = config.run
+    if is_machine(run.backend):
+        options: dict[str, Any] = {"machine": config.machine.options(), **reached}
+    else:
+        options = {"noise": _noise(run.backend, config.noise)}
     backend = get_backend(
-        run.backend,
-        shots=run.shots,
-        seed=run.seed,
-        noise=_noise(run.backend, config.noise),
-        encoder=run.encoder,
+        run.backend, shots=run.shots, seed=run.seed, encoder=run.encoder, **options
     )
     if run.calibrate is not None and is_ideal(backend):
         raise OptionError(
@@ -45,10 +51,26 @@ def training_backend(config: Config) -> QuantumBackend:
     A machine costs money, and a simulated device without derivatives of its own takes hours by
     parameter shift: models for those are trained without noise.
     """
+    if is_machine(config.run.backend):
+        return ideal_backend()
     target = target_backend(config)
     can = target.capabilities
     slow = can.remote or (can.noisy and not can.vjp)
     return ideal_backend() if slow else target
+
+
+def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | None:
+    """The simulated noise of the config's machine, exact, by the calibration that it has now.
+
+    None for a backend of which no calibration is known.
+    """
+    from qbackend.aer_noisy import AerNoisy
+    from qbackend.ibm.backend import IbmBackend
+
+    if not isinstance(target, IbmBackend):
+        return None
+    device = target.gateway.ask(lambda service: service.device(target.name))
+    return AerNoisy(device, _noise(target.name, config.noise), config.run.encoder or "auto")
 
 
 def ideal_backend() -> QuantumBackend:

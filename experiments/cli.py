@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import click
 
-from qbackend.errors import QhcError
+from qbackend.errors import JobsPendingError, QhcError
 
 from .commands.ablate import ablate
 from .commands.look import backends, bench, data, report
+from .commands.machine import cancel, jobs
 from .commands.options import Group
-from .commands.run import resume, run
+from .commands.run import estimate, resume, run
 
 EXAMPLES = """\b
 Examples:
@@ -34,7 +35,7 @@ def cli() -> None:
     """Train a hybrid quantum-classical image classifier, then validate it anywhere."""
 
 
-for command in (run, resume, report, ablate, backends, data, bench):
+for command in (run, estimate, resume, jobs, cancel, report, ablate, backends, data, bench):
     cli.add_command(command)
 
 
@@ -50,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except JobsPendingError as error:
+        # Whoever waits hears of pending jobs only when Ctrl-C ends the wait.
+        _tell(str(error), typed)
         code = 130
     except QhcError as error:
         _tell(str(error), typed)

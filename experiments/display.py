@@ -6,9 +6,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,10 +19,14 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.status import Status
 from rich.table import Table
 
 from .config import Config
 from .record import Record, RunFolder
+
+if TYPE_CHECKING:
+    from qbackend.ibm.gateway import Progress as MachineProgress
 
 REFRESH = 0.1
 """Seconds between two updates of the progress bar."""
@@ -29,6 +35,14 @@ REFRESH = 0.1
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
 
+
+STAGE_WORDS = {
+    "ideal": "without noise",
+    "noise": "simulated noise",
+    "machine": "machine",
+    "corrected": "machine, corrected",
+}
+"""The stages of a validation on a machine."""
 
 LINES = 20
 """Lines that a count of any length is told in, where there is no terminal."""
@@ -40,6 +54,7 @@ class Display:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
+        self._spinner: Status | None = None
         self._done, self._shown = 0, 0.0
 
     def say(self, message: str) -> None:
@@ -83,6 +98,25 @@ class Display:
             return
         yield _Lines(self, what, total, done)
 
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Shows, on a terminal, where a machine's jobs are, from the first `progress` on."""
+        try:
+            yield
+        finally:
+            if self._spinner is not None:
+                self._spinner.stop()
+                self._spinner = None
+
+    def progress(self, progress: MachineProgress) -> None:
+        """Where a machine's jobs are; nothing where nobody is looking, or beside a bar."""
+        if not self.console.is_terminal or self._progress is not None:
+            return
+        if self._spinner is None:
+            self._spinner = self.console.status("")
+            self._spinner.start()
+        self._spinner.update(escape(progress_words(progress)))
+
     def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
         if self._progress is None:
             return
@@ -109,6 +143,18 @@ class Display:
             f"accuracy {percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
             f"{record['seconds'] + record['validation_seconds']:.2f} s"
         )
+
+
+def progress_words(progress: MachineProgress) -> str:
+    """Where a machine's jobs are, in a line."""
+    words = progress.words
+    if progress.job_id is not None:
+        words = f"job {progress.job_id}: {words}"
+    if progress.queue_position is not None:
+        words += f", place {progress.queue_position} in the queue"
+    if progress.jobs:
+        words += f" ({progress.done} of {progress.jobs} jobs done; Ctrl-C leaves them running)"
+    return words
 
 
 def _columns(done: ProgressColumn) -> tuple[ProgressColumn, ...]:
@@ -159,6 +205,9 @@ def show_results(folder: RunFolder, console: Console) -> None:
     if compiled is not None:
         facts["device"] = device_words(compiled)
         facts["compiled layer"] = compiled_words(compiled)
+    validation = folder.validation_record
+    if validation is not None:
+        facts |= machine_facts(validation)
     if "checkpoint" in run:
         facts["checkpoint"] = run["checkpoint"]
     if best is not None:
@@ -182,9 +231,47 @@ def summary(folder: RunFolder) -> Record:
         **{key: record[key] for key in ("accuracy_interval", "loss", "precision", "recall", "f1")},
         **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
         **_device_summary(folder),
+        **_machine_summary(folder),
         "seed": run["seed"],
         "report": str(folder.report),
     }
+
+
+def waiting_summary(folder: RunFolder) -> Record:
+    """The line that `--json` prints of a run whose jobs are on their way."""
+    from .job_list import list_jobs
+    from .machine import Access
+
+    jobs = [job.to_dict() for job in list_jobs(folder.path, Access())]
+    backend = folder.config().run.backend
+    return {"run": str(folder.path), "backend": backend, "status": "waiting", "jobs": jobs}
+
+
+def machine_facts(validation: Record) -> dict[str, str]:
+    """What a machine's answers are worth beside the simulated ones, and what they cost."""
+    facts = {}
+    for pair in validation["agreement"]:
+        one, other = pair["stages"]
+        if other == "machine":
+            words = f"{pair['same']} of {validation['n_images']} images get the same class"
+            if pair["output_rmse"] is not None:
+                words += f"; outputs differ by {pair['output_rmse']:.4f} (RMSE)"
+            facts[f"{STAGE_WORDS[one]} against machine"] = words
+    if "job_ids" in validation:
+        facts["jobs"] = ", ".join(validation["job_ids"])
+        facts["QPU time"] = charged_words(validation)
+    return facts
+
+
+def charged_words(validation: Record) -> str:
+    """Seconds charged, and how far the estimate was off."""
+    estimated, charged = validation["estimated_seconds"], validation["charged_seconds"]
+    if not estimated:
+        return "none charged: simulated on this computer"
+    words = f"{charged:.1f} s charged, {estimated:.1f} s estimated"
+    if validation["unsettled"]:
+        return f"{words}; {validation['unsettled']} jobs are not settled yet"
+    return f"{words} ({100 * (charged / estimated - 1):+.0f} %)"
 
 
 def device_words(compiled: Record) -> str:
@@ -216,6 +303,25 @@ def _device_summary(folder: RunFolder) -> Record:
     return {
         **({"ideal_accuracy": ideal[-1]} if ideal else {}),
         **{key: compiled[key] for key in keys if key in compiled},
+    }
+
+
+def _machine_summary(folder: RunFolder) -> Record:
+    """Of a validation on a machine: the simulated accuracies, agreement, and what it cost."""
+    found = folder.validation_record
+    if found is None:
+        return {}
+    accuracies = {r["stage"]: r["accuracy"] for r in folder.evaluations() if "stage" in r}
+    pairs = {tuple(pair["stages"]): pair for pair in found["agreement"]}
+    ideal = pairs["ideal", "machine"]
+    keys = ("job_ids", "estimated_seconds", "charged_seconds")
+    return {
+        "ideal_accuracy": accuracies["ideal"],
+        **({"noise_accuracy": accuracies["noise"]} if "noise" in accuracies else {}),
+        "machine_accuracy": accuracies["machine"],
+        "agreement": ideal["share"],
+        "output_rmse": ideal["output_rmse"],
+        **{key: found[key] for key in keys if key in found},
     }
 
 

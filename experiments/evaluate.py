@@ -82,11 +82,11 @@ def _asking_once(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
     The networks around it still work batch by batch; all features are a thousandth of the images.
     """
     if not isinstance(model, HybridCNN):
-        images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        return model(images), labels
+        images, truths = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        return model(images), truths
     features, labels = [], []
-    for images, truth in batches:
-        features.append(model.front(images))
+    for batch, truth in batches:
+        features.append(model.front(batch))
         labels.append(truth)
     outputs = model.bridge(torch.cat(features))
     logits = [model.head(part) for part in outputs.split([len(part) for part in features])]
@@ -109,6 +109,7 @@ class Evaluation:
         seconds: that it took.
         jobs: of a backend that samples, 0 on an exact one.
         qpu_seconds: charged.
+        shots: of each row, None on an exact backend.
         shot_error: root mean square of the standard errors that a backend which samples gives
             with its values, None for an exact one.
     """
@@ -120,6 +121,7 @@ class Evaluation:
     seconds: float
     jobs: int
     qpu_seconds: float
+    shots: int | None = None
     shot_error: float | None = None
 
     def record(
@@ -185,6 +187,7 @@ def evaluate(
         seconds=time.perf_counter() - start,
         jobs=sum(meter.jobs for meter in meters),
         qpu_seconds=sum(meter.qpu_seconds for meter in meters),
+        shots=meters[0].performed if meters else None,
         shot_error=shot_error(meters),
     )
 

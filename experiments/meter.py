@@ -29,6 +29,7 @@ class Meter(QuantumBackend):
         inner: what executes.
         jobs: that gave results.
         qpu_seconds: charged for them.
+        performed: shots of each row, None before the first result.
         variance: sum of the squared standard errors of all values.
         n_values: how many there were.
     """
@@ -39,6 +40,7 @@ class Meter(QuantumBackend):
         self.shots = inner.shots
         self.jobs = 0
         self.qpu_seconds = 0.0
+        self.performed: int | None = None
         self.variance, self.n_values = 0.0, 0
 
     @property
@@ -58,6 +60,7 @@ class Meter(QuantumBackend):
         result = self.inner.evaluate(request)
         self.jobs += len(result.job_ids)
         self.qpu_seconds += result.qpu_seconds
+        self.performed = result.shots
         self.variance += float((result.stderr**2).sum())
         self.n_values += result.stderr.size
         return result

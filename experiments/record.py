@@ -6,6 +6,8 @@ metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch
 training.safetensors    what `qhc resume` goes on from
 evaluation.npz          the arrays of the last test evaluation (`evaluate.Evaluation.arrays`)
+jobs.sqlite             the ledger of a machine's jobs
+validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
 """
@@ -31,7 +33,8 @@ from .environment import versions, without_home
 from .files import append_line, write_atomically
 from .recipe import load_config
 
-Status = Literal["running", "interrupted", "failed", "finished"]
+Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
+"""waiting is for jobs that were sent and go on by themselves."""
 Record = dict[str, Any]
 
 
@@ -47,6 +50,9 @@ class RunFolder:
         self.evaluation = path / "evaluation.npz"
         self.report = path / "report.html"
         self.noise = path / "noise.json"
+        self.ledger = path / "jobs.sqlite"
+        self.validation = path / "validation.npz"
+        self.validation_table = path / "validation.csv"
 
     @classmethod
     def create(cls, path: Path | None, config: Config, run: Mapping[str, Any]) -> RunFolder:
@@ -128,6 +134,12 @@ class RunFolder:
     def evaluations(self) -> list[Record]:
         """The evaluations' records, in order."""
         return [record for record in self._records() if record["kind"] == "evaluation"]
+
+    @property
+    def validation_record(self) -> Record | None:
+        """The comparison of a machine's answers with the simulated ones, None before there is."""
+        found = [record for record in self._records() if record["kind"] == "validation"]
+        return found[-1] if found else None
 
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""

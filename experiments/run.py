@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_fabric import Fabric
 from torch import nn
 
-from models import count_parameters
-from qbackend.errors import CheckpointError, RecordError
+from qbackend.errors import CheckpointError, OptionError
+from qbackend.registry import is_machine
 
-from .assess import assess, assess_on_target
+from .approval import can_ask, charges, check_can_ask, show_plan
 from .backends import ideal_backend, target_backend, training_backend
-from .checkpoint import load_model, load_model_info
+from .checkpoint import load_model_info
 from .config import Config
 from .construct import layer_spec, new_model, trained_model
 from .data import ImageData
-from .devices import device_name, launch
+from .devices import launch
 from .display import Display
-from .environment import computer, without_home
+from .environment import without_home
 from .feed import data_notes, load_images
-from .loggers import check_loggers, open_loggers
-from .record import Record, RunFolder, Status
+from .loggers import check_loggers
+from .machine import DEFAULT_ACCESS, Access, bounded
+from .plan import RunPlan, plan_run
+from .record import Record, RunFolder
 from .report import write_report
-from .train import Training, steps_per_epoch
+from .runner import Runner
+from .train import steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,10 @@ class Place:
     command: str = ""
 
 
-def start(config: Config, place: Place, display: Display) -> RunFolder | None:
-    """Train by the config, then evaluate on the test split.
+def start(
+    config: Config, place: Place, display: Display, access: Access = DEFAULT_ACCESS
+) -> RunFolder | None:
+    """Train by the config, then evaluate on the test split; on a machine, validate there.
 
     Returns the run's folder, and None in every process but the first.
 
@@ -53,45 +57,74 @@ def start(config: Config, place: Place, display: Display) -> RunFolder | None:
         UserError: the config, the data or the folder cannot be used; nothing was made.
         QhcError: what stopped the run later; `resume` goes on after the last finished epoch.
     """
+    _check_has_model(config, None)
+    config, notes = bounded(config)
     _check(config)
     RunFolder.check_free(place.out)
     fabric = launch(config.fabric)
     data = load_images(config, place.data_root, fabric.device)
     steps_per_epoch(config, data, fabric)
-    model = _untrained(config, data)
+    if is_machine(config.run.backend):
+        untrained = new_model(config, data, backend=ideal_backend())
+        _check_plan(untrained, config, data, access, display)
+    model = new_model(config, data, backend=training_backend(config))
     path = ""
     if fabric.is_global_zero:
-        path = str(RunFolder.create(place.out, config, _recorded(place, config, data)).path)
+        recorded = _recorded(place, config, data, access, notes)
+        path = str(RunFolder.create(place.out, config, recorded).path)
     folder = RunFolder(Path(fabric.broadcast(path)))
-    return _train_and_evaluate(config, data, model, folder, fabric, display)
+    return Runner(config, data, folder, fabric, display, access).train(model)
 
 
-def validate(checkpoint: Path, config: Config, place: Place, display: Display) -> RunFolder:
-    """Evaluate a trained model, weights unchanged, on the backend that the config names.
+def validate(
+    checkpoint: Path,
+    config: Config,
+    place: Place,
+    display: Display,
+    access: Access = DEFAULT_ACCESS,
+) -> RunFolder:
+    """Evaluate a trained model on the backend that the config names.
+
+    Its weights are left as they are, unless [train] weights says to train the circuit's before.
 
     Args:
         checkpoint: a checkpoint file.
         config: the checkpoint's own, with changes to [run] and [data].
         place: where to read and write.
         display: told what happens.
+        access: to a machine.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is for other images.
         UserError: as `start`.
     """
+    config, notes = bounded(config)
     _check(config)
     RunFolder.check_free(place.out)
     fabric = _one_process(config)
     data = _data_of(checkpoint, config, place.data_root, fabric)
-    recorded = {**_recorded(place, config, data), "checkpoint": without_home(str(checkpoint))}
+    is_tuned = config.train.weights == "quantum"
+    if is_tuned:
+        steps_per_epoch(config, data, fabric)
+    if is_machine(config.run.backend):
+        model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
+        _check_plan(model, config, data, access, display)
+    recorded = _recorded(place, config, data, access, notes)
+    recorded["checkpoint"] = without_home(str(checkpoint))
     folder = RunFolder.create(place.out, config, recorded)
-    return _validate(checkpoint, config, data, folder, fabric, display)
+    runner = Runner(config, data, folder, fabric, display, access)
+    if is_tuned:
+        return runner.fine_tune(checkpoint)
+    return runner.validate(checkpoint, recorded["checkpoint"])
 
 
-def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | None:
+def resume(
+    path: Path, data_root: Path | None, display: Display, access: Access = DEFAULT_ACCESS
+) -> RunFolder | None:
     """Go on with the run at `path`, with the data where it was unless `data_root` says otherwise.
 
-    Returns as `start` does. A finished run is left as it is.
+    The account is the one that the run began with, unless `access` names another. Returns as
+    `start` does. A finished run is left as it is.
 
     Raises:
         RunFolderError: there is no run.
@@ -105,32 +138,98 @@ def resume(path: Path, data_root: Path | None, display: Display) -> RunFolder | 
             write_report([folder.path])
         return folder
     root = data_root or Path(run["data_root"]).expanduser()
-    if "checkpoint" in run:
-        checkpoint, fabric = Path(run["checkpoint"]).expanduser(), _one_process(config)
-        data = _data_of(checkpoint, config, root, fabric)
-        folder.rewind(0)
-        return _validate(checkpoint, config, data, folder, fabric, display)
+    access = access.with_account_of(run)
+    trained = Path(run["checkpoint"]).expanduser() if "checkpoint" in run else None
+    is_tuned = config.train.weights == "quantum"
+    # Once something is evaluated, nothing is left to train.
+    is_trained = is_machine(config.run.backend) and bool(folder.evaluations())
+    if is_trained and (is_tuned or trained is None):
+        trained, name, is_tuned = folder.checkpoint, "best", False
+    else:
+        name = run.get("checkpoint", "")
+    if trained is not None:
+        fabric = _one_process(config)
+        data = _data_of(trained, config, root, fabric)
+        runner = Runner(config, data, folder, fabric, display, access)
+        if is_tuned:
+            return runner.fine_tune(trained)
+        if not is_machine(config.run.backend):
+            folder.rewind(0)
+        return runner.validate(trained, name)
     fabric = launch(config.fabric)
     data = load_images(config, root, fabric.device)
-    return _train_and_evaluate(config, data, _untrained(config, data), folder, fabric, display)
+    model = new_model(config, data, backend=training_backend(config))
+    return Runner(config, data, folder, fabric, display, access).train(model)
+
+
+def plan_of(
+    config: Config, checkpoint: Path | None, data_root: Path, access: Access = DEFAULT_ACCESS
+) -> RunPlan:
+    """What the run of a config, of a checkpoint's model if there is one, would ask of its backend.
+
+    Nothing is executed on it, and no folder is made.
+
+    Raises:
+        UserError: as `start`.
+    """
+    _check_has_model(config, checkpoint)
+    fabric = _one_process(config)
+    if checkpoint is None:
+        data = load_images(config, data_root, fabric.device)
+        model = new_model(config, data, backend=ideal_backend())
+    else:
+        data = _data_of(checkpoint, config, data_root, fabric)
+        model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
+    return _plan(model, config, data, access)
+
+
+def _plan(model: nn.Module, config: Config, data: ImageData, access: Access) -> RunPlan:
+    backend = target_backend(config, **access.account())
+    with closing(backend):
+        return plan_run(model, config, data, backend)
+
+
+def _check_plan(
+    model: nn.Module, config: Config, data: ImageData, access: Access, display: Display
+) -> None:
+    """Raise `UserError` for a machine that could not be asked, or not be paid, in the end."""
+    if config.train.weights == "quantum" and not access.wait:
+        raise OptionError("training waits for the result of every step; leave --no-wait out")
+    plan = _plan(model, config, data, access)
+    plan.check(config.machine.max_qpu_seconds)
+    if charges(plan.total.cost) and not (access.yes or can_ask()):
+        show_plan(plan, config.run.backend, display.console)
+        check_can_ask()
+
+
+def _check_has_model(config: Config, checkpoint: Path | None) -> None:
+    if config.train.weights == "quantum" and checkpoint is None:
+        raise OptionError(
+            "the circuit's weights alone are trained from a model that is trained already; "
+            "add --checkpoint RUN"
+        )
 
 
 def _check(config: Config) -> None:
     """Raise `UserError` for what can be known to fail before any data is read."""
-    backend, spec = target_backend(config), layer_spec(config)
-    if spec is not None and backend.capabilities.noisy:
-        # A layer that does not fit the device should be known of before hours of training.
-        backend.compile(spec)
-    backend.close()
+    if not is_machine(config.run.backend):
+        backend, spec = target_backend(config), layer_spec(config)
+        if spec is not None and backend.capabilities.noisy:
+            # A layer that does not fit the device should be known of before hours of training.
+            backend.compile(spec)
+        backend.close()
     check_loggers(config)
 
 
-def _recorded(place: Place, config: Config, data: ImageData) -> Record:
+def _recorded(
+    place: Place, config: Config, data: ImageData, access: Access, notes: list[str]
+) -> Record:
     """What [run] says beside the recipe."""
     return {
         "command": place.command,
         "data_root": without_home(str(place.data_root)),
-        "notes": [*config.notes(), *data_notes(data)],
+        "notes": [*config.notes(), *data_notes(data), *notes],
+        **access.record(),
     }
 
 
@@ -138,57 +237,6 @@ def _one_process(config: Config) -> Fabric:
     """The config's device for work that is not shared."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
     return launch(config.fabric.model_copy(update=alone))
-
-
-def _untrained(config: Config, data: ImageData) -> nn.Module:
-    return new_model(config, data, backend=training_backend(config))
-
-
-def _train_and_evaluate(
-    config: Config,
-    data: ImageData,
-    model: nn.Module,
-    folder: RunFolder,
-    fabric: Fabric,
-    display: Display,
-) -> RunFolder | None:
-    if not fabric.is_global_zero:
-        Training(config, data, model, folder, fabric, display).run()
-        return None
-    with _status(folder, display):
-        everything, quantum = count_parameters(model)
-        folder.note("run", parameters=everything, quantum_parameters=quantum)
-        folder.note("computer", **computer(device_name(fabric.device)))
-        display.begin_run(config, folder, everything, quantum)
-        with open_loggers(config, folder.path) as loggers, display.training():
-            Training(config, data, model, folder, fabric, display, loggers).run()
-        own = training_backend(config).name == target_backend(config).name
-        assess(model, config, data, folder, ideal=not own, checkpoint="last")
-        load_model(folder.checkpoint, model)
-        assess_on_target(model, config, data, folder, checkpoint="best")
-    write_report([folder.path])
-    return folder
-
-
-def _validate(
-    checkpoint: Path,
-    config: Config,
-    data: ImageData,
-    folder: RunFolder,
-    fabric: Fabric,
-    display: Display,
-) -> RunFolder:
-    with _status(folder, display):
-        model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
-        everything, quantum = count_parameters(model)
-        folder.note("run", parameters=everything, quantum_parameters=quantum)
-        folder.note("computer", **computer(device_name(fabric.device)))
-        display.begin_run(config, folder, everything, quantum)
-        data = replace(data, mean=info.mean, std=info.std)
-        name = without_home(str(checkpoint))
-        assess_on_target(model.to(fabric.device), config, data, folder, checkpoint=name)
-    write_report([folder.path])
-    return folder
 
 
 def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> ImageData:
@@ -202,25 +250,3 @@ def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> Im
             f"{given[1]} channels"
         )
     return data
-
-
-@contextmanager
-def _status(folder: RunFolder, display: Display) -> Iterator[None]:
-    """Keeps [run] status in step with what happens inside."""
-    try:
-        folder.note("run", status="running")
-        yield
-        folder.note("run", status="finished")
-    except KeyboardInterrupt:
-        _note_end(folder, "interrupted")
-        display.say(f"interrupted; go on with: qhc resume {folder.path}")
-        raise
-    except BaseException:
-        _note_end(folder, "failed")
-        raise
-
-
-def _note_end(folder: RunFolder, status: Status) -> None:
-    # What stopped the run is worth more to the caller than a second error about its record.
-    with suppress(RecordError):
-        folder.note("run", status=status)

@@ -188,7 +188,8 @@ class Training:
         right = torch.zeros((), device=device)
         n_images, checked = 0, 0
         start, cpu_start = time.perf_counter(), time.process_time()
-        self.network.train()
+        # What is not trained answers as it will when it is used.
+        self.network.train(section.weights == "all")
         for step, (images, labels) in enumerate(
             training_batches(self.config, self.data, self.fabric, epoch)
         ):

@@ -27,7 +27,7 @@ from experiments.cli import EXAMPLES, cli, main
 from experiments.commands.ablate import ABLATE_EXAMPLES
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
-from experiments.commands.run import RUN_EXAMPLES
+from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
 from experiments.recipe import load_config
 from experiments.record import RunFolder
 from qbackend import registry
@@ -39,18 +39,21 @@ ALWAYS = {"--debug", "--help", "-h"}
 RECIPE_FLAGS = {
     "--recipe", "--backend", "--dataset", "--data-root", "--limit", "--epochs", "--shots", "--set",
 }  # fmt: skip
+ACCOUNT_FLAGS = {"--credentials", "--profile"}
+RUN_FLAGS = {
+    *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--encoder", "--calibrate", "--train",
+    "--train-limit", "--gradient", "--primitive", "--generation", "--mode", "--session",
+    "--precision", "--dynamical-decoupling", "--gate-twirling", "--measurement-twirling",
+    "--readout-mitigation", "--zne", "--max-execution-time", "--max-qpu-seconds", "--deadline",
+    "--json",
+}  # fmt: skip
 OPTIONS = {
     "": {"--version"},
-    "run": {
-        *RECIPE_FLAGS,
-        "--seed",
-        "--checkpoint",
-        "--encoder",
-        "--calibrate",
-        "--out",
-        "--json",
-    },
-    "resume": {"run", "--data-root", "--json"},
+    "run": {*RUN_FLAGS, "--out", "--yes", "--no-wait"},
+    "estimate": RUN_FLAGS,
+    "resume": {*ACCOUNT_FLAGS, "run", "--data-root", "--yes", "--json"},
+    "jobs": {*ACCOUNT_FLAGS, "run", "--json"},
+    "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
     "report": {"runs", "--out"},
     "backends": {"--spec", "--encoder", "--device"},
     "bench": {"--quick", "--case", "--backend", "--out", "--json"},
@@ -87,7 +90,7 @@ def qhc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     Reports are left out: drawing takes longer than everything else here.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "write_report", lambda runs: None)
+    monkeypatch.setattr("experiments.runner.write_report", lambda runs: None)
     monkeypatch.setattr("experiments.ablate.write_report", lambda runs, out: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -145,7 +148,7 @@ def test_help_imports_nothing_heavy() -> None:
     "line",
     [
         line.strip()
-        for text in (EXAMPLES, RUN_EXAMPLES, ABLATE_EXAMPLES, BENCH_EXAMPLES)
+        for text in (EXAMPLES, RUN_EXAMPLES, ESTIMATE_EXAMPLES, ABLATE_EXAMPLES, BENCH_EXAMPLES)
         for line in text.splitlines()
         if line.strip().startswith("qhc ")
     ],

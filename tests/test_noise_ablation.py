@@ -14,7 +14,6 @@ import torch
 from scipy import stats
 
 import experiments.noise_ablation as ablation
-import experiments.run as run_module
 import experiments.series as series
 from experiments.cli import main
 from experiments.construct import quantum_layers, trained_model
@@ -45,7 +44,7 @@ Rows = list[dict[str, str]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One small ablation, all trainings and a part of every other axis."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "write_report", lambda runs: None)
+        patch.setattr("experiments.runner.write_report", lambda runs: None)
         path = tmp_path_factory.mktemp("ablation") / "out"
         assert qhc(*COMMAND, "--out", str(path)) == 0
         yield path

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-import experiments.run as run_module
 from experiments.backends import is_ideal, target_backend, training_backend
 from experiments.checkpoint import load_model_info
 from experiments.cli import main
@@ -36,7 +35,7 @@ Qhc = Callable[..., tuple[int, str, str]]
 def qhc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Qhc:
     """The command in a folder of its own: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module, "write_report", lambda runs: None)
+    monkeypatch.setattr("experiments.runner.write_report", lambda runs: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:

@@ -13,7 +13,6 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
-import experiments.run as run_module
 import experiments.series as series
 from experiments.cli import main
 from experiments.config import TrainSection
@@ -40,7 +39,7 @@ Rows = list[dict[str, str]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One small ablation: circuits and convolutions under two losses, two seeds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "write_report", lambda runs: None)
+        patch.setattr("experiments.runner.write_report", lambda runs: None)
         path = tmp_path_factory.mktemp("ablation") / "out"
         assert qhc(*COMMAND, "--out", str(path)) == 0
         yield path

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from .flags import FILE, options
 from .options import (
     DATA_ROOT,
-    FILE,
     RECIPE,
     Group,
     chosen_settings,
@@ -18,7 +18,6 @@ from .options import (
     dataset_flag,
     epochs_flag,
     limit_flag,
-    options,
     recipe_flag,
     recipe_options,
     set_flag,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DATA_ROOT, FILE, Command, Group, as_json, data_root, results_console
+from .flags import FILE
+from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
 
 if TYPE_CHECKING:
     from qbackend.device_form import Encoder

@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `qhc --help` answers at on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,18 @@ import click
 
 from qbackend.errors import OptionError
 
+from .flags import FILE, options
+from .machine_options import machine_settings
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ..config import Config
 
-FILE = click.Path(path_type=Path)
 DATA_ROOT = Path("data")
 RECIPE = "digits"
+FINE_TUNING_EPOCHS = 1
+"""Of a trained model, where no number is given."""
 
 
 class Command(click.Command):
@@ -47,17 +51,6 @@ class Group(click.Group):
 def _debug() -> click.Option:
     # `main` looks for it among the arguments: it must work where parsing itself fails.
     return click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks.")
-
-
-def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator, in the order of the help."""
-
-    def decorate(function: Any) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
 
 
 data_root = click.option(
@@ -125,12 +118,18 @@ def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
     from ..checkpoint import load_model_info
     from ..recipe import configure
 
-    for option in ("recipe", "epochs"):
+    trains = given.get("train") is not None
+    for option in ("recipe",) if trains else ("recipe", "epochs"):
         if given[option] is not None:
             raise OptionError(f"--checkpoint brings its own recipe; leave --{option} out")
     values = load_model_info(file).config
-    kept = {k: v for k, v in values["run"].items() if k in ("backend", "seed")}
-    recipe = {**values, "run": kept, "noise": {}}
+    run = {k: v for k, v in values["run"].items() if k in ("backend", "seed")}
+    # Neither is what was once allowed to be spent allowed again.
+    machine = {k: v for k, v in values.get("machine", {}).items() if k != "max_qpu_seconds"}
+    train = {k: v for k, v in values["train"].items() if k not in ("weights", "limit", "gradient")}
+    if trains:
+        train["epochs"] = FINE_TUNING_EPOCHS
+    recipe = {**values, "run": run, "noise": {}, "machine": machine, "train": train}
     return configure(recipe, chosen_settings(given), f"checkpoint {file}")
 
 
@@ -145,6 +144,10 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
         "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],
         "train.epochs": given["epochs"],
+        "train.weights": given.get("train"),
+        "train.limit": given.get("train_limit"),
+        "train.gradient": given.get("gradient"),
+        **{f"machine.{key}": value for key, value in machine_settings(given).items()},
     }
     # A JSON string or number is a TOML one.
     chosen = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]

@@ -1,4 +1,4 @@
-"""`qhc run` and `qhc resume`."""
+"""`qhc run`, `qhc estimate` and `qhc resume`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ import click
 
 from qbackend.errors import RunFolderError
 
+from .flags import FILE, options
+from .machine_options import (
+    access_of,
+    account_options,
+    check_machine_flags,
+    execution_options,
+    no_wait_option,
+    yes_option,
+)
 from .options import (
     DATA_ROOT,
-    FILE,
     Command,
     as_json,
     chosen_config,
@@ -24,6 +32,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..record import RunFolder
 
 RUN_EXAMPLES = """\b
@@ -36,62 +45,130 @@ Examples:
   qhc run --backend aer:ibm_brisbane --shots 4096 --calibrate 256
   qhc run --recipe mnist --backend native:fake_fez --set noise.readout=0
   qhc run --backend aer:runs/RUN/noise.json
+  qhc run --checkpoint runs/RUN --backend fake_brisbane --limit 100
+  qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
+  qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa
 """
 
 
+ESTIMATE_EXAMPLES = """\b
+Examples:
+  qhc estimate --checkpoint runs/RUN --backend ibm_fez --limit 200 --shots 2048
+  qhc estimate --recipe mnist --backend ibm_fez --primitive estimator --precision 0.03 --json
+"""
+
+run_options = options(
+    recipe_options,
+    click.option("--seed", type=int, metavar="N", help="Of everything random.  [default: 0]"),
+    click.option(
+        "--calibrate",
+        type=int,
+        metavar="N",
+        help="Also correct a device's noise, by a map fitted on N training images.",
+    ),
+    click.option("--encoder", metavar="NAME", help="On a device: auto, compact or textbook."),
+    click.option(
+        "--checkpoint", type=FILE, metavar="RUN|FILE", help="Only validate this trained model."
+    ),
+    click.option(
+        "--train",
+        type=click.Choice(["quantum"]),
+        help="Before that, train the circuit's weights of the checkpoint there, and nothing else.",
+    ),
+    click.option("--train-limit", type=int, metavar="N", help="Number of training images."),
+    click.option(
+        "--gradient",
+        metavar="NAME",
+        help="Of the quantum layer: vjp, parameter-shift or spsa.  [default: the backend's]",
+    ),
+    execution_options,
+    account_options,
+)
+
+
 @click.command(cls=Command, epilog=RUN_EXAMPLES)
-@recipe_options
-@click.option("--seed", type=int, metavar="N", help="Of everything random.  [default: 0]")
-@click.option(
-    "--calibrate",
-    type=int,
-    metavar="N",
-    help="Also correct a device's noise, by a map fitted on N training images.",
-)
-@click.option("--encoder", metavar="NAME", help="On a device: auto, compact or textbook.")
-@click.option(
-    "--checkpoint", type=FILE, metavar="RUN|FILE", help="Only validate this trained model."
-)
+@run_options
+@yes_option
+@no_wait_option
 @click.option("--out", type=FILE, metavar="DIR", help="Folder of the run.  [default: under runs/]")
 @as_json
 @click.pass_obj
-def run(
-    typed: list[str], as_json: bool, checkpoint: Path | None, out: Path | None, **given: Any
-) -> None:
-    """Train a model by a recipe and test it, or validate a trained one on a backend."""
-    from qbackend.registry import check_name
+def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None:
+    """Train a model by a recipe and test it, or validate a trained one on a backend.
 
-    # What can be known to be wrong is said before the seconds that the libraries take to load.
-    check_name(given["backend"] or "aer")
-    if checkpoint is None:
-        config = chosen_config(given)
+    A machine validates: the same images are answered without noise, under the machine's simulated
+    noise, and then, when you have seen the plan and said yes, by the machine.
+    """
+    checkpoint, config = _chosen(given)
     with loading():
         from ..display import Display
         from ..record import command_line
         from ..run import Place, start, validate
 
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
+    access = access_of(given)
     if checkpoint is None:
-        folder = start(config, place, Display())
+        folder = start(config, place, Display(), access)
     else:
-        file = _checkpoint_file(checkpoint)
-        folder = validate(file, config_of_checkpoint(file, given), place, Display())
+        folder = validate(checkpoint, config, place, Display(), access)
     _show(folder, as_json=as_json)
 
 
 @click.command(cls=Command)
 @click.argument("run", type=FILE)
 @data_root
+@account_options
+@yes_option
 @as_json
-def resume(run: Path, data_root: Path | None, as_json: bool) -> None:
-    """Go on with a run that was interrupted, after its last finished epoch."""
+def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> None:
+    """Go on with a run that was interrupted, or collect what a machine has done for it."""
     if not run.exists():
         raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
     with loading():
         from ..display import Display
         from ..run import resume as go_on
 
-    _show(go_on(run, data_root, Display()), as_json=as_json)
+    _show(go_on(run, data_root, Display(), access_of(given)), as_json=as_json)
+
+
+@click.command(cls=Command, epilog=ESTIMATE_EXAMPLES)
+@run_options
+@as_json
+def estimate(as_json: bool, **given: Any) -> None:
+    """Say what a run would ask of its backend, and execute nothing.
+
+    It takes what `qhc run` takes.
+    """
+    checkpoint, config = _chosen(given)
+    with loading():
+        from ..approval import show_plan
+        from ..machine import bounded
+        from ..run import plan_of
+
+    config, notes = bounded(config)
+    plan = plan_of(config, checkpoint, given["data_root"] or DATA_ROOT, access_of(given))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    show_plan(plan, config.run.backend, results_console(stderr=as_json))
+    if as_json:
+        click.echo(json.dumps({"backend": config.run.backend, **plan.to_dict()}))
+
+
+def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:
+    """The checkpoint file, if one was given, and the config that the flags resolve to.
+
+    What can be known to be wrong is said before the seconds that the libraries take to load.
+    """
+    from qbackend.registry import check_name
+
+    check_name(given["backend"] or "aer")
+    if given["checkpoint"] is None:
+        config, file = chosen_config(given), None
+    else:
+        file = _checkpoint_file(given["checkpoint"])
+        config = config_of_checkpoint(file, given)
+    check_machine_flags(config.run.backend, given)
+    return file, config
 
 
 def _checkpoint_file(path: Path) -> Path:
@@ -100,9 +177,13 @@ def _checkpoint_file(path: Path) -> Path:
 
 def _show(folder: RunFolder | None, *, as_json: bool) -> None:
     """Results on standard output, or on standard error when that is for JSON."""
-    from ..display import show_results, summary
+    from ..display import show_results, summary, waiting_summary
 
     if folder is None:
+        return
+    if folder.status == "waiting":
+        if as_json:
+            click.echo(json.dumps(waiting_summary(folder)))
         return
     show_results(folder, results_console(stderr=as_json))
     if as_json:

@@ -1,0 +1,114 @@
+"""The plan of what a machine is to do, shown, and the question whether to pay for it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.table import Table
+
+from qbackend.base import Cost
+from qbackend.errors import OptionError
+
+from .display import Display
+from .plan import RunPlan, Share
+from .record import RunFolder
+
+
+class Approval:
+    """Shows the plan and asks, once for a whole run; what was approved stays so.
+
+    Args:
+        machine: its name.
+        folder: of the run, which remembers the answer.
+        display: where the plan is shown.
+        yes: do not ask.
+
+    Attributes:
+        plan: of the whole run, where it is more than the request at hand.
+    """
+
+    def __init__(self, machine: str, folder: RunFolder, display: Display, *, yes: bool) -> None:
+        self.plan = RunPlan(())
+        self.machine = machine
+        self.folder = folder
+        self.display = display
+        self.yes = yes
+
+    def __call__(self, cost: Cost) -> bool:
+        """Whether the first request, of this cost, and all others of the plan may be sent.
+
+        Raises `OptionError` where there is nobody to ask.
+        """
+        if self.folder.run.get("approved"):
+            return True
+        shares = self.plan.shares
+        if len(shares) == 1:
+            # The request itself is known by now, to the row.
+            shares = (replace(shares[0], cost=cost),)
+        show_plan(RunPlan(shares), self.machine, self.display.console)
+        if charges(cost) and not self.yes:
+            check_can_ask()
+            question = f"Send this to {self.machine}?"
+            if not Confirm.ask(question, console=self.display.console, default=False):
+                return False
+        self.folder.note("run", approved=True)
+        return True
+
+
+def charges(cost: Cost) -> bool:
+    """Whether QPU time is charged for; on a fake device none is."""
+    return cost.qpu_seconds > 0
+
+
+def can_ask() -> bool:
+    """Whether a person is at the keyboard."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def check_can_ask() -> None:
+    """Raise `OptionError` where nobody can answer."""
+    if not can_ask():
+        raise OptionError(
+            "a machine's time costs money, and there is no terminal to ask whether to spend it; "
+            "add --yes to send it, or look at the plan alone: qhc estimate"
+        )
+
+
+def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
+    """A table of the plan, a column per share and one for all of them."""
+    shares = [*plan.shares, plan.total] if len(plan.shares) > 1 else list(plan.shares)
+    table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
+    for share in shares:
+        table.add_column(share.what, justify="right", no_wrap=True)
+    for name, values in _lines(shares):
+        table.add_row(name, *values)
+    console.print(table)
+    for basis in dict.fromkeys(share.cost.basis for share in plan.shares):
+        console.print(f"estimate: {basis}", markup=False, soft_wrap=True)
+    left = getattr(plan.total.cost, "seconds_left", None)
+    if left is not None:
+        console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
+
+
+def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
+    """What is said of each share; what a cost does not know is left out."""
+    summed = ("rows", "pubs", "jobs", "shots", "two_qubit_gates", "two_qubit_depth")
+    names = {
+        "rows": "rows (circuit executions)",
+        "pubs": "PUBs",
+        "jobs": "jobs",
+        "shots": "shots",
+        "two_qubit_gates": "two-qubit gates, each row",
+        "two_qubit_depth": "two-qubit depth, each row",
+    }
+    lines = [("images", [f"{share.images:,}" for share in shares])]
+    for key in summed:
+        values = [getattr(share.cost, key, None) for share in shares]
+        if None not in values:
+            lines.append((names[key], [f"{value:,}" for value in values]))
+    seconds = [f"{share.cost.qpu_seconds:,.1f}" for share in shares]
+    return [*lines, ("QPU seconds, estimated", seconds)]

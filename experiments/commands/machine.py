@@ -1,0 +1,45 @@
+"""`qhc jobs` and `qhc cancel`: what a machine has of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .flags import FILE
+from .machine_options import access_of, account_options
+from .options import Command, as_json, results_console
+
+
+@click.command(cls=Command)
+@click.argument("run", type=FILE)
+@account_options
+@as_json
+def jobs(run: Path, as_json: bool, **given: Any) -> None:
+    """Show a run's jobs: how far they are, and what they cost."""
+    from ..job_list import list_jobs, print_jobs
+
+    found = list_jobs(run, access_of(given))
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "jobs": [job.to_dict() for job in found]}))
+    else:
+        print_jobs(found, results_console())
+
+
+@click.command(cls=Command)
+@click.argument("run", type=FILE)
+@account_options
+@as_json
+def cancel(run: Path, as_json: bool, **given: Any) -> None:
+    """Cancel a run's jobs that have not ended."""
+    from ..job_list import cancel_jobs
+
+    cancelled = cancel_jobs(run, access_of(given))
+    if as_json:
+        click.echo(json.dumps({"run": str(run), "cancelled": cancelled}))
+    elif cancelled:
+        click.echo(f"cancelled: {', '.join(cancelled)}")
+    else:
+        click.echo("nothing to cancel: every job has ended")

@@ -1,0 +1,171 @@
+"""The jobs of a run: what its ledger knows, and what their service says of those under way."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from qbackend.errors import QhcError
+from qbackend.ibm.entries import Entry, State
+from qbackend.ibm.gateway import Gateway, cancel_all
+from qbackend.ibm.ledger import Ledger
+from qbackend.ibm.remote import RemoteState, Service
+
+from .machine import Access
+from .record import RunFolder
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """One job as it is shown.
+
+    Attributes:
+        state: as the ledger has it.
+        job_id: at its service, None before it is submitted.
+        first_row, n_rows: of its request.
+        request: which of the run's requests, counted from 1.
+        estimated_seconds: of QPU time, when it was planned.
+        charged_seconds: None while that is not known.
+        submitted_at, finished_at: ISO 8601, UTC.
+        words: of the service.
+        queue_position: where the service says.
+    """
+
+    state: str
+    job_id: str | None
+    first_row: int
+    n_rows: int
+    request: int
+    estimated_seconds: float
+    charged_seconds: float | None
+    submitted_at: str | None
+    finished_at: str | None
+    words: str
+    queue_position: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def list_jobs(run: Path, access: Access) -> list[JobLine]:
+    """A run's jobs by time of planning.
+
+    Those under way are asked for at their service; where that does not answer, its words say so.
+
+    Raises:
+        RunFolderError: no run, or one that planned no jobs.
+    """
+    folder = RunFolder.open(run)
+    ledger = Ledger.existing(folder.ledger)
+    try:
+        entries = ledger.entries()
+    finally:
+        ledger.close()
+    requests = list(dict.fromkeys(entry.request for entry in entries))
+    lines = [_line(entry, requests.index(entry.request) + 1) for entry in entries]
+    machine = folder.config().run.backend
+    if machine.startswith("fake_") or not any(e.state is State.SUBMITTED for e in entries):
+        return lines
+    return _asked(lines, _gateway(folder, access))
+
+
+def cancel_jobs(run: Path, access: Access) -> list[str]:
+    """Cancel a run's jobs that have not ended; ids of those that are cancelled by this.
+
+    Raises:
+        RunFolderError: no run, or one that planned no jobs.
+        QhcError: the service does not answer; jobs that are not shown as cancelled go on.
+    """
+    folder = RunFolder.open(run)
+    ledger = Ledger.existing(folder.ledger)
+    try:
+        cancelled = cancel_all(_gateway(folder, access), ledger)
+    finally:
+        ledger.close()
+    return [entry.job_id or entry.tag for entry in cancelled]
+
+
+def print_jobs(lines: list[JobLine], console: Console) -> None:
+    """A line per job, then the sums."""
+    table = Table("state", "job", box=SIMPLE_HEAD)
+    for heading in ("request", "rows", "queue", "estimated (s)", "charged (s)"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("remark", overflow="fold")
+    for line in lines:
+        charged = line.charged_seconds
+        table.add_row(
+            line.state,
+            line.job_id or "",
+            str(line.request),
+            f"{line.first_row} to {line.first_row + line.n_rows - 1}",
+            "" if line.queue_position is None else str(line.queue_position),
+            f"{line.estimated_seconds:.1f}",
+            "" if charged is None else f"{charged:.1f}",
+            line.words,
+        )
+    console.print(table)
+    estimated = sum(line.estimated_seconds for line in lines)
+    settled = sum(line.charged_seconds or 0.0 for line in lines)
+    console.print(f"{len(lines)} jobs, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
+
+
+def _line(entry: Entry, request: int) -> JobLine:
+    submitted, finished = entry.submitted_at, entry.finished_at
+    return JobLine(
+        state=entry.state.value,
+        job_id=entry.job_id,
+        first_row=entry.first_row,
+        n_rows=entry.n_rows,
+        request=request,
+        estimated_seconds=entry.estimate_seconds,
+        charged_seconds=entry.qpu_seconds,
+        submitted_at=None if submitted is None else submitted.isoformat(),
+        finished_at=None if finished is None else finished.isoformat(),
+        words=entry.words,
+    )
+
+
+def _asked(lines: list[JobLine], gateway: Gateway) -> list[JobLine]:
+    """The lines with what the service says of the jobs under way."""
+    asked = []
+    for line in lines:
+        job_id = line.job_id
+        if line.state == State.SUBMITTED.value and job_id is not None:
+            try:
+                state = gateway.ask(partial(_state, job_id=job_id))
+            except QhcError as error:
+                line = replace(line, words=f"the service does not tell: {error}")
+            else:
+                words = state.words or state.status.value
+                line = replace(line, words=words, queue_position=state.queue_position)
+        asked.append(line)
+    return asked
+
+
+def _state(service: Service, job_id: str) -> RemoteState:
+    return service.state(job_id)
+
+
+def _gateway(folder: RunFolder, access: Access) -> Gateway:
+    """The way to the service that the run's machine belongs to."""
+    reached = access.with_account_of(folder.run)
+    is_local = folder.config().run.backend.startswith("fake_")
+
+    def connect() -> Service:
+        if is_local:
+            from qbackend.ibm.local import LocalService
+
+            return LocalService()
+        from qbackend.ibm import service
+        from qbackend.ibm.credentials import find_credentials
+
+        return service.connect(find_credentials(reached.credentials, reached.profile))
+
+    return Gateway(connect)

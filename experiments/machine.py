@@ -1,0 +1,84 @@
+"""Machines as a run sees them: how they are reached, and how little they are asked for unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from qbackend.registry import is_machine
+
+from .config import Config
+from .environment import without_home
+
+N_IMAGES = 100
+"""Test images for a machine where no number is given: 1,024 shots of each take about 40 s."""
+SHOTS = 1024
+"""Of each image on a machine where no number is given."""
+N_TRAINING_IMAGES = 16
+"""Training images of an epoch on a machine where no number is given."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a command reaches a machine; no part of the recipe.
+
+    Attributes:
+        credentials: file to read them from, None for where they usually are.
+        profile: its section.
+        yes: send what costs money without asking.
+        wait: for the results of what was sent.
+    """
+
+    credentials: Path | None = None
+    profile: str | None = None
+    yes: bool = False
+    wait: bool = True
+
+    def account(self) -> dict[str, Any]:
+        """Which account it is."""
+        return {"credentials": self.credentials, "profile": self.profile}
+
+    def record(self) -> dict[str, str]:
+        """The same for the run's record: names, no secrets."""
+        named = self.account().items()
+        return {key: without_home(str(name)) for key, name in named if name is not None}
+
+    def with_account_of(self, recorded: Mapping[str, Any]) -> Access:
+        """The same with the account that a record names, where this one names none."""
+        if self.credentials is not None or self.profile is not None:
+            return self
+        file = recorded.get("credentials")
+        credentials = None if file is None else Path(file).expanduser()
+        return replace(self, credentials=credentials, profile=recorded.get("profile"))
+
+
+DEFAULT_ACCESS = Access()
+
+
+def bounded(config: Config) -> tuple[Config, list[str]]:
+    """The config with the limits that a machine should have, and a note on each that was missing.
+
+    A simulator has none.
+    """
+    notes: list[str] = []
+    run, train = config.run, config.train
+    if is_machine(run.backend) and run.limit is None:
+        run = run.model_copy(update={"limit": N_IMAGES})
+        notes.append(
+            f"a machine takes time for every image: {N_IMAGES} test images, drawn by the seed; "
+            "--limit N takes another number"
+        )
+    if is_machine(run.backend) and run.shots is None and config.machine.precision is None:
+        run = run.model_copy(update={"shots": SHOTS})
+    if train.weights == "quantum" and is_machine(run.backend) and train.limit is None:
+        train = train.model_copy(update={"limit": N_TRAINING_IMAGES})
+        notes.append(
+            f"a machine takes time for every image: {N_TRAINING_IMAGES} images to train on and as "
+            "many to validate on; --train-limit N takes another number"
+        )
+    if train.limit is not None and train.limit < train.batch_size:
+        train = train.model_copy(update={"batch_size": train.limit})
+        notes.append(f"all {train.limit} training images make one batch")
+    return config.model_copy(update={"run": run, "train": train}), notes

@@ -1,0 +1,174 @@
+"""One run on its way: training, fine-tuning, validation, and the status that its folder shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from models import count_parameters
+from qbackend.base import QuantumBackend
+from qbackend.errors import JobsPendingError, RecordError
+from qbackend.registry import is_machine
+
+from .approval import Approval
+from .assess import assess, assess_on_target
+from .backends import LOCAL_BACKEND, ideal_backend, target_backend, training_backend
+from .checkpoint import load_model
+from .config import Config
+from .construct import quantum_layers, trained_model
+from .data import ImageData
+from .devices import device_name
+from .display import Display
+from .environment import computer
+from .loggers import open_loggers
+from .machine import Access
+from .plan import plan_run
+from .record import RunFolder, Status
+from .report import write_report
+from .train import Training
+from .validation import Validation
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A run with all that it works with.
+
+    Attributes:
+        config: what it is.
+        data: its images.
+        folder: its records.
+        fabric: devices and processes, launched.
+        display: told what happens.
+        access: to a machine.
+    """
+
+    config: Config
+    data: ImageData
+    folder: RunFolder
+    fabric: Fabric
+    display: Display
+    access: Access
+
+    def train(self, model: nn.Module) -> RunFolder | None:
+        """Train by the recipe and evaluate; None in every process but the first."""
+        config, folder = self.config, self.folder
+        if not self.fabric.is_global_zero:
+            Training(config, self.data, model, folder, self.fabric, self.display).run()
+            return None
+        with self._status():
+            self._begin(model)
+            self._train(model)
+            machine = is_machine(config.run.backend)
+            own = not machine and training_backend(config).name == target_backend(config).name
+            stand_in = None if own else LOCAL_BACKEND
+            assess(model, config, self.data, folder, checkpoint="last", backend=stand_in)
+            load_model(folder.checkpoint, model)
+            self._evaluate(model, "best")
+        return self._ended()
+
+    def fine_tune(self, checkpoint: Path) -> RunFolder:
+        """Train the circuit's weights of a checkpoint on the config's backend, and evaluate."""
+        with self._status():
+            model, runner = self._trained(checkpoint)
+            runner._begin(model)
+            model.requires_grad_(False)
+            for layer in quantum_layers(model):
+                layer.requires_grad_()
+            with closing(runner._target(model)) as target:
+                for layer in quantum_layers(model):
+                    layer.to_backend(
+                        target, seed=self.config.run.seed, gradient=self.config.train.gradient
+                    )
+                runner._train(model)
+            load_model(self.folder.checkpoint, model)
+            runner._evaluate(model, "best")
+        return self._ended()
+
+    def validate(self, checkpoint: Path, name: str) -> RunFolder:
+        """Evaluate a checkpoint, which the records call `name`, on the config's backend."""
+        with self._status():
+            model, runner = self._trained(checkpoint)
+            runner._begin(model)
+            runner._evaluate(model, name)
+        return self._ended()
+
+    def _trained(self, checkpoint: Path) -> tuple[nn.Module, Runner]:
+        """The model, and this run with the pixel scale that the model was trained with."""
+        model, info = trained_model(checkpoint, backend=ideal_backend(), seed=self.config.run.seed)
+        data = replace(self.data, mean=info.mean, std=info.std)
+        return model.to(self.fabric.device), replace(self, data=data)
+
+    def _begin(self, model: nn.Module) -> None:
+        everything, quantum = count_parameters(model)
+        self.folder.note("run", parameters=everything, quantum_parameters=quantum)
+        self.folder.note("computer", **computer(device_name(self.fabric.device)))
+        self.display.begin_run(self.config, self.folder, everything, quantum)
+
+    def _train(self, model: nn.Module) -> None:
+        given = (self.config, self.data, model, self.folder, self.fabric, self.display)
+        with open_loggers(self.config, self.folder.path) as loggers, self.display.training():
+            Training(*given, loggers).run()
+
+    def _evaluate(self, model: nn.Module, checkpoint: str) -> None:
+        given = (model, self.config, self.data, self.folder)
+        if not is_machine(self.config.run.backend):
+            assess_on_target(*given, checkpoint=checkpoint)
+            return
+        with closing(self._target(model)) as target, self.display.waiting():
+            Validation(*given, target, checkpoint=checkpoint).run()
+
+    def _target(self, model: nn.Module) -> QuantumBackend:
+        """The config's backend; a machine with the run's ledger and budget."""
+        config, folder, access = self.config, self.folder, self.access
+        name = config.run.backend
+        if not is_machine(name):
+            return target_backend(config)
+        approval = Approval(name, folder, self.display, yes=access.yes)
+        target = target_backend(
+            config,
+            **access.account(),
+            ledger=folder.ledger,
+            approve=approval,
+            progress=self.display.progress,
+            wait=access.wait,
+        )
+        if not folder.run.get("approved"):
+            approval.plan = plan_run(model, config, self.data, target)
+            approval.plan.check(config.machine.max_qpu_seconds)
+        return target
+
+    def _ended(self) -> RunFolder:
+        if self.folder.status == "finished":
+            write_report([self.folder.path])
+        return self.folder
+
+    @contextmanager
+    def _status(self) -> Iterator[None]:
+        """Keeps [run] status in step with what happens inside."""
+        folder = self.folder
+        try:
+            folder.note("run", status="running")
+            yield
+            folder.note("run", status="finished")
+        except KeyboardInterrupt:
+            self._note_end("interrupted")
+            self.display.say(f"interrupted; go on with: qhc resume {folder.path}")
+            raise
+        except JobsPendingError as pending:
+            self._note_end("waiting")
+            if self.access.wait:
+                raise
+            self.display.say(str(pending))
+        except BaseException:
+            self._note_end("failed")
+            raise
+
+    def _note_end(self, status: Status) -> None:
+        # What stopped the run is worth more to the caller than a second error about its record.
+        with suppress(RecordError):
+            self.folder.note("run", status=status)

@@ -1,0 +1,201 @@
+"""The validation of a model on a machine: the same images ideally, under noise, on the machine.
+
+The two simulations come first: they cost nothing. What each stage answered is kept, so that a run
+that goes on later repeats none of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from models import to_backend
+from qbackend.base import QuantumBackend
+from qbackend.ibm.entries import State
+from qbackend.ibm.ledger import Ledger
+
+from .agreement import STAGES, Answer, agreements
+from .assess import assess, ideal_passages, save_simulated_noise
+from .backends import LOCAL_BACKEND, ideal_backend, noise_backend
+from .calibrate import Passage, calibrated, fit_maps
+from .config import Config
+from .data import ImageData, Split
+from .evaluate import Evaluation
+from .feed import evaluation_split
+from .files import write_atomically
+from .record import Record, RunFolder
+
+N_CHANGED = 16
+"""Images kept to show of those that the machine answers otherwise."""
+
+
+class Validation:
+    """A trained model on its way to a machine.
+
+    Args:
+        model: moved from stage to stage, weights unchanged.
+        config: of the run; it names the machine.
+        data: its images.
+        folder: where every stage leaves its answers.
+        target: the machine's backend.
+        checkpoint: whose weights the model has.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Config,
+        data: ImageData,
+        folder: RunFolder,
+        target: QuantumBackend,
+        *,
+        checkpoint: str,
+    ) -> None:
+        self.model, self.config, self.data, self.folder = model, config, data, folder
+        self.target, self.checkpoint = target, checkpoint
+
+    def run(self) -> None:
+        """Every stage that is not on record yet, then their comparison.
+
+        Raises:
+            JobsPendingError: the machine's jobs are sent; the same call later goes on.
+            QhcError: as the backend's `submit` and `result`.
+        """
+        seed = self.config.run.seed
+        recorded = {record.get("stage") for record in self.folder.evaluations()}
+        if "ideal" not in recorded:
+            to_backend(self.model, ideal_backend(), seed=seed)
+            self._assess("ideal", LOCAL_BACKEND)
+        noise = None if "noise" in recorded else noise_backend(self.config, self.target)
+        if noise is not None:
+            to_backend(self.model, noise, seed=seed)
+            save_simulated_noise(self.model, self.folder)
+            self._assess("noise", noise.name)
+        passages: list[Passage] = []
+        if self.config.run.calibrate is not None:
+            to_backend(self.model, ideal_backend(), seed=seed)
+            passages = ideal_passages(self.model, self.config, self.data)
+        to_backend(self.model, self.target, seed=seed)
+        if "machine" not in recorded:
+            self._assess("machine")
+        if passages and "corrected" not in recorded:
+            maps = fit_maps(self.model, passages)
+            with calibrated(self.model, maps):
+                evaluation = assess(
+                    self.model, self.config, self.data, self.folder,
+                    checkpoint=self.checkpoint, maps=maps, stage="corrected",
+                )  # fmt: skip
+            self._keep("corrected", evaluation)
+        self._compare()
+
+    def _assess(self, stage: str, backend: str | None = None) -> None:
+        evaluation = assess(
+            self.model, self.config, self.data, self.folder,
+            checkpoint=self.checkpoint, backend=backend, stage=stage,
+        )  # fmt: skip
+        self._keep(stage, evaluation)
+
+    def _keep(self, stage: str, evaluation: Evaluation) -> None:
+        """Add a stage to `validation.npz`."""
+        arrays = _read(self.folder.validation)
+        split = self._split()
+        arrays |= {"labels": evaluation.predictions.labels.cpu().numpy()}
+        arrays |= {"indices": split.indices.cpu().numpy()}
+        arrays |= {"classes": np.array(self.data.classes)}
+        arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
+        if evaluation.outputs is not None:
+            arrays |= {f"{stage}_outputs": evaluation.outputs.cpu().numpy()}
+        _write(self.folder.validation, arrays)
+
+    def _compare(self) -> None:
+        arrays = _read(self.folder.validation)
+        answers = answers_of(arrays)
+        changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
+        images = self._split().images.cpu().numpy()
+        arrays |= {"changed_places": changed[:N_CHANGED]}
+        arrays |= {"changed_images": images[changed[:N_CHANGED]]}
+        _write(self.folder.validation, arrays)
+        write_atomically(self.folder.validation_table, _table(arrays, answers).encode())
+        self.folder.append(
+            {
+                "kind": "validation",
+                "machine": self.config.run.backend,
+                "n_images": len(arrays["labels"]),
+                "changed": len(changed),
+                "agreement": [each.to_dict() for each in agreements(answers)],
+                **ledger_summary(self.folder.ledger),
+            }
+        )
+
+    def _split(self) -> Split:
+        return evaluation_split(self.data.test, self.config.run.limit, self.config.run.seed)
+
+
+def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
+    """The stages in the arrays of `validation.npz`."""
+    return {
+        stage: Answer(arrays[f"{stage}_logits"], arrays.get(f"{stage}_outputs"))
+        for stage in STAGES
+        if f"{stage}_logits" in arrays
+    }
+
+
+def ledger_summary(path: Path) -> Record:
+    """What the jobs of a run took, as far as its ledger knows; nothing without a ledger."""
+    if not path.exists():
+        return {}
+    ledger = Ledger.existing(path)
+    entries = [entry for entry in ledger.entries() if entry.state is State.DONE]
+    ledger.close()
+    return {
+        "job_ids": [entry.job_id for entry in entries],
+        "estimated_seconds": sum(entry.estimate_seconds for entry in entries),
+        "charged_seconds": sum(entry.qpu_seconds or 0.0 for entry in entries),
+        "unsettled": sum(entry.qpu_seconds is None for entry in entries),
+    }
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def _table(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> str:
+    """A line per image and stage."""
+    text = io.StringIO(newline="")
+    rows = list(_rows(arrays, answers))
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _rows(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> Iterator[Record]:
+    classes = arrays["classes"]
+    for stage, answer in answers.items():
+        predictions = answer.predictions
+        for place, image in enumerate(arrays["indices"]):
+            row: Record = {
+                "image": int(image),
+                "stage": stage,
+                "label": classes[arrays["labels"][place]],
+                "prediction": classes[predictions[place]],
+                "right": int(predictions[place] == arrays["labels"][place]),
+            }
+            for kind, values in (("output", answer.outputs), ("logit", answer.logits)):
+                if values is not None:
+                    row |= {f"{kind}_{i}": f"{value:.6g}" for i, value in enumerate(values[place])}
+            yield row
