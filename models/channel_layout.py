@@ -38,6 +38,13 @@ def memory_of(maps: Tensor) -> tuple[FloatArray, Layout]:
     return ordered.detach().reshape(-1).numpy(), layout
 
 
+def lengths(vectors: Tensor, dim: int) -> Tensor:
+    """Norms along a dimension; that of no vector overflows that its entries do not."""
+    peaks = vectors.detach().abs().amax(dim=dim, keepdim=True)
+    peaks = peaks.clamp(min=torch.finfo(vectors.dtype).tiny)
+    return peaks.squeeze(dim) * torch.linalg.vector_norm(vectors / peaks, dim=dim)
+
+
 def refuse_pixel(features: Tensor) -> NoReturn:
     """Raise `InputError` that names the first pixel with a NaN or infinite entry."""
     finite = torch.isfinite(features).all(dim=1).cpu().numpy()

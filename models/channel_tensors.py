@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qbackend.encodings import ZERO_NORM
 
-from .channel_layout import empty_maps, refuse_pixel
+from .channel_layout import empty_maps, lengths, refuse_pixel
 
 CHUNK_BYTES = {"cpu": 2**22, "cuda": 2**28}
 """For the products of a chunk's pixels: what a processor's caches hold, what keeps a GPU busy."""
@@ -83,9 +83,7 @@ def _units(features: Tensor, images: slice, pixels: slice) -> tuple[Tensor, Tens
         InputError: a feature that is not finite.
     """
     vectors = _part(features, images, pixels).reshape(features.shape[1], -1)
-    # Divided by its largest entry, no vector's squares overflow.
-    peaks = vectors.abs().amax(dim=0).clamp(min=torch.finfo(vectors.dtype).tiny)
-    norms = peaks * torch.linalg.vector_norm(vectors / peaks, dim=0)
+    norms = lengths(vectors, dim=0)
     if not torch.isfinite(norms).all():
         refuse_pixel(features)
     inverse_norms = torch.where(norms < ZERO_NORM, 0, 1 / norms)

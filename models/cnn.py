@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
 from torch import Tensor, nn
 
-from qbackend import QuantumLayer
+from qbackend import QuantumLayer, get_backend
 from qbackend.base import QuantumBackend
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -60,11 +61,18 @@ def to_backend(
 ) -> Model:
     """Move every quantum layer of a model to a backend or one of that name; weights are kept.
 
-    A model without a quantum layer is left alone. Returns the model.
+    They share one backend, and each draws samples of its own. A model without a quantum layer is
+    left alone. Returns the model.
     """
-    for module in model.modules():
-        if isinstance(module, QuantumLayer):
-            module.to_backend(backend, shots=shots, seed=seed)
+    layers = [module for module in model.modules() if isinstance(module, QuantumLayer)]
+    if layers and isinstance(backend, str):
+        backend, shots = get_backend(backend, shots=shots, seed=seed), None
+    for index, layer in enumerate(layers):
+        # The first keeps the seed as it is: a model with one layer samples as that layer alone.
+        stream = seed
+        if seed is not None and index > 0:
+            stream = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+        layer.to_backend(backend, shots=shots, seed=stream)
     return model
 
 

@@ -9,21 +9,22 @@ Letters: B batch, C channels, D = 2^Q amplitudes, H height, K kernels, Q wires, 
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
-from qbackend.base import Array, QuantumBackend, angles_of
+from qbackend.base import QuantumBackend
+from qbackend.encodings import ZERO_NORM
 from qbackend.errors import InputError, OptionError
-from qbackend.quadratic import Forms, QuadraticBackend
 
 from .channel_forms import channel_forms, pack
+from .channel_layout import lengths, refuse_pixel
+from .kernel_forms import KernelForms, has_forms
 
 FORM_WIRES = 8
 """Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
@@ -110,6 +111,7 @@ class QuantumPointwiseConv2d(nn.Module):
         for kernel, stream in zip(self._layers, streams, strict=True):
             generator = torch.Generator().manual_seed(int(stream))
             nn.init.normal_(kernel.weight, std=1 / math.sqrt(4 * (depth + 2)), generator=generator)
+        self._forms = KernelForms()
         n_channels = out_channels + length
         self.scale = nn.Parameter(torch.ones(n_channels)) if affine else None
         self.shift = nn.Parameter(torch.zeros(n_channels)) if affine else None
@@ -153,27 +155,26 @@ class QuantumPointwiseConv2d(nn.Module):
         return maps.to(images.dtype).unflatten(2, taken.shape[2:])
 
     def _has_forms(self) -> bool:
-        return self.spec.n_wires <= FORM_WIRES and all(
-            kernel.neural_network.gradient == "vjp" and isinstance(kernel.backend, QuadraticBackend)
-            for kernel in self._layers
-        )
+        return self.spec.n_wires <= FORM_WIRES and all(map(has_forms, self._layers))
 
     def _by_forms(self, features: Tensor) -> Tensor:
-        weights = torch.stack([kernel.weight for kernel in self._layers])
-        matrices = _KernelForms.apply(weights, self._layers)
-        used = matrices.flatten(0, 1)[: self.out_channels, : self.in_channels, : self.in_channels]
-        packed = pack(used).to(features)
-        return channel_forms(features, packed, length=self.length)
+        matrices = self._forms.matrices(self._layers).flatten(0, 1)
+        used = matrices[: self.out_channels, : self.in_channels, : self.in_channels]
+        return channel_forms(features, pack(used).to(features), length=self.length)
 
     def _by_rows(self, features: Tensor) -> Tensor:
         """Every pixel a row of every kernel, chunk by chunk."""
+        if not torch.isfinite(features).all():
+            refuse_pixel(features)
         n_images, n_channels, n_pixels = features.shape
         rows = features.transpose(1, 2).reshape(-1, n_channels)
         chunk = max(1, ROW_BYTES // (8 * self.spec.n_features))
         parts = [self._rows_of(part) for part in rows.split(chunk)]
         values = torch.cat(parts)[:, : self.out_channels]
         if self.length:
-            values = torch.cat([values, torch.linalg.vector_norm(rows, dim=1, keepdim=True)], dim=1)
+            norms = lengths(rows, dim=1)
+            norms = torch.where(norms < ZERO_NORM, 0, norms)
+            values = torch.cat([values, norms[:, None]], dim=1)
         return values.reshape(n_images, n_pixels, -1).transpose(1, 2)
 
     def _rows_of(self, rows: Tensor) -> Tensor:
@@ -190,34 +191,3 @@ def _execute(kernel: QuantumLayer, rows: Tensor) -> Tensor:
         # States of every row would stay until the backward pass; they are computed again there.
         return checkpoint(kernel, rows, use_reentrant=False)
     return kernel(rows)
-
-
-def _forms(kernel: QuantumLayer, weights: Array) -> Forms:
-    assert isinstance(kernel.backend, QuadraticBackend)
-    return kernel.backend.forms(kernel.neural_network.compiled, weights)
-
-
-class _KernelForms(torch.autograd.Function):
-    """Kernels' weights (K, W) to the forms of their outputs (K, Q, D, D), float64."""
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, kernels: list[QuantumLayer]) -> Tensor:
-        forms = [
-            _forms(kernel, angles_of(vector))
-            for kernel, vector in zip(kernels, weights, strict=True)
-        ]
-        ctx.pullbacks = [form.pullback for form in forms]
-        ctx.weights = weights.dtype, weights.device
-        matrices = np.stack([form.matrices for form in forms])
-        return torch.from_numpy(matrices).to(weights.device)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_matrices: Tensor) -> tuple[Tensor | None, None]:
-        # Only the upper triangle is used: the pullbacks want the symmetric gradient.
-        symmetric = (of_matrices + of_matrices.transpose(2, 3)) / 2
-        parts = [
-            pull(part) for pull, part in zip(ctx.pullbacks, symmetric.cpu().numpy(), strict=True)
-        ]
-        dtype, device = ctx.weights
-        return torch.from_numpy(np.stack(parts)).to(device=device, dtype=dtype), None

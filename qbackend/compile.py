@@ -6,6 +6,7 @@ the most significant bit of a basis state's index in Qiskit's little-endian orde
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from qiskit import QuantumCircuit
@@ -22,8 +23,12 @@ def qubit_of(wire: int, n_wires: int) -> int:
     return n_wires - 1 - wire
 
 
+@lru_cache(maxsize=8)
 def compile_layer(spec: LayerSpec) -> CompiledLayer:
-    """The layer on ideal qubits, any two of which may interact."""
+    """The layer on ideal qubits, any two of which may interact.
+
+    Layers of one spec share what is returned: nothing changes it.
+    """
     angles = ParameterVector("angle", spec.encoder.n_angles(spec.n_wires))
     weights = ParameterVector("weight", spec.n_weights)
     circuit = QuantumCircuit(spec.n_wires, name=f"{spec.encoding}-{spec.ansatz}")
