@@ -1,0 +1,141 @@
+"""Readout mitigation against readout noise that is known exactly."""
+
+from __future__ import annotations
+
+import builtins
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbackend import errors
+from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
+
+N_QUBITS = 3
+OBSERVED = [[0], [1], [2], [0, 2], [0, 1, 2], []]
+ROUNDING = 1e-12
+SINGLE = 2**N_QUBITS * float(np.finfo(np.float32).eps)
+"""Rounding of mthree, which keeps its matrices in single precision."""
+
+
+def outcomes() -> np.ndarray:
+    return np.array(list(product((0, 1), repeat=N_QUBITS)), dtype=np.uint8)
+
+
+def expectations(probabilities: np.ndarray) -> np.ndarray:
+    signs = 1 - 2 * outcomes().astype(int)
+    return np.array([probabilities @ signs[:, each].prod(axis=1) for each in OBSERVED])
+
+
+def misread(probabilities: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Probabilities of what is read, (2^Q,), where rates (Q, 2) are those of 0 and of 1."""
+    matrix = np.eye(1)
+    for e0, e1 in rates:
+        matrix = np.kron(matrix, np.array([[1 - e0, e1], [e0, 1 - e1]]))
+    return matrix @ probabilities
+
+
+def draw(generator: np.random.Generator, probabilities: np.ndarray, shots: int) -> np.ndarray:
+    return outcomes()[generator.choice(len(probabilities), size=shots, p=probabilities)]
+
+
+@st.composite
+def devices(draw_from) -> tuple[np.ndarray, np.ndarray, int]:
+    """Probabilities of the outcomes, error rates, and a seed."""
+    seed = draw_from(st.integers(0, 2**32 - 1))
+    generator = np.random.default_rng(seed)
+    rates = generator.uniform(0.0, 0.15, (N_QUBITS, 2))
+    return generator.dirichlet(np.ones(2**N_QUBITS)), rates, seed
+
+
+@given(devices())
+def test_the_functions_that_stand_for_z_undo_exact_readout_noise(device) -> None:
+    probabilities, rates, _ = device
+    readout = Readout(rates[:, 0], rates[:, 1], 1)
+    functions = readout.functions(outcomes())
+    seen = misread(probabilities, rates)
+    values = [seen @ functions[:, each].prod(axis=1) for each in OBSERVED]
+    np.testing.assert_allclose(values, expectations(probabilities), atol=ROUNDING)
+
+
+@pytest.mark.parametrize("method", ["tensored", "m3"])
+@given(devices())
+def test_sampled_values_are_corrected(method: str, device) -> None:
+    if method == "m3":
+        pytest.importorskip("mthree")
+    probabilities, rates, seed = device
+    generator, shots = np.random.default_rng(seed), 4000
+    zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
+    bits = draw(generator, misread(probabilities, rates), shots)[None]
+    calibrations = (draw(generator, misread(p, rates), shots) for p in (zeros, ones))
+    values, stderr = mitigated(method, bits, *calibrations, OBSERVED)
+    assert values.shape == stderr.shape == (1, len(OBSERVED))
+    deviation = np.abs(values[0] - expectations(probabilities))
+    assert (deviation <= 5 * stderr[0] + SINGLE).all()
+    assert stderr[0, -1] <= SINGLE
+
+
+@pytest.mark.parametrize("method", ["tensored", "m3"])
+def test_standard_errors_are_those_of_repetitions(method: str) -> None:
+    """Over R repetitions with calibrations of their own the scaled mean square is 1."""
+    if method == "m3":
+        pytest.importorskip("mthree")
+    generator, shots, repetitions = np.random.default_rng(5), 500, 400
+    rates = np.array([[0.02, 0.08], [0.05, 0.1], [0.01, 0.15]])
+    probabilities = generator.dirichlet(np.ones(2**N_QUBITS))
+    zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
+    exact, squares = expectations(probabilities)[:-1], []
+    for _ in range(repetitions):
+        bits = draw(generator, misread(probabilities, rates), shots)[None]
+        calibrations = (draw(generator, misread(p, rates), shots) for p in (zeros, ones))
+        values, stderr = mitigated(method, bits, *calibrations, OBSERVED[:-1])
+        squares.append(((values[0] - exact) / stderr[0]) ** 2)
+    # A squared normal deviate has variance 2.
+    assert (np.abs(np.mean(squares, axis=0) - 1) < 5 * np.sqrt(2 / repetitions)).all()
+
+
+@given(devices())
+def test_the_methods_agree_where_every_outcome_was_seen(device) -> None:
+    pytest.importorskip("mthree")
+    _, rates, seed = device
+    generator = np.random.default_rng(seed)
+    bits = np.concatenate([outcomes(), draw(generator, np.full(8, 1 / 8), 500)])[None]
+    zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
+    calibrations = [draw(generator, misread(p, rates), 500) for p in (zeros, ones)]
+    tensored = mitigated("tensored", bits, *calibrations, OBSERVED)
+    m3 = mitigated("m3", bits, *calibrations, OBSERVED)
+    np.testing.assert_allclose(m3[0], tensored[0], atol=10 * SINGLE)
+    np.testing.assert_allclose(m3[1], tensored[1], atol=10 * SINGLE)
+
+
+def test_without_mitigation_values_are_those_of_the_bits() -> None:
+    bits = draw(np.random.default_rng(0), np.full(8, 1 / 8), 1000)[None]
+    values, stderr = unmitigated(bits, OBSERVED)
+    signs = 1 - 2 * bits[0].astype(int)
+    for index, each in enumerate(OBSERVED):
+        samples = signs[:, each].prod(axis=1)
+        assert values[0, index] == pytest.approx(samples.mean(), abs=ROUNDING)
+        assert stderr[0, index] == pytest.approx(samples.std() / np.sqrt(1000), abs=ROUNDING)
+
+
+def test_a_qubit_that_tells_nothing_is_an_error() -> None:
+    random = draw(np.random.default_rng(0), np.full(8, 1 / 8), 1000)
+    with pytest.raises(errors.BackendError, match="readout_mitigation=none"):
+        mitigated("tensored", random[None], random, random, OBSERVED)
+
+
+def test_m3_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = builtins.__import__
+
+    def without_mthree(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "mthree":
+            raise ImportError(name)
+        return imported(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without_mthree)
+    zeros = np.zeros((100, 3), dtype=np.uint8)
+    with pytest.raises(errors.OptionError, match=r"pip install 'qhc\[mitigation\]'"):
+        mitigated("m3", zeros[None], zeros, 1 - zeros, OBSERVED)
