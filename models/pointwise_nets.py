@@ -55,9 +55,9 @@ class PointwiseStage(nn.Sequential):
 
 
 class PointwiseCNN(nn.Module):
-    """Images to logits through a 3x3 convolution, a max-pool, stages, a pool and a linear head.
+    """Images to logits through a 3x3 convolution of stride 2, stages, a pool and a linear head.
 
-    (B, C, H, W) -> (B, classes) for any H and W of at least 2.
+    (B, C, H, W) -> (B, classes) for any H and W.
 
     Args:
         in_channels: of an image.
@@ -78,10 +78,8 @@ class PointwiseCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, stem, 3, padding=1, bias=False),
+            nn.Conv2d(in_channels, stem, 3, 2, padding=1, bias=False),
             nn.BatchNorm2d(stem),
-            # Before the ReLU, with which it commutes, for a quarter of the ReLU's work.
-            nn.MaxPool2d(2),
             nn.ReLU(),
         )
         self.stages = nn.Sequential()
