@@ -240,9 +240,6 @@ def local_cost(request: Request) -> Cost:
 def angles_of(weights: torch.Tensor) -> Array:
     """Weights (W,) as float64 on the CPU, whatever they are and wherever.
 
-    NumPy converts, not torch: between the large operations of a network, with cold caches, that
-    costs a tenth.
-
     Raises:
         InputError: a weight that is not finite.
     """

@@ -215,8 +215,10 @@ class _LayerFunction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         of_features, of_weights = ctx.pullback(cotangent)
-        dtype, device = ctx.weights
-        return of_features, of_weights.to(device=device, dtype=dtype), None, None
+        if (of_weights.dtype, of_weights.device) != ctx.weights:
+            dtype, device = ctx.weights
+            of_weights = of_weights.to(device=device, dtype=dtype)
+        return of_features, of_weights, None, None
 
 
 class QuantumLayer(TorchConnector):
@@ -299,22 +301,23 @@ class QuantumLayer(TorchConnector):
             InputError: wrong number of features, or an entry that is not finite.
         """
         network, weight = self._neural_network, self.weight
-        if input_data is None or input_data.shape[-1:] != (network.num_inputs,):
+        n_features = network.num_inputs
+        if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
             shape = None if input_data is None else tuple(input_data.shape)
             raise InputError(
-                f"the layer takes {network.num_inputs} features "
+                f"the layer takes {n_features} features "
                 f"({self.spec.n_wires} wires, {self.spec.encoding} encoding), got shape {shape}"
             )
         features = input_data
         if features.ndim != 2:
-            features = features.reshape(-1, network.num_inputs)
+            features = features.reshape(-1, n_features)
         if features.dtype not in (torch.float32, torch.float64):
             features = features.float()
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
         values = _LayerFunction.apply(features, weight, network, differentiate)
         if input_data.ndim != 2:
             values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
-        return values.to(input_data.dtype)
+        return values if values.dtype == input_data.dtype else values.to(input_data.dtype)
 
     def to_backend(
         self,

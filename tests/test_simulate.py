@@ -19,7 +19,7 @@ from qbackend import LayerSpec, ansatze, errors
 from qbackend.ansatze import Ansatz, Cnots, Operation, Rotations
 from qbackend.base import Forward, Request
 from qbackend.kernels import threads
-from qbackend.simulate import NativeBackend, engine, tensors
+from qbackend.simulate import NativeBackend, engine, tensors, whole
 from qbackend.simulate.forms import FormsPass
 from qbackend.simulate.gates import CACHED_WIRES
 
@@ -43,8 +43,16 @@ def through_forms(
     return FormsPass(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
 
 
+def in_one_call(
+    spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
+) -> Forward:
+    given = torch.tensor(angles, dtype=rows.dtype)
+    return whole.program(spec, rows.dtype).forward(rows, given, differentiate=differentiate)
+
+
 SIMULATORS: dict[str, Simulator] = {
     "statevectors": engine.forward,
+    "statevectors in one call": in_one_call,
     "tensors": tensors.forward,
     "forms": through_forms,
 }

@@ -36,13 +36,17 @@ class Tables:
         circuit: the stages.
         turns: (2, S, Q), cosines and sines of half the Y angles.
         phases: (S, 2, D), real and imaginary parts of every stage's phases.
+
+    Raises:
+        InputError: a weight that is not finite.
     """
 
-    def __init__(self, circuit: Circuit, weights: Array, dtype: DTypeLike) -> None:
+    def __init__(self, circuit: Circuit, weights: FloatArray, dtype: DTypeLike) -> None:
         self.circuit = circuit
-        self.turns = np.empty((2, circuit.n_stages, circuit.n_wires), dtype)
-        self.phases = np.empty((circuit.n_stages, 2, 2**circuit.n_wires), dtype)
-        kernels.tabulate(
+        n_stages, n_amplitudes = circuit.orders.shape
+        self.turns = np.empty((2, *circuit.rotations.shape), dtype)
+        self.phases = np.empty((n_stages, 2, n_amplitudes), dtype)
+        are_finite = kernels.tabulate(
             weights,
             circuit.rotations,
             circuit.phase_stages,
@@ -51,6 +55,8 @@ class Tables:
             self.turns,
             self.phases,
         )
+        if not are_finite:
+            check_finite("weights", weights[None])
 
     def pull(self, of_turns: FloatArray, of_phases: FloatArray) -> Array:
         """Gradient (W,) from parts with respect to Y angles (n, S, Q) and phases (n, S, D)."""
@@ -129,7 +135,7 @@ class Pass:
                 last,
             )
 
-        split(run, n_chunks, 2 * _nanoseconds(circuit, n_blocks))
+        split(run, n_chunks, 2 * nanoseconds(circuit, n_blocks))
         return of_rows, self.tables.pull(of_turns, of_phases)
 
 
@@ -169,13 +175,13 @@ def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: b
             last,
         )
 
-    if max(split(run, n_blocks, _nanoseconds(circuit, n_blocks))) >= 0:
+    if max(split(run, n_blocks, nanoseconds(circuit, n_blocks))) >= 0:
         check_finite("features", features)
     return done
 
 
 def forward(
-    spec: LayerSpec, features: torch.Tensor, weights: Array, *, differentiate: bool
+    spec: LayerSpec, features: torch.Tensor, weights: FloatArray, *, differentiate: bool
 ) -> Forward:
     """Outputs for features (B, F) on the CPU and weights (W,).
 
@@ -197,7 +203,7 @@ def forward(
     return Forward(values, pull)
 
 
-def _nanoseconds(circuit: Circuit, n_blocks: int) -> float:
+def nanoseconds(circuit: Circuit, n_blocks: int) -> float:
     """Estimated time of a forward pass over so many blocks on one core."""
     n_stages, n_wires = circuit.rotations.shape
     return n_blocks * n_stages * 2**n_wires * (4 * n_wires + 10) / VECTORS_PER_NANOSECOND

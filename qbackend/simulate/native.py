@@ -29,7 +29,7 @@ from ..jobs import Job, LocalJob
 from ..kernels.simd import VECTOR_BYTES
 from ..quadratic import Forms, QuadraticBackend
 from ..spec import LayerSpec
-from . import engine, tensors
+from . import engine, tensors, whole
 from .forms import FormsPass
 
 MAX_WIRES = 20
@@ -76,15 +76,21 @@ class NativeBackend(QuadraticBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        angles = angles_of(weights)
         spec = compiled.spec
-        if _prefers_forms(spec, features, differentiate):
-            forms = self._forms
-            if forms is None or not forms.serve(spec, angles, features.dtype):
-                forms = self._forms = FormsPass(spec, angles, features.dtype)
-            return forms.forward(features, differentiate=differentiate)
-        simulate = engine.forward if features.device.type == "cpu" else tensors.forward
-        return simulate(spec, features, angles, differentiate=differentiate)
+        prefers_forms = _prefers_forms(spec, features, differentiate)
+        if not prefers_forms and features.is_cpu and weights.is_cpu:
+            dtype = features.dtype
+            program = whole.program(spec, dtype)
+            if weights.dtype == dtype and features.shape[0] <= program.max_rows:
+                return program.forward(features, weights, differentiate=differentiate)
+        angles = angles_of(weights)
+        if not prefers_forms:
+            simulate = engine.forward if features.is_cpu else tensors.forward
+            return simulate(spec, features, angles, differentiate=differentiate)
+        forms = self._forms
+        if forms is None or not forms.serve(spec, angles, features.dtype):
+            forms = self._forms = FormsPass(spec, angles, features.dtype)
+        return forms.forward(features, differentiate=differentiate)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
         forms = FormsPass(compiled.spec, weights, torch.float64)
@@ -110,7 +116,7 @@ def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool)
 
     Measured: rows pass through forms, and back, in the time of one repetition of an ansatz.
     """
-    if features.device.type != "cpu":
+    if not features.is_cpu:
         return spec.n_wires <= TENSOR_FORM_WIRES
     if spec.n_wires > FORM_WIRES or not differentiate:
         return spec.n_wires <= FORM_WIRES

@@ -24,24 +24,27 @@ from .products import pull_product, run_product
 
 @kernel
 def tabulate(
-    weights: NDArray[np.float64],
+    weights: FloatArray,
     rotations: IntArray,
     phase_stages: IntArray,
     phase_orders: IntArray,
     phase_angles: IntArray,
     turns: FloatArray,
     phases: FloatArray,
-) -> None:
-    """Fill the tables of a circuit for weights (W,).
+) -> bool:
+    """Fill the tables of a circuit for weights (W,); returns whether these are all finite.
 
     `turns` (2, S, Q) receives cosines and sines of half the Y angles; `phases` (S, 2, D) real and
     imaginary parts of every stage's phases.
     """
+    for index in range(len(weights)):
+        if not math.isfinite(weights[index]):
+            return False
     n_stages, n_wires = rotations.shape
     for stage in range(n_stages):
         for wire in range(n_wires):
-            turns[0, stage, wire] = math.cos(weights[rotations[stage, wire]] / 2)
-            turns[1, stage, wire] = math.sin(weights[rotations[stage, wire]] / 2)
+            half = float(weights[rotations[stage, wire]]) / 2
+            turns[0, stage, wire], turns[1, stage, wire] = math.cos(half), math.sin(half)
     n_amplitudes = phases.shape[2]
     phases[:, 0] = 1
     phases[:, 1] = 0
@@ -50,7 +53,10 @@ def tabulate(
         real[0], imaginary[0], count = 1.0, 0.0, 1
         for wire in range(n_wires - 1, -1, -1):
             name = phase_angles[group, wire]
-            angle = weights[name] if name < len(weights) else QUARTER_TURNS[name - len(weights)]
+            if name < len(weights):
+                angle = float(weights[name])
+            else:
+                angle = QUARTER_TURNS[name - len(weights)]
             cosine, sine = math.cos(angle), math.sin(angle)
             for index in range(count):
                 real[count + index] = cosine * real[index] - sine * imaginary[index]
@@ -62,6 +68,7 @@ def tabulate(
             before = table[0, index]
             table[0, index] = before * real[state] - table[1, index] * imaginary[state]
             table[1, index] = before * imaginary[state] + table[1, index] * real[state]
+    return True
 
 
 @kernel
