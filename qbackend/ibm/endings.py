@@ -18,6 +18,8 @@ from .entries import Entry, State
 WORKLOAD_CLOSED = 1217
 RAN_TOO_LONG = 1305
 """IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
+TOO_LONG = "longer than maximum execution time"
+"""What the client makes of the latter."""
 
 MOST_ATTEMPTS = 2
 """How often rows are sent without asking anybody."""
@@ -92,13 +94,13 @@ def failure(ended: Sequence[Entry], machine: str, run: str | None, gone: bool) -
     happened = "failed" if is_failed else "was cancelled"
     message = f"job {first.job_id} on {machine} {happened}"
     if first.words:
-        message += f": {first.words.rstrip('.')}"
+        message += f": {' '.join(first.words.split()).rstrip('.')}"
     if len(ended) > 1:
         message += f" (and {len(ended) - 1} more)"
     message += "; results of other jobs are kept"
     if gone:
         message += f"; the account has no '{machine}' any more (qhc backends lists what it has)"
-    if error_code(first.words) == RAN_TOO_LONG:
+    if error_code(first.words) == RAN_TOO_LONG or TOO_LONG in first.words:
         message += "; allow it more time with --set machine.max_execution_time=SECONDS"
     again = "make the request again" if run is None else f"qhc resume {run}"
     message += f"; to send these rows once more: {again}"

@@ -66,6 +66,7 @@ class Gateway:
         self._start_seconds = start_seconds
         self._service: Service | None = None
         self._is_stale = False
+        self._doubtful: set[str] = set()
 
     @property
     def service(self) -> Service:
@@ -101,6 +102,8 @@ class Gateway:
             except (TransientError, TokenRefusedError) as error:
                 if is_full(error):
                     raise
+                # What is on its way may be accepted at any later time.
+                self._doubtful.add(entry.tag)
                 self._pause(error, pauses)
                 if found := self.find(entry.tag):
                     return found[0]
@@ -114,14 +117,18 @@ class Gateway:
         return list(self.ask(lambda service: service.find(tag)))
 
     def keep_one(self, ledger: Ledger, entry: Entry) -> None:
-        """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others."""
+        """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others.
+
+        The entry is settled by this unless a submission of it was left behind here.
+        """
         assert entry.job_id is not None
         found = self.find(entry.tag) or [entry.job_id]
         if found[0] != entry.job_id:
             ledger.submitted(entry.tag, found[0], entry.instance or "")
         for other in found[1:]:
             self.cancel(other)
-        ledger.only(entry.tag)
+        if entry.tag not in self._doubtful:
+            ledger.only(entry.tag)
 
     def cancel(self, job_id: str) -> bool:
         """Ask for the end of a job; False if it had ended, or cannot be cancelled any more."""

@@ -20,8 +20,8 @@ LONGEST_RETRY_AFTER = 900.0
 """Seconds that a service may ask to be left alone for before that is a failure."""
 CALL_SECONDS = 150.0
 """Of one question: the client retries 15 seconds, and after a lost token stands still for 60."""
-START_SECONDS = 900.0
-"""Of a submission: as long as the client itself waits for the answer to one."""
+START_SECONDS = 300.0
+"""Of a submission, which may be many megabytes; the client itself waits for 15 minutes."""
 GROWTH = 1.5
 """Of the pause between two looks at a job."""
 

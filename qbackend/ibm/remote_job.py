@@ -173,6 +173,8 @@ class RemoteJob(Job):
         """One look at a submitted job, and what follows from it."""
         if entry.state is not State.SUBMITTED or entry.job_id is None:
             return
+        if not entry.is_only:
+            entry = self._only(entry)
         state = self._remote_state(entry.job_id, until)
         self._tell(entry, state)
         if not state.status.is_final:
@@ -181,14 +183,18 @@ class RemoteJob(Job):
             entry = self._now(entry)
             if entry.state is not State.SUBMITTED:
                 return  # another process was faster
-            if not entry.is_only:
-                self._dispatcher.keep_one_each([entry.tag])
-                if self._now(entry).job_id != entry.job_id:
-                    return  # the one that stays has to be looked at first
+            if not entry.is_only and self._only(entry).job_id != entry.job_id:
+                return  # the one that stays has to be looked at first
             if state.status is JobStatus.DONE:
                 self._fetch(entry, until)
             else:
                 self._end(entry, state)
+
+    def _only(self, entry: Entry) -> Entry:
+        """The entry, once there is no other job with its tag."""
+        with self._ledger.locked():
+            self._dispatcher.keep_one_each([entry.tag])
+            return self._now(entry)
 
     def _fetch(self, entry: Entry, until: float) -> None:
         job_id = entry.job_id

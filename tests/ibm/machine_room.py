@@ -1,0 +1,83 @@
+"""Tests of the whole backend on the loopback service: how to ask, and what must hold."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qbackend.base import Array, Request
+from qbackend.ibm.backend import IbmBackend
+from qbackend.ibm.gateway import Gateway
+from qbackend.ibm.options import ExecutionOptions
+from qbackend.ibm.patience import Clock
+from tests.loopback import LoopbackServer, State
+from tests.loopback.client import served
+from tests.loopback.retries import instant_retries
+
+from .fakes import ask
+
+NAME = "ibm_loopback"
+POLL = ("GET", "/jobs/{id}")
+RESULTS = ("GET", "/jobs/{id}/results")
+LIST = ("GET", "/jobs")
+SUBMIT = ("POST", "/jobs")
+HASTE = Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.02)))
+"""Waits are asked for as ever, and are short."""
+
+
+def loopback_backend(
+    ledger: Path | None = None,
+    *,
+    clock: Clock = HASTE,
+    call_seconds: float = 20.0,
+    start_seconds: float = 20.0,
+    poll: tuple[float, float] = (0.02, 0.05),
+    **options: Any,
+) -> IbmBackend:
+    """A backend of the server's machine, as in a new process."""
+    names = ExecutionOptions.__dataclass_fields__
+    execution = {name: options.pop(name) for name in list(options) if name in names}
+    backend = IbmBackend(
+        NAME, shots=64, ledger=ledger, options=ExecutionOptions(poll=poll, **execution), **options
+    )
+    backend.gateway = Gateway(
+        backend._service,
+        clock=clock,
+        tell=backend._tell,
+        call_seconds=call_seconds,
+        start_seconds=start_seconds,
+    )
+    return backend
+
+
+def asked(backend: IbmBackend, n_rows: int = 3) -> Request:
+    return ask(backend, n_rows, shots=64)
+
+
+@cache
+def expected(n_rows: int = 3) -> Array:
+    """The values of the request where nothing goes wrong."""
+    with served() as server:
+        backend = loopback_backend()
+        server.workload.hold(State.QUEUED)
+        job = backend.submit(asked(backend, n_rows))
+        server.workload.release()
+        return job.result().values
+
+
+def evaluated(backend: IbmBackend, n_rows: int = 3) -> Array:
+    with instant_retries():
+        return backend.evaluate(asked(backend, n_rows)).values
+
+
+def check_whole(server: LoopbackServer, values: Array, *, n_jobs: int = 1, n_rows: int = 3) -> None:
+    """The values are right, the jobs that ran are those needed, no result went out twice."""
+    np.testing.assert_array_equal(values, expected(n_rows))
+    kept = [job for job in server.jobs if job.state is not State.CANCELLED]
+    assert [job.state for job in kept] == [State.COMPLETED] * n_jobs
+    assert [server.deliveries(job) for job in kept] == [1] * n_jobs
+    assert not server.key_exposed
