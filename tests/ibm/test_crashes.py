@@ -1,0 +1,141 @@
+"""A process may die at any line, and two may go on with one run: nothing is sent or fetched twice.
+
+What was fetched but not yet written when its process died has to be fetched again; there is no
+way around that.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qbackend.ibm import limits
+from qbackend.ibm.entries import State as EntryState
+from qbackend.ibm.ledger import Ledger
+from tests.loopback import LoopbackServer, State
+from tests.loopback.client import served
+
+from .machine_room import check_whole, evaluated, expected, loopback_backend
+from .processes import LEDGER, SERVICE, Point, ask_elsewhere
+
+UNWRITTEN = (Point("fetch", after=True), Point("done"))
+"""Where a result is lost with the process."""
+
+EVERYWHERE = [
+    Point(method, after=after) for method in (*LEDGER, *SERVICE) for after in (False, True)
+]
+QUICK = [Point("start", after=True), Point("done", after=True)]
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    expected()
+    with served() as running:
+        yield running
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.sqlite"
+
+
+@pytest.fixture
+def three_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job takes two rows of 64 shots, so that five rows are three jobs."""
+    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 2 * 64)
+
+
+def killed(server: LoopbackServer, path: Path, point: Point, n_rows: int = 3) -> bool:
+    """Whether a process that asks for the request died at the point, and did not finish."""
+    process = ask_elsewhere(path, server.environment, point, n_rows)
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def go_on_after(server: LoopbackServer, path: Path, point: Point) -> None:
+    assert killed(server, path, point)
+    values = evaluated(loopback_backend(path))
+    np.testing.assert_array_equal(values, expected())
+    (job,) = server.jobs
+    assert server.deliveries(job) == (2 if point in UNWRITTEN else 1)
+    assert [entry.state for entry in Ledger(path).entries()] == [EntryState.DONE]
+
+
+@pytest.mark.parametrize("point", QUICK, ids=str)
+def test_a_killed_process_is_gone_on_from(server: LoopbackServer, path: Path, point: Point) -> None:
+    go_on_after(server, path, point)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [p for p in EVERYWHERE if p not in QUICK], ids=str)
+def test_a_process_killed_anywhere_is_gone_on_from(
+    server: LoopbackServer, path: Path, point: Point
+) -> None:
+    go_on_after(server, path, point)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "point",
+    [Point("start", 2), Point("start", 2, after=True), Point("submitted", 3), Point("only", 2)],
+    ids=str,
+)
+def test_a_process_killed_among_several_jobs_is_gone_on_from(
+    server: LoopbackServer, path: Path, point: Point, three_jobs: None
+) -> None:
+    expected(5)
+    server.workload.hold(State.QUEUED)
+    assert killed(server, path, point, n_rows=5)
+    backend = loopback_backend(path, wait=True)
+    threading.Timer(0.5, server.workload.release).start()
+    check_whole(server, evaluated(backend, 5), n_jobs=3, n_rows=5)
+    assert len(server.jobs) == 3
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(
+    server: LoopbackServer, path: Path
+) -> None:
+    """Each process dies one step later than the one before it, until one finishes."""
+    deaths = 0
+    while killed(server, path, Point("*", 1 + deaths)):
+        deaths += 1
+        assert deaths < 60
+    assert deaths > 5
+    np.testing.assert_array_equal(evaluated(loopback_backend(path)), expected())
+    assert len(server.jobs) == 1
+    assert 1 <= server.deliveries(server.jobs[0]) <= 2
+
+
+def test_two_processes_and_a_third_ask_at_once(server: LoopbackServer, path: Path) -> None:
+    server.workload.hold(State.QUEUED)
+    others = [ask_elsewhere(path, server.environment) for _ in range(2)]
+    threading.Timer(0.5, server.workload.release).start()
+    values = evaluated(loopback_backend(path))
+    for process in others:
+        process.join(60)
+        assert process.exitcode == 0
+    check_whole(server, values)
+    assert len(server.jobs) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_share_several_jobs(
+    server: LoopbackServer, path: Path, three_jobs: None
+) -> None:
+    expected(5)
+    server.workload.hold(State.QUEUED)
+    others = [ask_elsewhere(path, server.environment, n_rows=5) for _ in range(2)]
+    server.workload.wait(lambda: len(server.jobs) == 3, timeout=60.0)
+    server.workload.release()
+    for process in others:
+        process.join(60)
+        assert process.exitcode == 0
+    check_whole(server, evaluated(loopback_backend(path), 5), n_jobs=3, n_rows=5)
+    assert len(server.jobs) == 3
