@@ -106,7 +106,7 @@ POINTWISE_MODELS = {
     "qpcnn-m": PointwisePlan(qpcnn_m),
     # Where the channels are few: a kernel's work grows with the square of their number.
     "mobilenet-v2": PointwisePlan(mobilenet_v2, PointwiseSpec(pattern="features.[56].conv.0.0")),
-    "resnet18": PointwisePlan(resnet18, PointwiseSpec(pattern="layer*.0.downsample.0")),
+    "resnet18": PointwisePlan(resnet18, PointwiseSpec(pattern="layer2.0.downsample.0")),
 }
 
 
