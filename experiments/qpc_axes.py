@@ -107,14 +107,14 @@ class Axes:
         )
 
     def star(self) -> list[Setting]:
-        """Around the centre: every arm, every depth, and every loss and every optimiser, these two
+        """Around the centre: every depth, every arm, and every loss and every optimiser, these two
         with the reference beside it."""
         compared = tuple(arm for arm in (self.centre.arm, REFERENCE) if arm in self.arm)
         with_reference = replace(self, arm=compared)
         return _distinct(
             [
-                *self._plane(("arm",)),
                 *self._plane(("depth",)),
+                *self._plane(("arm",)),
                 *with_reference._plane(("arm", "loss")),
                 *with_reference._plane(("arm", "optimiser")),
             ]

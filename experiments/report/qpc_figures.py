@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .style import MUTED, POINTWISE_ARMS, blank, styled
 
@@ -51,7 +52,7 @@ def over_number(points: Sequence[Point], what: str, label: str) -> Figure:
     for point in points:
         value = getattr(point, what)
         _draw(axes, point, value, 100 * point.accuracy, y_reach=100 * point.deviation)
-        if point.label:
+        if point.arm == "quantum":
             axes.annotate(
                 point.label,
                 (value, 100 * point.accuracy),
@@ -61,6 +62,9 @@ def over_number(points: Sequence[Point], what: str, label: str) -> Figure:
                 color=MUTED,
             )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.set_ylabel("test accuracy (%)")
     handles, names = axes.get_legend_handles_labels()
