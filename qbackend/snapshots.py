@@ -48,7 +48,13 @@ def load_snapshot(name: str) -> Device:
     Raises:
         UnknownNameError: no such snapshot; the message suggests near names.
     """
-    backend, remark = _load(_snapshot_name(name))
+    classes = _classes()
+    family = name.partition("_")[0]
+    snapshot = "fake_" + name.removeprefix("ibm_").removeprefix("fake_")
+    if family not in ("ibm", "fake") or snapshot not in classes:
+        known = [known.replace("fake_", "ibm_") if family == "ibm" else known for known in classes]
+        raise UnknownNameError(f"no snapshot of device '{name}': {suggest(name, known)}")
+    backend, remark = _load(snapshot)
     properties = backend.properties()
     return Device(
         name=name,
@@ -57,25 +63,6 @@ def load_snapshot(name: str) -> Device:
         calibrated_at=properties.last_update_date if properties else None,
         remark=remark,
     )
-
-
-def load_backend(name: str) -> FakeBackendV2:
-    """What executes on the snapshot of device `ibm_NAME` or `fake_NAME`, by Aer with its noise.
-
-    Raises:
-        UnknownNameError: no such snapshot; the message suggests near names.
-    """
-    return _load(_snapshot_name(name))[0]
-
-
-def _snapshot_name(name: str) -> str:
-    classes = _classes()
-    family = name.partition("_")[0]
-    snapshot = "fake_" + name.removeprefix("ibm_").removeprefix("fake_")
-    if family not in ("ibm", "fake") or snapshot not in classes:
-        known = [known.replace("fake_", "ibm_") if family == "ibm" else known for known in classes]
-        raise UnknownNameError(f"no snapshot of device '{name}': {suggest(name, known)}")
-    return snapshot
 
 
 @cache

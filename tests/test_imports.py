@@ -35,7 +35,7 @@ LEVELS = [
     {"calibration", "device_properties"},
     {"noise_spec"},
     {"snapshots", "noise"},
-    {"aer", "aer_circuits", "aer_noisy", "devices", "simulate", "generic", "ibm"},
+    {"aer", "aer_circuits", "aer_machine", "aer_noisy", "devices", "simulate", "generic", "ibm"},
     {"registry"},
     {"layer"},
 ]

@@ -1,20 +1,24 @@
 """Runtime's local testing mode: fake devices, executed in this process for nothing.
 
-The PUBs, the primitives and the results are those of a machine; Aer executes them with the noise
-of the snapshot. https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
+The primitives, their options and the results are those of a machine. Of the device only the
+qubits that the layer uses take part, each with its own noise: Aer would take seconds a job for all
+of them, and could not hold what the client's Estimator measures.
+https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from qiskit.providers import JobStatus as ProviderStatus
 from qiskit.transpiler import Target
-from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from .. import snapshots
+from ..aer_machine import simulated
+from ..device_form import drop_idle_qubits
 from ..devices import native_two_qubit_gate
 from ..errors import (
     BackendError,
@@ -71,7 +75,9 @@ class LocalService:
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         check_local(call.options)
-        job = primitives.run(call, _backend(machine), tag)
+        small = drop_idle_qubits(call.compiled)
+        backend = simulated(self.device(machine), small.record["physical_qubits"])
+        job = primitives.run(replace(call, compiled=small), backend, tag)
         with self._lock:
             self._jobs[job.job_id()] = (tag, job)
         return job.job_id()
@@ -133,11 +139,6 @@ def _snapshot(machine: str) -> Device:
         return snapshots.load_snapshot(machine)
     except UnknownNameError as error:
         raise MachineError(str(error)) from None
-
-
-def _backend(machine: str) -> FakeBackendV2:
-    _snapshot(machine)
-    return snapshots.load_backend(machine)
 
 
 def _described(device: Device) -> MachineInfo:

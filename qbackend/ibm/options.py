@@ -90,41 +90,29 @@ class ExecutionOptions:
 def check_local(options: ExecutionOptions) -> None:
     """Raise `OptionError` for what Runtime's local testing mode would silently leave out.
 
-    It executes circuits as they are sent: what the client's generation works into them is kept,
-    what the service would do afterwards is not.
+    It executes what it is given: what the client's generation works into the circuits is there,
+    what the service would do with them is not.
     https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
     """
-    if options.primitive == "estimator" and options.generation == "client":
-        raise OptionError(
-            "the client's Estimator measures every qubit of a machine, more than a simulator "
-            "holds: on a fake device take --set machine.generation=server, or the Sampler"
-        )
-    unavailable = [
-        name
+    if options.generation == "server":
         for name, chosen in (
             ("dynamical_decoupling", options.dynamical_decoupling is not None),
             ("gate_twirling", options.gate_twirling),
             ("measurement_twirling", options.measurement_twirling),
-        )
-        if chosen and options.generation == "server"
-    ]
-    if unavailable:
-        raise OptionError(
-            f"a fake device has no {' and no '.join(unavailable)} with server-side primitives; "
-            "with --set machine.generation=client and the Sampler it has"
-        )
-    if options.calibrates and options.gate_twirling and not options.measurement_twirling:
+            ("zne", bool(options.zne)),
+            ("readout_mitigation=trex", options.readout_mitigation == "trex"),
+        ):
+            if chosen:
+                raise OptionError(
+                    f"a fake device has no {name} with server-side primitives, because IBM's "
+                    "service would do it: add --set machine.generation=client"
+                )
+    elif options.calibrates and options.gate_twirling and not options.measurement_twirling:
         # The client's simulator loses the randomisations of a circuit that they leave as it is.
         raise OptionError(
             "a fake device cannot twirl the gates of a job that calibrates the readout, unless "
             "measurements are twirled too: add --set machine.measurement_twirling=true"
         )
-    for name, chosen in (("zne", options.zne), ("trex", options.readout_mitigation == "trex")):
-        if chosen:
-            raise OptionError(
-                f"a fake device has no {name}: it happens in IBM's service; a fake device has the "
-                "readout mitigations m3 and tensored, with the Sampler"
-            )
 
 
 def _check_ranges(options: ExecutionOptions) -> None:

@@ -23,10 +23,16 @@ from typing import Any
 import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.primitives import BitArray, PrimitiveResult, PubResult
-from qiskit_ibm_runtime import EstimatorV2, RuntimeDecoder, RuntimeEncoder, SamplerV2
+from qiskit_ibm_runtime import (
+    EstimatorV2,
+    IBMBackend,
+    RuntimeDecoder,
+    RuntimeEncoder,
+    SamplerV2,
+    Session,
+)
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
-from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from ..base import Array, CompiledLayer
 from ..errors import BackendError, TransientError
@@ -56,13 +62,14 @@ def run(call: Call, mode: Any, tag: str) -> Any:
 
     Args:
         call: what to execute.
-        mode: the client's object of a machine, a batch or a session, or a fake device.
+        mode: the client's object of a machine, a batch or a session, or any other backend, which
+            Runtime's local mode executes on.
         tag: of the job.
 
     Raises whatever the client raises.
     """
     kind = _CLASSES[call.options.primitive, call.options.generation]
-    local = isinstance(mode, FakeBackendV2)
+    local = not isinstance(mode, IBMBackend | Session)
     with _quiet(DeprecationWarning):
         primitive = kind(mode=mode, options=spelled(call, tag, local=local))
     if not local:

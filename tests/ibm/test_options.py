@@ -54,34 +54,36 @@ def test_what_both_primitives_have(primitive: Any, generation: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "name"),
     [
-        ({"primitive": "estimator", "generation": "client"}, "machine.generation=server"),
-        ({"dynamical_decoupling": "XX"}, "has no dynamical_decoupling with server-side"),
-        ({"gate_twirling": True}, "has no gate_twirling.*machine.generation=client"),
-        ({"measurement_twirling": True, "gate_twirling": True}, "no gate_twirling and no meas"),
-        ({"primitive": "estimator", "zne": (1, 3, 5)}, "has no zne"),
-        ({"primitive": "estimator", "readout_mitigation": "trex"}, "has no trex"),
-        (
-            {"generation": "client", "gate_twirling": True, "readout_mitigation": "m3"},
-            "machine.measurement_twirling=true",
-        ),
+        ({"dynamical_decoupling": "XX"}, "dynamical_decoupling"),
+        ({"gate_twirling": True}, "gate_twirling"),
+        ({"measurement_twirling": True}, "measurement_twirling"),
+        ({"primitive": "estimator", "zne": (1, 3, 5)}, "zne"),
+        ({"primitive": "estimator", "readout_mitigation": "trex"}, "readout_mitigation=trex"),
     ],
 )
-def test_a_fake_device_says_what_it_leaves_out(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(errors.OptionError, match=words):
+def test_a_fake_device_has_what_the_client_does(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(errors.OptionError, match=f"has no {name} with .*machine.generation=client"):
         check_local(ExecutionOptions(**options))
+    check_local(ExecutionOptions(generation="client", **options))
+
+
+def test_a_fake_device_does_not_twirl_calibrating_gates_alone() -> None:
+    options = {"generation": "client", "gate_twirling": True, "readout_mitigation": "m3"}
+    with pytest.raises(errors.OptionError, match=r"machine\.measurement_twirling=true"):
+        check_local(ExecutionOptions(**options))
+    check_local(ExecutionOptions(**options, measurement_twirling=True))
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {},
-        {"primitive": "estimator"},
+        {"primitive": "estimator", "precision": 0.1},
         {"readout_mitigation": "m3"},
-        {"generation": "client", "dynamical_decoupling": "XX", "gate_twirling": True},
         {"max_execution_time": 60, "mode": "session"},
     ],
 )
-def test_a_fake_device_takes_the_rest(options: dict[str, Any]) -> None:
+def test_a_fake_device_takes_what_is_done_here(options: dict[str, Any]) -> None:
     check_local(ExecutionOptions(**options))

@@ -1,0 +1,304 @@
+"""What is put to Runtime's primitives, and what their results mean."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
+from qiskit.providers.basic_provider import BasicSimulator
+from qiskit.quantum_info import Statevector
+
+from qbackend import LayerSpec, errors
+from qbackend.base import CompiledLayer
+from qbackend.device_form import compile_for_target, drop_idle_qubits
+from qbackend.ibm import primitives
+from qbackend.ibm.local import LocalService
+from qbackend.ibm.options import ExecutionOptions
+from qbackend.ibm.primitives import (
+    decode,
+    encode_result,
+    local_seed,
+    measured_qubits,
+    pubs,
+    spelled,
+)
+from qbackend.ibm.remote import Call
+from qbackend.jobs import JobStatus
+from tests.cases import features, weights
+
+FAKE = "fake_brisbane"
+SPEC = LayerSpec(3)
+SHOTS = 1000
+
+
+@cache
+def layer() -> CompiledLayer:
+    return compile_for_target(SPEC, LocalService().target(FAKE), device=FAKE)
+
+
+def call(options: ExecutionOptions | None = None, *, seed: int | None = 0, rows: int = 3) -> Call:
+    chosen = options or ExecutionOptions()
+    parameters = layer().rows(features(SPEC, rows, 0), weights(SPEC, 0))
+    return Call(layer(), parameters, SHOTS, seed, chosen, calibration=chosen.calibrates)
+
+
+def executed(asked: Call) -> tuple[np.ndarray, np.ndarray]:
+    service = LocalService()
+    return decode(service.fetch(service.start(FAKE, asked, "tag", None)), asked)
+
+
+def test_a_call_is_one_pub_with_all_rows_that_measures_the_layers_qubits() -> None:
+    ((circuit, values),) = pubs(call())
+    assert values.shape == (3, len(layer().parameters))
+    assert circuit.count_ops()["measure"] == circuit.num_clbits == 3
+    measured = [circuit.find_bit(i.qubits[0]).index for i in circuit if i.name == "measure"]
+    assert measured == measured_qubits(layer())
+    column = {p: index for index, p in enumerate(layer().parameters)}
+    for index, parameter in enumerate(circuit.parameters):
+        np.testing.assert_array_equal(values[:, index], call().parameters[:, column[parameter]])
+
+
+def test_calibrating_circuits_travel_with_the_rows() -> None:
+    options = ExecutionOptions(readout_mitigation="tensored")
+    (circuit, _), (zeros,), (ones,) = pubs(call(options))
+    assert dict(zeros.count_ops()) == {"measure": 3}
+    assert dict(ones.count_ops()) == {"x": 3, "measure": 3}
+    qubits = [
+        [c.find_bit(i.qubits[0]).index for i in c if i.name == "measure"]
+        for c in (circuit, zeros, ones)
+    ]
+    assert qubits[0] == qubits[1] == qubits[2]
+
+
+def test_the_estimator_is_asked_for_every_observable_in_every_row() -> None:
+    ((circuit, observables, values),) = pubs(call(ExecutionOptions(primitive="estimator")))
+    assert [len(row) for row in observables] == [1, 1, 1]
+    assert values.shape == (3, len(layer().parameters))
+    assert not circuit.num_clbits
+
+
+FULL = {
+    "dynamical_decoupling": "XY4",
+    "gate_twirling": True,
+    "measurement_twirling": True,
+    "max_execution_time": 300,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"default_shots": SHOTS}),
+        (
+            FULL,
+            {
+                "dynamical_decoupling": {"enable": True, "sequence_type": "XY4"},
+                "twirling": {"enable_gates": True, "enable_measure": True},
+                "max_execution_time": 300,
+            },
+        ),
+        (
+            {"primitive": "estimator", "readout_mitigation": "trex", **FULL},
+            {"resilience_level": 0, "twirling": {"enable_gates": True, "enable_measure": True}},
+        ),
+        ({"primitive": "estimator", "precision": 0.05}, {"default_precision": 0.05}),
+        (
+            {"primitive": "estimator", "zne": (1, 3)},
+            {
+                "resilience": {
+                    "measure_mitigation": False,
+                    "zne_mitigation": True,
+                    "zne": {"noise_factors": (1, 3), "extrapolator": "linear"},
+                }
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("generation", ["server", "client"])
+def test_options_are_those_of_the_primitive(
+    options: dict[str, Any], expected: dict[str, Any], generation: Any
+) -> None:
+    asked = call(ExecutionOptions(generation=generation, **options))
+    chosen = spelled(asked, "tag")
+    assert expected.items() <= chosen.items()
+    assert chosen["environment"] == {"job_tags": ["tag"]}
+    assert "simulator" not in chosen
+    # The classes forbid unknown names, and check the values.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        kind = primitives._CLASSES[asked.options.primitive, generation]
+        made = kind(mode=BasicSimulator(), options=chosen).options
+    assert made.environment.job_tags == ["tag"]
+
+
+@given(st.integers(0, 2**40))
+def test_a_local_seed_is_never_zero(seed: int) -> None:
+    assert 1 <= local_seed(seed) <= 2**31
+
+
+def exact(asked: Call) -> np.ndarray:
+    """Without noise, (N, M)."""
+    small = drop_idle_qubits(asked.compiled)
+    values = []
+    for row in asked.parameters:
+        given_ = dict(zip(small.parameters, row, strict=True))
+        bound = small.circuit.assign_parameters({p: given_[p] for p in small.circuit.parameters})
+        state = Statevector(bound)
+        values.append([state.expectation_value(o).real for o in small.observables])
+    return np.array(values)
+
+
+MODERATE = 0.25
+"""More than this device's errors and five standard errors move a value of three wires."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ExecutionOptions(),
+        ExecutionOptions(generation="client"),
+        ExecutionOptions(primitive="estimator"),
+        ExecutionOptions(primitive="estimator", precision=1 / 32),
+        ExecutionOptions(readout_mitigation="tensored"),
+        ExecutionOptions(
+            generation="client",
+            dynamical_decoupling="XX",
+            gate_twirling=True,
+            measurement_twirling=True,
+            readout_mitigation="tensored",
+        ),
+        ExecutionOptions("estimator", "client", zne=(1, 3), dynamical_decoupling="XY4"),
+    ],
+)
+def test_a_fake_device_executes_every_kind(options: ExecutionOptions) -> None:
+    values, stderr = executed(call(options))
+    assert values.shape == stderr.shape == (3, 3)
+    assert (np.abs(values - exact(call())) < MODERATE).all()
+    assert (stderr < 0.08).all()
+
+
+def test_seed_zero_is_a_seed_like_any_other() -> None:
+    first, again, other, unseeded = (executed(call(seed=seed))[0] for seed in (0, 0, 1, None))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert (first != unseeded).any()
+
+
+@pytest.mark.parametrize("generation", ["server", "client"])
+def test_deprecations_are_silenced_at_the_call_only(generation: Any) -> None:
+    service = LocalService()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        service.fetch(service.start(FAKE, call(ExecutionOptions(generation=generation)), "t", None))
+        assert not [w for w in caught if "SamplerV2" in str(w.message)]
+        warnings.warn("of somebody else", DeprecationWarning, stacklevel=1)
+    assert [w for w in caught if "somebody else" in str(w.message)]
+
+
+def test_a_local_job_lives_its_life() -> None:
+    service = LocalService()
+    job = service.start(FAKE, call(), "mine", None)
+    assert list(service.find("mine")) == [job]
+    assert not service.find("other")
+    while not service.state(job).status.is_final:
+        pass
+    assert service.state(job).status is JobStatus.DONE
+    assert service.fetch(job) == service.fetch(job)
+    service.cancel(job)
+    assert service.state(job).status is JobStatus.DONE
+    assert service.usage(job) == 0
+    with pytest.raises(errors.BackendError, match="another process"):
+        LocalService().state(job)
+
+
+def test_an_unknown_fake_device_is_an_error() -> None:
+    with pytest.raises(errors.MachineError, match="did you mean 'fake_brisbane'"):
+        LocalService().device("fake_brisbne")
+
+
+@pytest.mark.parametrize("garbage", ["<html>", None, {}, PubResult(DataBin())])
+def test_what_is_not_a_result_is_fetched_again(garbage: object) -> None:
+    with pytest.raises(errors.TransientError, match="not a result"):
+        encode_result(garbage)
+
+
+def counted(rows: int = 3, bits: int = 3, shots: int = SHOTS, register: str = "c") -> PubResult:
+    array = BitArray(np.zeros((rows, shots, 1), dtype=np.uint8), bits)
+    return PubResult(DataBin(**{register: array}, shape=(rows,)))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        [],
+        [counted(), counted()],
+        [counted(rows=2)],
+        [counted(bits=2)],
+        [counted(shots=SHOTS - 1)],
+        [counted(register="meas")],
+    ],
+)
+def test_a_result_of_another_shape_is_an_error(damaged: list[PubResult]) -> None:
+    with pytest.raises(errors.BackendError, match="the result"):
+        decode(encode_result(PrimitiveResult(damaged)), call())
+    decode(encode_result(PrimitiveResult([counted()])), call())
+
+
+def estimated(values: np.ndarray) -> bytes:
+    data = DataBin(evs=values, stds=np.full(values.shape, 0.1), shape=values.shape)
+    return encode_result(PrimitiveResult([PubResult(data)]))
+
+
+def test_estimated_values_are_turned_to_rows_and_checked() -> None:
+    asked = call(ExecutionOptions(primitive="estimator"), rows=2)
+    array = np.arange(6.0).reshape(3, 2)
+    values, stderr = decode(estimated(array), asked)
+    np.testing.assert_array_equal(values, array.T)
+    assert (stderr == 0.1).all()
+    array[2, 1] = np.nan
+    with pytest.raises(errors.BackendError, match="not finite, first in row 1"):
+        decode(estimated(array), asked)
+    with pytest.raises(errors.BackendError, match="shape"):
+        decode(estimated(array.T), asked)
+
+
+def test_text_that_is_no_result_is_an_error() -> None:
+    for raw in (b"", b"{}", b'{"a"', b"<html>"):
+        with pytest.raises(errors.BackendError):
+            decode(raw, call())
+
+
+def test_values_are_extrapolated_by_a_line() -> None:
+    asked = call(ExecutionOptions(primitive="estimator", zne=(1, 3, 5)), rows=2)
+    at_zero, slope = np.random.default_rng(0).normal(size=(2, 3, 2))
+    factors = np.array([1.0, 3.0, 5.0])
+    data = DataBin(
+        evs=np.zeros((3, 2)),
+        stds=np.full((3, 2), np.inf),
+        evs_noise_factors=at_zero[..., None] + slope[..., None] * factors,
+        ensemble_stds_noise_factors=np.full((3, 2, 3), 0.1),
+        shape=(3, 2),
+    )
+    values, stderr = decode(encode_result(PrimitiveResult([PubResult(data)])), asked)
+    np.testing.assert_allclose(values, at_zero.T, atol=1e-12)
+    # At distance 3 from the mean of three points with a spread of 8.
+    np.testing.assert_allclose(stderr, 0.1 * np.sqrt(1 / 3 + 9 / 8), rtol=1e-12)
+
+
+def test_an_observable_without_qubits_is_certain() -> None:
+    spec = LayerSpec(2, observables=("II", "ZI"))
+    compiled = compile_for_target(spec, LocalService().target(FAKE), device=FAKE)
+    asked = replace(
+        call(), compiled=compiled, parameters=compiled.rows(features(spec, 2, 0), weights(spec, 0))
+    )
+    values, stderr = executed(asked)
+    assert (values[:, 0] == 1).all()
+    assert (stderr[:, 0] == 0).all()
+    assert (stderr[:, 1] > 0).any()
