@@ -12,10 +12,21 @@ from rich.table import Table
 
 from qbackend.base import Cost
 from qbackend.errors import OptionError
+from qbackend.ibm import limits
 
 from .display import Display
 from .plan import RunPlan, Share
 from .record import RunFolder
+
+LINES = {
+    "rows": "rows (circuit executions)",
+    "pubs": "PUBs",
+    "jobs": "jobs",
+    "shots": "shots",
+    "two_qubit_gates": "two-qubit gates of a row",
+    "two_qubit_depth": "two-qubit depth of a row",
+}
+"""Numbers of a cost, in words."""
 
 
 class Approval:
@@ -87,28 +98,30 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     for name, values in _lines(shares):
         table.add_row(name, *values)
     console.print(table)
-    for basis in dict.fromkeys(share.cost.basis for share in plan.shares):
-        console.print(f"estimate: {basis}", markup=False, soft_wrap=True)
-    left = getattr(plan.total.cost, "seconds_left", None)
+    cost = plan.total.cost
+    words = cost.basis if charges(cost) else "simulated on this computer, nothing is charged"
+    console.print(f"estimate: {words}", markup=False, soft_wrap=True)
+    left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
 
 
 def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
     """What is said of each share; what a cost does not know is left out."""
-    summed = ("rows", "pubs", "jobs", "shots", "two_qubit_gates", "two_qubit_depth")
-    names = {
-        "rows": "rows (circuit executions)",
-        "pubs": "PUBs",
-        "jobs": "jobs",
-        "shots": "shots",
-        "two_qubit_gates": "two-qubit gates, each row",
-        "two_qubit_depth": "two-qubit depth, each row",
-    }
     lines = [("images", [f"{share.images:,}" for share in shares])]
-    for key in summed:
+    for key, name in LINES.items():
         values = [getattr(share.cost, key, None) for share in shares]
         if None not in values:
-            lines.append((names[key], [f"{value:,}" for value in values]))
-    seconds = [f"{share.cost.qpu_seconds:,.1f}" for share in shares]
-    return [*lines, ("QPU seconds, estimated", seconds)]
+            lines.append((name, [f"{value:,}" for value in values]))
+    lines.append(("QPU seconds", [f"{share.cost.qpu_seconds:,.1f}" for share in shares]))
+    on_machine = [machine_seconds(share.cost) for share in shares]
+    if not charges(shares[-1].cost) and all(on_machine):
+        lines.append(("about, on a machine", [f"{seconds:,.1f}" for seconds in on_machine]))
+    return lines
+
+
+def machine_seconds(cost: Cost) -> float:
+    """What a fake device's cost would be on a machine; 0 for a simulator's."""
+    executions = getattr(cost, "executions", 0)
+    per_job = limits.SECONDS_PER_JOB * cost.jobs if executions else 0.0
+    return per_job + limits.SECONDS_PER_EXECUTION * executions

@@ -138,6 +138,7 @@ class Evaluation:
             "seconds": round(self.seconds, 3),
             "jobs": self.jobs,
             "qpu_seconds": self.qpu_seconds,
+            **({} if self.shot_error is None else {"shot_error": self.shot_error}),
             **more,
         }
 

@@ -15,11 +15,11 @@ from rich.table import Table
 from scipy import stats
 
 from .config import Config
-from .display import percent
 from .files import write_atomically
 from .noise_axes import EXACT, Setting
 from .record import Record
 from .report.comparison import CONFIDENCE, Spread, spread
+from .results import percent
 
 TABLE_WIDTH = 150
 NONE = "none"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from experiments.display import best_epoch
+from experiments.results import best_epoch
 from experiments.environment import computer, peak_memory_mib, versions
 from experiments.loggers import check_loggers, numbers, open_loggers
 from experiments.recipe import load_config

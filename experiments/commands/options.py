@@ -128,7 +128,8 @@ def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
     machine = {k: v for k, v in values.get("machine", {}).items() if k != "max_qpu_seconds"}
     train = {k: v for k, v in values["train"].items() if k not in ("weights", "limit", "gradient")}
     if trains:
-        train["epochs"] = FINE_TUNING_EPOCHS
+        # A rate that rises and falls over thousands of steps would not move in a few.
+        train |= {"epochs": FINE_TUNING_EPOCHS, "schedule": "constant"}
     recipe = {**values, "run": run, "noise": {}, "machine": machine, "train": train}
     return configure(recipe, chosen_settings(given), f"checkpoint {file}")
 

@@ -177,7 +177,7 @@ def _checkpoint_file(path: Path) -> Path:
 
 def _show(folder: RunFolder | None, *, as_json: bool) -> None:
     """Results on standard output, or on standard error when that is for JSON."""
-    from ..display import show_results, summary, waiting_summary
+    from ..results import show_results, summary, waiting_summary
 
     if folder is None:
         return

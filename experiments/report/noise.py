@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..display import device_words
 from ..record import Record
+from ..results import STAGE_WORDS, device_words
 from .records import Run
 from .render import Part
 from .words import counted, number, percent, signed
@@ -57,7 +57,8 @@ def _strengths(noise: Record) -> str:
 
 def _answered(record: Record) -> str:
     if "calibration" not in record:
-        return "Accuracy on the device"
+        stage = record.get("stage")
+        return "Accuracy on the device" if stage is None else f"Accuracy, {STAGE_WORDS[stage]}"
     return f"Calibrated on {counted(record['calibration']['images'], 'training image')}"
 
 

@@ -23,7 +23,7 @@ def results(run: Run) -> Part | None:
     extra = [
         (title, key, decimals)
         for title, key, decimals in (("Jobs", "jobs", 0), ("QPU (s)", "qpu_seconds", 1))
-        if any(record[key] for record in run.evaluations)
+        if run.validation is None and any(record[key] for record in run.evaluations)
     ]
     columns = [Column("Evaluated", False)] + ([Column("Backend", False)] if quantum else [])
     columns += [Column("Images"), Column("Loss"), Column("Accuracy (%)"), Column("95 % interval")]

@@ -8,6 +8,7 @@ import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ class Run:
         computer: that it ran on.
         epochs: one record each, in order.
         evaluations: one record each, in order.
+        validation: the comparison of a machine's answers with the simulated ones, if any.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Run:
     computer: Record
     epochs: tuple[Record, ...]
     evaluations: tuple[Record, ...]
+    validation: Record | None = None
 
     @property
     def seed(self) -> int:
@@ -126,6 +129,22 @@ class Run:
         values = [epoch[key] for epoch in self.after_warm_up()]
         return statistics.median(values) if values else float("nan")
 
+    def stages(self) -> dict[str, NDArray[Any]]:
+        """The arrays of a validation on a machine (`validation.npz`), empty where there was none.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "validation.npz"
+        if self.validation is None or not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged: {error}; remove it to have the report without it"
+            ) from None
+
     def answers(self) -> Answers | None:
         """The arrays of the last evaluation, None where there was none.
 
@@ -173,6 +192,7 @@ def read_run(path: Path) -> Run:
             computer=content.get("computer", {}),
             epochs=tuple(folder.epochs()),
             evaluations=tuple(folder.evaluations()),
+            validation=folder.validation_record,
         )
     except ConfigError as error:
         raise RunFolderError(f"{folder.config_file} is not a run's record: {error}") from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..construct import pointwise_spec
 from ..environment import without_home
-from . import insight, noise, outcome, provenance
+from . import insight, noise, outcome, provenance, validation
 from .records import Run
 from .render import Drawing, Part, Section, write_page
 from .words import counted, described_backend, duration, number, percent
@@ -35,6 +35,7 @@ POINTWISE_SENTENCES = {
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
+    ("machine", "Machine and simulation", validation.machine),
     ("curves", "Training", outcome.curves),
     ("confusion", "Confusion matrix", outcome.confusion),
     ("classes", "Classes", outcome.classes),
@@ -91,6 +92,12 @@ def _sentence(run: Run) -> str:
     model = f"The model {config.model.name} {arm}"
     if "checkpoint" in run.run:
         done = "was taken from a checkpoint, weights unchanged,"
+        if config.train.weights == "quantum":
+            done = (
+                "was taken from a checkpoint, its circuit's weights trained for "
+                f"{counted(config.train.epochs, 'epoch')} on {config.run.backend}"
+            )
+            done += f" with {counted(config.train.limit, 'image')}," if config.train.limit else ","
     else:
         epochs = counted(config.train.epochs, "epoch")
         if len(run.epochs) < config.train.epochs:
@@ -127,6 +134,7 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
         interval = f"95 % interval {low:.2f} to {high:.2f} %"
         tiles.append((f"{split} accuracy", percent(found["accuracy"]), interval))
         tiles.append((f"{split} macro F1", percent(found["f1"]), "mean over the classes"))
+        tiles += validation.tiles(run)
     if best:
         accuracy = percent(best["validation"]["accuracy"])
         tiles.append(("Validation accuracy", accuracy, f"best epoch, number {best['epoch']}"))

@@ -1,0 +1,104 @@
+"""The pictures of a validation on a machine.
+
+Letters: N images, M outputs of the quantum layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..results import STAGE_WORDS
+from .style import INK, MUTED, RIGHT, WRONG, blank, styled
+
+LOOKS = {"noise": ("#e69f00", "s"), "machine": ("#0072b2", "o"), "corrected": ("#009e73", "^")}
+"""Colour and marker of each stage, from Okabe and Ito's."""
+
+COLUMNS = 4
+"""Of a grid of images."""
+
+
+@styled
+def outputs(ideal: NDArray[np.floating], others: Mapping[str, NDArray[np.floating]]) -> Figure:
+    """Every output (N, M) of the other stages over that without noise."""
+    figure, axes = blank(4.6, 4.4)
+    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
+    for stage, values in others.items():
+        colour, marker = LOOKS[stage]
+        axes.scatter(
+            ideal.ravel(),
+            values.ravel(),
+            s=12,
+            color=colour,
+            marker=marker,
+            alpha=0.55,
+            linewidths=0,
+            label=STAGE_WORDS[stage],
+        )
+    reach = 1.05 * max(np.abs(values).max() for values in (ideal, *others.values()))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_title("Outputs, all images and wires")
+    axes.set_xlabel("expectation value without noise")
+    axes.set_ylabel("expectation value")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def output_errors(each: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
+    """Root-mean-square difference of each output, bars for each two stages."""
+    figure, axes = blank(4.6, 3.4)
+    n_outputs = len(next(iter(each.values())))
+    width = 0.8 / len(each)
+    colours = ("#e69f00", "#0072b2", "#56b4e9")
+    hatches = ("", "", "///")
+    for index, ((one, other), values) in enumerate(each.items()):
+        places = np.arange(n_outputs) + (index - (len(each) - 1) / 2) * width
+        axes.bar(
+            places,
+            values,
+            width,
+            color=colours[index % len(colours)],
+            hatch=hatches[index % len(hatches)],
+            edgecolor="white",
+            label=f"{STAGE_WORDS[one]}, {STAGE_WORDS[other]}",
+        )
+    axes.set_xticks(range(n_outputs), [str(output) for output in range(n_outputs)])
+    axes.grid(visible=False, axis="x")
+    axes.set_title("Difference of each output")
+    axes.set_xlabel("output")
+    axes.set_ylabel("root mean square")
+    figure.legend(loc="outside lower center", ncols=1)
+    return figure
+
+
+@styled
+def changed(
+    images: NDArray[np.uint8], captions: Sequence[tuple[str, str, str]], title: str
+) -> Figure:
+    """Images (N, H, W, C) with (true class, class without noise, class on the machine)."""
+    rows = -(-len(images) // COLUMNS)
+    figure = Figure(figsize=(4.6, 0.45 + 1.42 * rows), layout="constrained")
+    figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
+    grid = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, image, (true, ideal, machine) in zip(grid.flat, images, captions, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        colour = RIGHT if machine == true else WRONG if ideal == true else INK
+        axes.set_title(
+            f"{_short(true)}\n{_short(ideal)} → {_short(machine)}",
+            fontsize=8,
+            fontweight="normal",
+            loc="center",
+            pad=3,
+            color=colour,
+        )
+    return figure
+
+
+def _short(name: str, limit: int = 9) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"
