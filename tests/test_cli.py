@@ -55,7 +55,7 @@ OPTIONS = {
     "jobs": {*ACCOUNT_FLAGS, "run", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
     "report": {"runs", "--out"},
-    "backends": {"--spec", "--encoder", "--device"},
+    "backends": {*ACCOUNT_FLAGS, "--spec", "--encoder", "--device"},
     "bench": {"--quick", "--case", "--backend", "--out", "--json"},
     "data": set(),
     "data list": {"--data-root"},

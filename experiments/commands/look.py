@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .flags import FILE
+from .machine_options import access_of, account_options
 from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
 
 if TYPE_CHECKING:
@@ -36,20 +37,23 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 )
 @click.option("--encoder", default="auto", metavar="NAME", help="auto, compact or textbook.")
 @click.option("--device", "devices", multiple=True, metavar="NAME", help="Only these.")
-def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...]) -> None:
-    """List what the quantum layer can run on, and the devices that have a noise model."""
+@account_options
+def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...], **given: Any) -> None:
+    """List what the quantum layer can run on: backends, your machines, devices' noise models."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from qbackend import list_backends
 
     from ..device_list import print_devices
+    from ..machine_list import print_machines
 
     table = Table("name", "what it is", box=SIMPLE_HEAD)
     for backend in list_backends():
         table.add_row(backend.name, backend.summary)
     console = results_console()
     console.print(table)
+    print_machines(console, access_of(given))
     print_devices(console, recipe, encoder, devices)
 
 
