@@ -31,7 +31,7 @@ from .gateway import Gateway, Progress
 from .identity import content_key, layer_key
 from .layers import from_text, to_text
 from .ledger import Ledger
-from .options import ExecutionOptions
+from .options import ExecutionOptions, check_local
 from .patience import Clock
 from .remote import Service
 from .remote_job import RemoteJob
@@ -102,6 +102,8 @@ class IbmBackend(QuantumBackend):
         self._progress = progress
         self._given = service
         self._clock = clock
+        if self._is_local:
+            check_local(self.options)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base import CompiledLayer, Cost
+from ..errors import PlanError
 from . import limits
 from .options import ExecutionOptions
 from .remote import PlanInfo
@@ -44,7 +45,13 @@ def estimate(
 
     Raises:
         OptionError: one row alone is more than a job may hold.
+        PlanError: a session, on a plan without.
     """
+    if plan is not None and options.mode == "session" and not plan.has_sessions:
+        raise PlanError(
+            f"the plan '{plan.name}' has no sessions: leave --session out, several jobs go as a "
+            "batch; nothing was sent"
+        )
     jobs = limits.pack(n_rows, shots, options, compiled)
     per_job = [limits.executions(len(rows), shots, options) for rows in jobs]
     seconds = sum(limits.job_seconds(n_executions) for n_executions in per_job)

@@ -142,7 +142,7 @@ class FakeService:
         )
 
     def plan(self) -> PlanInfo:
-        return self._do("plan", lambda: PlanInfo("open", False, self.seconds_left))
+        return self._do("plan", lambda: PlanInfo("premium", True, self.seconds_left))
 
     def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
         def opened() -> Workload:
