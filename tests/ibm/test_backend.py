@@ -407,7 +407,7 @@ def test_the_budget_is_of_the_whole_run() -> None:
 def test_the_plan_of_the_account_must_have_the_seconds() -> None:
     service = FakeService(seconds_left=1.0)
     backend = backend_of(service)
-    with pytest.raises(BudgetError, match="'open' has 1 s left; nothing was sent"):
+    with pytest.raises(BudgetError, match="'premium' has 1 s left; nothing was sent"):
         backend.submit(ask(backend))
     assert service.jobs == []
 
