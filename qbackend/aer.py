@@ -9,14 +9,16 @@ extra qubits, so that one run of Aer carries the whole batch.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from . import quadratic
-from .adjoint import ComplexArray, weight_gradient
-from .aer_circuits import UNITARY_WIRES, propagate, row_probabilities, unitaries
+from .adjoint import ComplexArray, cuts, weight_gradient
+from .aer_circuits import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
 from .base import (
     Array,
     Capabilities,
@@ -27,6 +29,7 @@ from .base import (
     Request,
     Result,
     angles_of,
+    check_finite,
     check_shots,
     check_width,
     local_cost,
@@ -34,6 +37,8 @@ from .base import (
 from .compile import compile_layer
 from .errors import OptionError
 from .jobs import Job, LocalJob
+from .kernels import unitaries as kernels
+from .kernels.simd import FloatArray
 from .quadratic import Forms, QuadraticBackend
 from .spec import LayerSpec
 
@@ -48,6 +53,7 @@ class AerExact(QuadraticBackend):
     name = "aer"
 
     def __init__(self) -> None:
+        self._engine: UnitaryEngine | None = None
         self._unitary: _UnitaryPass | None = None
 
     @property
@@ -72,12 +78,9 @@ class AerExact(QuadraticBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        angles = angles_of(weights)
         if compiled.spec.n_wires > UNITARY_WIRES:
-            return _forward_states(compiled.spec, features, angles, differentiate)
-        if self._unitary is None or not self._unitary.serves(compiled.spec, angles):
-            self._unitary = _UnitaryPass(compiled.spec, angles)
-        unitary = self._unitary
+            return _forward_states(compiled.spec, features, angles_of(weights), differentiate)
+        unitary = self._unitaries_for(compiled.spec, weights.tolist())
         forward = quadratic.forward(
             compiled.spec,
             features,
@@ -90,13 +93,13 @@ class AerExact(QuadraticBackend):
 
         def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             of_features, of_matrices = pullback(cotangent)
-            gradient = unitary.weight_gradient(of_matrices.cpu().double().numpy())
+            gradient = unitary.weight_gradient(of_matrices.cpu().numpy())
             return of_features, torch.from_numpy(gradient)
 
         return Forward(forward.values, pull)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        unitary = _UnitaryPass(compiled.spec, weights)
+        unitary = self._unitaries_for(compiled.spec, weights.tolist())
         matrices = unitary.matrices(torch.float64, torch.device("cpu"))
         return Forms(matrices.numpy(), unitary.weight_gradient)
 
@@ -109,10 +112,22 @@ class AerExact(QuadraticBackend):
         return local_cost(request)
 
     def close(self) -> None:
-        self._unitary = None
+        self._engine = self._unitary = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_unitary": None}
+        return {"_engine": None, "_unitary": None}
+
+    def _unitaries_for(self, spec: LayerSpec, weights: list[float]) -> _UnitaryPass:
+        """Those of the last call while the weights stand still; raises `InputError`."""
+        unitary, engine = self._unitary, self._engine
+        if unitary is not None and unitary.serves(spec, weights):
+            return unitary
+        if not math.isfinite(sum(weights)):
+            check_finite("weights", np.array([weights]))
+        if engine is None or engine.n_wires != spec.n_wires:
+            engine = self._engine = UnitaryEngine(spec.n_wires)
+        unitary = self._unitary = _UnitaryPass(spec, weights, engine)
+        return unitary
 
 
 class AerSampled(QuantumBackend):
@@ -157,39 +172,41 @@ class AerSampled(QuantumBackend):
 class _UnitaryPass:
     """The ansatz's unitaries for one weight vector, and what follows from them."""
 
-    def __init__(self, spec: LayerSpec, weights: Array) -> None:
+    def __init__(self, spec: LayerSpec, weights: list[float], engine: UnitaryEngine) -> None:
         self._spec = spec
-        self._weights = weights.copy()
-        self._unitaries = unitaries(spec, weights)
+        self._weights = weights
+        self._kets = engine.run(spec, weights)
         self._cast: dict[tuple[torch.dtype, torch.device], torch.Tensor] = {}
 
-    def serves(self, spec: LayerSpec, weights: Array) -> bool:
+    def serves(self, spec: LayerSpec, weights: list[float]) -> bool:
         """Whether this pass is the one for these weights."""
-        return spec == self._spec and np.array_equal(weights, self._weights)
+        return weights == self._weights and spec == self._spec
 
     def matrices(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """Re(U† O_i U), (M, D, D)."""
         key = (dtype, device)
         if key not in self._cast:
-            final = self._unitaries[-1]
-            stacked = np.concatenate([final.real, final.imag])
-            signs = np.tile(self._spec.signs(), 2)
-            forms = (stacked.T * signs[:, None, :]) @ stacked
-            self._cast[key] = torch.from_numpy(forms).to(device=device, dtype=dtype)
+            signs = self._spec.signs()
+            forms = torch.empty((len(signs), *self._kets.shape[1:]), dtype=dtype)
+            kernels.forms(self._kets[-1], signs, forms.numpy())
+            self._cast[key] = forms.to(device)
         return self._cast[key]
 
-    def weight_gradient(self, of_matrices: Array) -> Array:
-        """Gradient (W,) of a loss whose gradient with respect to the matrices is (M, D, D).
+    def weight_gradient(self, of_matrices: FloatArray) -> Array:
+        """Gradient (W,) of a loss whose gradient with respect to the matrices is (M, D, D)."""
+        spec, gradient = self._spec, np.empty(len(self._weights))
+        axes, angles = _turns(spec)
+        kernels.pull_forms(self._kets, spec.signs(), of_matrices, axes, angles, gradient)
+        return gradient
 
-        The columns of the identity stand for the batch: their cotangents at the start are
-        Λ = Σ_i U† O_i U S_i, and every cut's unitary carries both to the cut.
-        """
-        *reached, final = self._unitaries
-        weighted = np.sum(self._spec.signs()[:, :, None] * (final @ of_matrices), axis=0)
-        start = final.conj().T @ weighted
-        kets = [unitary.T for unitary in reached]
-        bras = [(unitary @ start).T for unitary in reached]
-        return weight_gradient(self._spec, kets, bras)
+
+@lru_cache(maxsize=32)
+def _turns(spec: LayerSpec) -> tuple[kernels.IntArray, kernels.IntArray]:
+    """The rotations before every cut: their axis (K,), and which weight turns each wire (K, Q)."""
+    numbers = {"x": kernels.X, "y": kernels.Y, "z": kernels.Z}
+    axes = [numbers[rotations.axis] for rotations in cuts(spec)]
+    angles = [rotations.weights for rotations in cuts(spec)]
+    return np.array(axes, dtype=np.int64), np.array(angles, dtype=np.int64)
 
 
 def _forward_states(

@@ -5,6 +5,9 @@ Letters: D = 2^Q amplitudes, N rows, P circuit parameters.
 
 from __future__ import annotations
 
+import threading
+import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +18,7 @@ from qiskit_aer.library import SaveProbabilities, SaveStatevector, SetStatevecto
 from qiskit_aer.quantum_info.states.aer_state import AerState
 
 from .adjoint import ComplexArray, cuts
-from .ansatze import Rotations
+from .ansatze import Operation, Rotations
 from .base import Array, CompiledLayer
 from .compile import append_operation, qubit_of
 from .spec import LayerSpec
@@ -36,32 +39,56 @@ U_ANGLES = {
 """A rotation as Aer's U gate, up to a phase of the whole state."""
 
 
-def unitaries(spec: LayerSpec, weights: Array) -> list[ComplexArray]:
-    """The ansatz's unitary up to every cut, and the whole of it, (D, D) each, up to a phase.
+class UnitaryEngine:
+    """Aer's state engine, set up once for ansatze of one width and run again and again.
 
-    The rows of the identity are carried as one big state whose higher qubits count them, in
-    memory that Aer works on in place. A job of Aer's would take three times as long, most of it
+    The rows of the identity are carried as one big state whose higher qubits count them, in memory
+    of our own that Aer works on in place. A job of Aer's would take ten times as long, most of it
     for what surrounds the simulation.
+
+    Attributes:
+        n_wires: Q.
     """
-    size = 2**spec.n_wires
-    rows = np.eye(size, dtype=complex)
-    state = AerState(method="statevector")
-    state.initialize(rows.reshape(-1), copy=False)
-    reached = []
-    for operation in spec.operations:
-        if isinstance(operation, Rotations):
-            turn = U_ANGLES[operation.axis]
-            for wire, index in enumerate(operation.weights):
-                state.apply_u(qubit_of(wire, spec.n_wires), *turn(weights[index]))
+
+    def __init__(self, n_wires: int) -> None:
+        self.n_wires = n_wires
+        self._identity = np.eye(2**n_wires, dtype=complex)
+        self._states = self._identity.copy()
+        self._lock = threading.Lock()
+        self._state = AerState(method="statevector")
+        self._state.initialize(self._states.reshape(-1), copy=False)
+        # Aer keeps a list of the memory that it works on until it is told to let go.
+        weakref.finalize(self, self._state.close)
+
+    def run(self, spec: LayerSpec, weights: Sequence[float]) -> ComplexArray:
+        """What becomes of the basis states, up to every cut and at the end: (K + 1, D, D).
+
+        Entry [k, i, j] is amplitude j of basis state i, up to a phase that all share.
+        """
+        state, qubits = self._state, [qubit_of(wire, self.n_wires) for wire in range(self.n_wires)]
+        reached = np.empty((len(cuts(spec)) + 1, *self._states.shape), dtype=complex)
+        with self._lock:
+            self._states[:] = self._identity
+            n_reached = 0
+            for operation in _operations(spec):
+                if isinstance(operation, Rotations):
+                    turn = U_ANGLES[operation.axis]
+                    for qubit, index in zip(qubits, operation.weights, strict=True):
+                        state.apply_u(qubit, *turn(weights[index]))
+                    state.flush()
+                    reached[n_reached] = self._states
+                    n_reached += 1
+                else:
+                    for control, target in operation.pairs:
+                        state.apply_cx(qubits[control], qubits[target])
             state.flush()
-            reached.append(rows.T.copy())
-        else:
-            for control, target in operation.pairs:
-                state.apply_cx(qubit_of(control, spec.n_wires), qubit_of(target, spec.n_wires))
-    state.flush()
-    reached.append(rows.T.copy())
-    state.close()
-    return reached
+            reached[n_reached] = self._states
+        return reached
+
+
+@lru_cache(maxsize=32)
+def _operations(spec: LayerSpec) -> tuple[Operation, ...]:
+    return spec.operations
 
 
 @lru_cache(maxsize=1)
@@ -136,10 +163,11 @@ def row_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
     else:
         states = spec.encoder.states_of_angles(rows[:, :n_angles])
         probabilities = np.empty_like(states)
+        engine = UnitaryEngine(spec.n_wires)
         for index, vector in enumerate(weights):
             chosen = group.ravel() == index
-            unitary = unitaries(spec, vector)[-1]
-            probabilities[chosen] = np.abs(states[chosen] @ unitary.T) ** 2
+            kets = engine.run(spec, vector.tolist())[-1]
+            probabilities[chosen] = np.abs(states[chosen] @ kets) ** 2
     return probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
