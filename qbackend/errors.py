@@ -114,6 +114,10 @@ class JobFailedError(BackendError):
     """The job ended without a result, in the machine's words."""
 
 
+class JobNotFoundError(BackendError):
+    """The service has no such job, or has it no more."""
+
+
 class TransientError(BackendError):
     """A service or a network that did not answer as hoped, and may do so later.
 

@@ -17,7 +17,7 @@ from ..base import (
     check_width,
 )
 from ..device_form import Encoder, compile_for_target
-from ..errors import OptionError, UserError
+from ..errors import CredentialsError, OptionError, UserError
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
@@ -162,6 +162,7 @@ class IbmBackend(QuantumBackend):
         Raises:
             BudgetError: more QPU time than the budget or the plan has left; nothing was sent.
             UserError: the plan was not approved; nothing was sent.
+            CredentialsError: open jobs of the request belong to another account.
             JobsPendingError: the jobs are sent, and this backend does not wait for them.
             RecordError: the ledger cannot be written.
         """
@@ -195,8 +196,10 @@ class IbmBackend(QuantumBackend):
 
     def close(self) -> None:
         """Close an open session, and the ledger."""
-        self._dispatcher.close()
-        self.ledger.close()
+        if "_dispatcher" in self.__dict__:
+            self._dispatcher.close()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
 
     def _plan(self, content: str, request: Request) -> list[Entry]:
         """Enter a request that is new to the ledger, once it is affordable and approved."""
@@ -211,6 +214,7 @@ class IbmBackend(QuantumBackend):
             self.options,
             ranges,
             [each.qpu_seconds for each in costs],
+            self.gateway.service.instance,
         )
 
     def _plan_again(self, key: str, request: Request) -> list[Entry]:
@@ -219,6 +223,7 @@ class IbmBackend(QuantumBackend):
         Jobs that another process simulated, and took with it, are planned as before.
         """
         entries = self.ledger.current(key)
+        self._check_instance(entries)
         if self._is_local:
             for entry in entries:
                 if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
@@ -227,13 +232,28 @@ class IbmBackend(QuantumBackend):
         if not ended:
             return []
         self._agree([self._cost(request, entry.n_rows) for entry in ended])
-        self.ledger.plan_again(ended)
+        self.ledger.plan_again(ended, self.gateway.service.instance)
         rows = {entry.first_row for entry in ended}
         return [entry for entry in self.ledger.current(key) if entry.first_row in rows]
+
+    def _check_instance(self, entries: Sequence[Entry]) -> None:
+        """Raise unless open jobs belong to the account in use: no other one could find them."""
+        planned_for = {entry.instance for entry in entries if not entry.state.is_final}
+        if not planned_for:
+            return
+        instance = self.gateway.service.instance
+        if foreign := planned_for - {instance}:
+            raise CredentialsError(
+                f"jobs of this run belong to the instance {', '.join(foreign)}, the credentials "
+                f"in use lead to {instance}; go on with those that the run began with "
+                "(--credentials, --profile)"
+            )
 
     def _agree(self, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs fit the budget and the plan, and are approved."""
         planned = total(costs)
+        if not self._is_local:
+            self.gateway.settle(self.ledger)
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if not self._approve(planned):

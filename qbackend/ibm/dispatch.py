@@ -42,9 +42,13 @@ class Dispatcher:
         but the `new` tags. Where the plan allows no more pending jobs, the rest stays planned.
         """
         waiting = [entry for entry in entries if entry.tag in new or not self._adopted(entry)]
-        if waiting:
+        closed: QhcError | None = None
+        while waiting:
             with self._workload(len(waiting)) as workload:
-                self._submit(waiting, call, workload)
+                left, error = self._submit(waiting, call, workload)
+            if error is not None and closed is not None and len(left) == len(waiting):
+                raise error
+            waiting, closed = left, error
         self.keep_one_each([entry.tag for entry in entries])
 
     def keep_one_each(self, tags: Sequence[str]) -> None:
@@ -63,31 +67,29 @@ class Dispatcher:
         """Whether the service has the job already; if so, it is entered as submitted."""
         found = self._gateway.find(entry.tag)
         if found:
-            self._enter(entry, found[0])
+            self._ledger.submitted(entry.tag, found[0])
         return bool(found)
 
     def _submit(
-        self,
-        entries: Sequence[Entry],
-        call: Callable[[Entry], Call],
-        workload: Workload | None,
-    ) -> None:
-        for entry in entries:
+        self, entries: Sequence[Entry], call: Callable[[Entry], Call], workload: Workload | None
+    ) -> tuple[list[Entry], QhcError | None]:
+        """Submit one after the other; what is left when the workload is closed, and its error."""
+        for index, entry in enumerate(entries):
             try:
                 job_id = self._gateway.start(entry, self.machine, call(entry), workload)
             except QhcError as error:
-                if error_code(str(error)) == WORKLOAD_CLOSED:
+                if workload is not None and error_code(str(error)) == WORKLOAD_CLOSED:
+                    # The service ends a session that was idle for a minute.
                     self._session = None
+                    return list(entries[index:]), error
                 if is_full(error) and self._n_submitted() > 0:
-                    return
+                    return [], None
                 raise
-            self._enter(entry, job_id)
+            self._ledger.submitted(entry.tag, job_id)
+        return [], None
 
     def _n_submitted(self) -> int:
         return sum(entry.state is State.SUBMITTED for entry in self._ledger.entries())
-
-    def _enter(self, entry: Entry, job_id: str) -> None:
-        self._ledger.submitted(entry.tag, job_id, self._gateway.service.instance)
 
     @contextmanager
     def _workload(self, n_jobs: int) -> Iterator[Workload | None]:

@@ -14,6 +14,7 @@ from ..errors import (
     JobTimeoutError,
 )
 from .entries import Entry, State
+from .remote import MachineInfo
 
 WORKLOAD_CLOSED = 1217
 RAN_TOO_LONG = 1305
@@ -26,8 +27,8 @@ MOST_ATTEMPTS = 2
 
 
 def error_code(words: str) -> int | None:
-    """The code in a service's words: "Error code 1217; ..."."""
-    found = re.search(r"\b[Cc]ode:?\s+(\d{4})\b", words)
+    """The code in a service's words, `Error code 1217; ...` or `"code": 1217`."""
+    found = re.search(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
     return int(found[1]) if found else None
 
 
@@ -55,9 +56,10 @@ class Whereabouts:
         """Nobody waits for the jobs here."""
         return JobsPendingError(f"{reason}: {self._words}", **self._attributes)
 
-    def late(self, seconds: float) -> JobTimeoutError:
-        """The results did not come in time."""
-        return JobTimeoutError(f"no result after {seconds:g} s: {self._words}", **self._attributes)
+    def late(self, seconds: float, remark: str = "") -> JobTimeoutError:
+        """The results did not come in time; `remark` is what there is to say of the machine."""
+        words = f"no result after {seconds:g} s: {self._words}"
+        return JobTimeoutError(f"{words}; {remark}" if remark else words, **self._attributes)
 
     def named(self, error: BackendError) -> BackendError:
         """A failure of the network, told together with what it leaves behind."""
@@ -87,8 +89,21 @@ class Whereabouts:
         return {"job_id": sent[0] if sent else None, "backend": self.machine, "state": state.value}
 
 
-def failure(ended: Sequence[Entry], machine: str, run: str | None, gone: bool) -> BackendError:
-    """The error for jobs that ended without a result; the first of them gives its class."""
+def remark_on(machine: str, machines: Sequence[MachineInfo]) -> str:
+    """What a user should know of a machine on which nothing goes on; empty if it works."""
+    for info in machines:
+        if info.name == machine:
+            return "" if info.operational else f"{machine} is {info.status}"
+    return f"the account has no '{machine}' any more (qhc backends lists what it has)"
+
+
+def failure(
+    ended: Sequence[Entry], machine: str, run: str | None, remark: str = ""
+) -> BackendError:
+    """The error for jobs that ended without a result; the first of them gives its class.
+
+    `remark` is what there is to say of the machine.
+    """
     first = ended[0]
     is_failed = first.state is State.FAILED
     happened = "failed" if is_failed else "was cancelled"
@@ -98,8 +113,8 @@ def failure(ended: Sequence[Entry], machine: str, run: str | None, gone: bool) -
     if len(ended) > 1:
         message += f" (and {len(ended) - 1} more)"
     message += "; results of other jobs are kept"
-    if gone:
-        message += f"; the account has no '{machine}' any more (qhc backends lists what it has)"
+    if remark:
+        message += f"; {remark}"
     if error_code(first.words) == RAN_TOO_LONG or TOO_LONG in first.words:
         message += "; allow it more time with --set machine.max_execution_time=SECONDS"
     again = "make the request again" if run is None else f"qhc resume {run}"

@@ -21,7 +21,7 @@ CREATE TABLE requests (
 CREATE TABLE jobs (
     tag TEXT PRIMARY KEY, request TEXT NOT NULL REFERENCES requests (key),
     first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, attempt INTEGER NOT NULL,
-    state TEXT NOT NULL, job_id TEXT, instance TEXT, is_only INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL, job_id TEXT, instance TEXT NOT NULL, is_only INTEGER NOT NULL DEFAULT 0,
     submitted_at TEXT, finished_at TEXT, estimate_seconds REAL NOT NULL, qpu_seconds REAL,
     words TEXT NOT NULL DEFAULT '', raw BLOB,
     UNIQUE (request, first_row, attempt)
@@ -60,7 +60,8 @@ class Entry:
         first_row, n_rows: of the request.
         attempt: 1, or more where the rows had to be sent again.
         state: where it is in its life.
-        job_id, instance: once it is submitted.
+        job_id: once it is submitted.
+        instance: of the account that it was planned for.
         is_only: the service was asked for others with the same tag.
         submitted_at, finished_at: UTC.
         estimate_seconds: of QPU time, when it was planned.
@@ -75,7 +76,7 @@ class Entry:
     attempt: int
     state: State
     job_id: str | None
-    instance: str | None
+    instance: str
     is_only: bool
     submitted_at: datetime | None
     finished_at: datetime | None

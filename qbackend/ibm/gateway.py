@@ -13,6 +13,7 @@ from .entries import Entry, State
 from .ledger import Ledger
 from .patience import (
     CALL_SECONDS,
+    CHARGE_SECONDS,
     LONGEST_RETRY_AFTER,
     START_SECONDS,
     Clock,
@@ -124,7 +125,7 @@ class Gateway:
         assert entry.job_id is not None
         found = self.find(entry.tag) or [entry.job_id]
         if found[0] != entry.job_id:
-            ledger.submitted(entry.tag, found[0], entry.instance or "")
+            ledger.submitted(entry.tag, found[0])
         for other in found[1:]:
             self.cancel(other)
         if entry.tag not in self._doubtful:
@@ -143,11 +144,31 @@ class Gateway:
             return False
         return True
 
+    def charge(self, ledger: Ledger, entry: Entry) -> None:
+        """Enter what a job cost, if the service says so soon; its result does not depend on it."""
+        job_id = entry.job_id
+        if job_id is None:
+            return
+        until = self.clock.now() + CHARGE_SECONDS
+        try:
+            seconds = self.ask(lambda service: service.usage(job_id), until=until)
+        except BackendError as error:
+            _LOGGER.warning("what job %s cost is not known yet: %s", job_id, error)
+            return
+        if seconds is not None:
+            ledger.charged(entry.tag, seconds)
+
+    def settle(self, ledger: Ledger) -> None:
+        """Enter what ended jobs cost that the service had not settled before."""
+        for entry in ledger.entries():
+            if entry.state.is_final and entry.qpu_seconds is None:
+                self.charge(ledger, entry)
+
     def _once(self, question: Callable[[Service], T], seconds: float, until: float = math.inf) -> T:
-        if self._service is not None and self._service.is_local:
-            return question(self._service)
         try:
             service = self._connected(until)
+            if service.is_local:
+                return question(service)
             return within(self._limit(seconds, until), lambda: question(service))
         except (TokenRefusedError, NoAnswerError):
             # What hangs keeps the locks of its connection.
@@ -209,5 +230,6 @@ def cancel_entries(gateway: Gateway, ledger: Ledger, entries: Sequence[Entry]) -
         stopped = [gateway.cancel(job_id) for job_id in found]
         if all(stopped):
             ledger.ended(entry.tag, State.CANCELLED, "cancelled here")
+            gateway.charge(ledger, entry)
             tags.append(entry.tag)
     return tags

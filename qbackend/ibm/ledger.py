@@ -51,7 +51,7 @@ class Ledger:
             )
             self._prepare()
         except sqlite3.OperationalError as error:
-            raise self._unwritable(error) from error
+            raise self._unusable(error) from error
         except sqlite3.DatabaseError as error:
             raise RunFolderError(f"'{path}' is not a ledger of jobs: {error}") from error
 
@@ -73,9 +73,15 @@ class Ledger:
         with self._thread:
             if self._file is None:
                 yield
-            else:
-                with self._file:
-                    yield
+                return
+            try:
+                self._file.acquire()
+            except OSError as error:
+                raise self._unusable(error) from error
+            try:
+                yield
+            finally:
+                self._file.release()
 
     def entries(self, request: str | None = None) -> list[Entry]:
         """All jobs, or those of one request, by time of planning."""
@@ -122,6 +128,7 @@ class Ledger:
         options: ExecutionOptions,
         ranges: Sequence[range],
         seconds: Sequence[float],
+        instance: str,
     ) -> list[Entry]:
         """Enter a request and its jobs, all or nothing, with the estimate of each."""
         key = request_key(content, parameters)
@@ -133,22 +140,22 @@ class Ledger:
                 (*known, json.dumps(asdict(options)), stored),
             )
             for rows, estimate in zip(ranges, seconds, strict=True):
-                _enter(connection, key, rows, 1, estimate)
+                _enter(connection, key, rows, 1, estimate, instance)
         return self.current(key)
 
-    def plan_again(self, ended: Sequence[Entry]) -> None:
+    def plan_again(self, ended: Sequence[Entry], instance: str) -> None:
         """Enter the rows of entries that ended without a result once more, all or nothing."""
         with self._writing() as connection:
             for entry in ended:
                 rows = range(entry.first_row, entry.first_row + entry.n_rows)
                 attempt, estimate = entry.attempt + 1, entry.estimate_seconds
-                _enter(connection, entry.request, rows, attempt, estimate)
+                _enter(connection, entry.request, rows, attempt, estimate, instance)
 
-    def submitted(self, tag: str, job_id: str, instance: str) -> None:
+    def submitted(self, tag: str, job_id: str) -> None:
         """The service has the job."""
         self._write(
-            "UPDATE jobs SET state = ?, job_id = ?, instance = ?, submitted_at = ? WHERE tag = ?",
-            (State.SUBMITTED.value, job_id, instance, _now(), tag),
+            "UPDATE jobs SET state = ?, job_id = ?, submitted_at = ? WHERE tag = ?",
+            (State.SUBMITTED.value, job_id, _now(), tag),
         )
 
     def only(self, tag: str) -> None:
@@ -225,23 +232,30 @@ class Ledger:
             self._connection.close()
 
     def _prepare(self) -> None:
-        with self.locked():
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # An intent must be on the disk before the request that it announces.
-            self._connection.execute("PRAGMA synchronous = FULL")
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                self._connection.executescript(
-                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-                )
-            elif version != VERSION:
-                raise RunFolderError(
-                    f"'{self.path}' is a ledger of version {version}, this qhc reads {VERSION}"
-                )
+        """Make the tables of a new file; a file of old is read without waiting for its lock."""
+        # An intent must be on the disk before the request that it announces.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if self._version() == 0:
+            with self.locked():
+                if self._version() == 0:
+                    self._connection.execute("PRAGMA journal_mode = WAL")
+                    self._connection.executescript(
+                        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                    )
+        if (version := self._version()) != VERSION:
+            raise RunFolderError(
+                f"'{self.path}' is a ledger of version {version}, this qhc reads {VERSION}"
+            )
+
+    def _version(self) -> int:
+        return self._connection.execute("PRAGMA user_version").fetchone()[0]
 
     def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._thread:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._unusable(error) from error
 
     def _write(self, statement: str, values: Sequence[Any]) -> None:
         with self._writing() as connection:
@@ -259,12 +273,12 @@ class Ledger:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise self._unwritable(error) from error
+                    raise self._unusable(error) from error
                 raise
 
-    def _unwritable(self, error: sqlite3.Error) -> RecordError:
+    def _unusable(self, error: Exception) -> RecordError:
         again = "" if self.run is None else f"; make room, then: qhc resume {self.run}"
-        return RecordError(f"the ledger '{self.path}' cannot be written: {error}{again}")
+        return RecordError(f"the ledger '{self.path}' cannot be used: {error}{again}")
 
 
 def _now() -> str:
@@ -272,11 +286,16 @@ def _now() -> str:
 
 
 def _enter(
-    connection: sqlite3.Connection, request: str, rows: range, attempt: int, seconds: float
+    connection: sqlite3.Connection,
+    request: str,
+    rows: range,
+    attempt: int,
+    seconds: float,
+    instance: str,
 ) -> None:
-    values = (f"qhc-{uuid.uuid4().hex}", request, rows.start, len(rows), attempt, seconds)
+    tag, state = f"qhc-{uuid.uuid4().hex}", State.PLANNED.value
     connection.execute(
-        "INSERT INTO jobs (tag, request, first_row, n_rows, attempt, estimate_seconds, state) "
-        f"VALUES (?, ?, ?, ?, ?, ?, '{State.PLANNED.value}')",
-        values,
+        "INSERT INTO jobs (tag, request, first_row, n_rows, attempt, state, estimate_seconds, "
+        "instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (tag, request, rows.start, len(rows), attempt, state, seconds, instance),
     )

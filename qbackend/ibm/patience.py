@@ -22,6 +22,10 @@ CALL_SECONDS = 150.0
 """Of one question: the client retries 15 seconds, and after a lost token stands still for 60."""
 START_SECONDS = 300.0
 """Of a submission, which may be many megabytes; the client itself waits for 15 minutes."""
+CHARGE_SECONDS = 30.0
+"""Of the question what a job cost, with all its tries: the service may answer it later."""
+REMARK_SECONDS = 10.0
+"""Of the question what has become of a machine, for a better message."""
 GROWTH = 1.5
 """Of the pause between two looks at a job."""
 

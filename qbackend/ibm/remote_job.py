@@ -12,26 +12,26 @@ import numpy as np
 from ..base import Result
 from ..errors import (
     BackendError,
+    JobNotFoundError,
     JobTimeoutError,
+    QhcError,
     TokenRefusedError,
     TransientError,
 )
 from ..jobs import Job, JobStatus
 from .dispatch import Dispatcher
-from .endings import Whereabouts, failure, is_sent_again
+from .endings import Whereabouts, failure, is_sent_again, remark_on
 from .entries import Entry, State
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger import Ledger
 from .limits import shots_performed
-from .patience import poll_pauses
+from .patience import REMARK_SECONDS, poll_pauses
 from .primitives import decode
 from .remote import RemoteState
 from .work import Work
 
 LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
-USAGE_SECONDS = 30.0
-"""How long to ask for what a job cost."""
 USAGE_LOOKS = 3
 """How often the seconds charged are asked for while a service has not settled them."""
 
@@ -153,14 +153,14 @@ class RemoteJob(Job):
             if all(entry.state.is_final for entry in self._entries()):
                 break
             if clock.now() >= until:
-                raise self._where.late(min(limits))
+                raise self._where.late(min(limits), self._remark())
             if pauses is None:
                 local = self._gateway.service.is_local
                 pauses = poll_pauses(clock, *(LOCAL_POLL if local else options.poll))
             clock.sleep(min(next(pauses), max(0.0, until - clock.now())))
         ended = [entry for entry in self._entries() if entry.state is not State.DONE]
         if ended:
-            raise failure(ended, self._machine, self._ledger.run, self._is_gone())
+            raise failure(ended, self._machine, self._ledger.run, self._remark())
 
     def _send_planned(self) -> None:
         """Send what was planned again, or was one job too many before."""
@@ -175,7 +175,11 @@ class RemoteJob(Job):
             return
         if not entry.is_only:
             entry = self._only(entry)
-        state = self._remote_state(entry.job_id, until)
+        assert entry.job_id is not None
+        try:
+            state = self._remote_state(entry.job_id, until)
+        except JobNotFoundError as error:
+            state = RemoteState(JobStatus.FAILED, str(error))
         self._tell(entry, state)
         if not state.status.is_final:
             return
@@ -201,7 +205,7 @@ class RemoteJob(Job):
         assert job_id is not None
         raw = self._gateway.ask(lambda service: service.fetch(job_id), until=until)
         self._ledger.done(entry.tag, raw)
-        self._charge(entry)
+        self._gateway.charge(self._ledger, entry)
         try:
             decode(raw, self._work.call(entry))
         except BackendError as error:
@@ -209,33 +213,20 @@ class RemoteJob(Job):
 
     def _end(self, entry: Entry, state: RemoteState) -> None:
         self._ledger.ended(entry.tag, ENDED[state.status], state.words)
-        self._charge(entry)
+        self._gateway.charge(self._ledger, entry)
         ended = self._now(entry)
         if is_sent_again(ended):
-            self._ledger.plan_again([ended])
-
-    def _charge(self, entry: Entry) -> None:
-        """Enter the seconds charged, if the service says."""
-        job_id = entry.job_id
-        assert job_id is not None
-        try:
-            until = self._gateway.clock.now() + USAGE_SECONDS
-            seconds = self._gateway.ask(lambda service: service.usage(job_id), until=until)
-        except BackendError:
-            return  # the result is worth more than its price, which can be asked for later
-        if seconds is not None:
-            self._ledger.charged(entry.tag, seconds)
+            self._ledger.plan_again([ended], ended.instance)
 
     def _assemble(self) -> Result:
-        entries = self._entries()
-        parts = [decode(self._ledger.raw(e.tag), self._work.call(e)) for e in entries]
+        parts = [decode(self._ledger.raw(e.tag), self._work.call(e)) for e in self._entries()]
         self._settle()
         calibrated_at = self._work.compiled.record.get("calibrated_at")
         return Result(
             values=np.concatenate([values for values, _ in parts]),
             stderr=np.concatenate([stderr for _, stderr in parts]),
             shots=shots_performed(self._work.shots, self._work.options),
-            job_ids=tuple(entry.job_id or "" for entry in entries),
+            job_ids=tuple(entry.job_id or "" for entry in self._entries()),
             device=self._machine,
             calibrated_at=None if calibrated_at is None else datetime.fromisoformat(calibrated_at),
             qpu_seconds=self.usage(),
@@ -249,17 +240,19 @@ class RemoteJob(Job):
                 return
             self._gateway.clock.sleep(self._work.options.poll[0])
             for entry in unsettled:
-                self._charge(entry)
+                self._gateway.charge(self._ledger, entry)
 
     def _remote_state(self, job_id: str, until: float = math.inf) -> RemoteState:
         return self._gateway.ask(lambda service: service.state(job_id), until=until)
 
-    def _is_gone(self) -> bool:
+    def _remark(self) -> str:
+        """What there is to say of the machine, if the service answers at once."""
+        until = self._gateway.clock.now() + REMARK_SECONDS
         try:
-            machines = self._gateway.ask(lambda service: service.machines())
-        except BackendError:
-            return False
-        return self._machine not in {machine.name for machine in machines}
+            machines = self._gateway.ask(lambda service: service.machines(), until=until)
+        except QhcError:
+            return ""
+        return remark_on(self._machine, machines)
 
     def _tell(self, entry: Entry, state: RemoteState) -> None:
         entries = self._entries()

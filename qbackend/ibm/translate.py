@@ -30,6 +30,7 @@ from ..errors import (
     CredentialsError,
     JobCancelledError,
     JobFailedError,
+    JobNotFoundError,
     PlanError,
     QhcError,
     TokenRefusedError,
@@ -68,7 +69,7 @@ def translate(error: Exception, credentials: Credentials, job_id: str | None = N
     if isinstance(error, UserWarning) and re.match(RAW_KEY_WARNING, str(error)):
         return TokenRefusedError("the identity service did not renew the token", job_id=job_id)
     if isinstance(error, RuntimeJobNotFound):
-        return BackendError(
+        return JobNotFoundError(
             f"the service has no job {job_id}; it belongs to another instance, or was deleted",
             job_id=job_id,
         )

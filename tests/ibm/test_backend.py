@@ -12,9 +12,11 @@ import pytest
 from qbackend.errors import (
     BackendError,
     BudgetError,
+    CredentialsError,
     InputError,
     JobCancelledError,
     JobFailedError,
+    JobNotFoundError,
     JobsPendingError,
     JobTimeoutError,
     MachineError,
@@ -487,3 +489,98 @@ def test_an_unknown_machine_is_refused_with_those_there_are() -> None:
     service.machine_names = ["ibm_other"]
     with pytest.raises(MachineError, match="ibm_other"):
         backend_of(service).compile(SPEC)
+
+
+def test_a_job_that_the_service_does_not_know_any_more(tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend))
+    service.jobs.clear()
+    service.faults.append(Fault("state", JobNotFoundError("the service has no job job-0")))
+    with pytest.raises(JobFailedError, match=r"no job job-0.*qhc resume"):
+        job.result()
+    later = backend_of(service, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+
+
+@pytest.mark.parametrize("fault", [None, Fault("start", LOST, after=True)], ids=str)
+def test_open_jobs_belong_to_one_account(tmp_path: Path, fault: Fault | None) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    if fault is not None:
+        service.faults += [fault, Fault("find", LOST, count=11)]
+    backend = backend_of(service, ledger=path, wait=False)
+    with pytest.raises((JobsPendingError, TransientError)):
+        backend.submit(ask(backend))
+    other = FakeService()
+    other.instance = "crn:other"
+    with pytest.raises(CredentialsError, match=r"crn:fake.*crn:other.*--profile"):
+        backend_of(other, ledger=path).submit(ask(backend))
+    assert other.jobs == []
+    assert len(service.jobs) == 1
+
+
+def test_a_session_that_was_closed_for_idleness_is_opened_anew() -> None:
+    service = FakeService()
+    backend = backend_of(service, mode="session")
+    backend.evaluate(ask(backend, seed=1))
+    service.faults.append(Fault("start", BackendError('400: {"code": 1217, "message": "closed"}')))
+    backend.evaluate(ask(backend, seed=2))
+    assert len(service.workloads) == 2
+    assert [job.workload for job in service.jobs] == ["workload-0", "workload-1"]
+
+
+def test_a_workload_that_is_always_closed_is_given_up() -> None:
+    service = FakeService()
+    closed = BackendError("Error code 1217; closed")
+    service.faults.append(Fault("start", closed, count=10**6))
+    backend = backend_of(service, mode="batch")
+    with pytest.raises(BackendError, match="1217"):
+        backend.submit(ask(backend))
+    assert [workload.closed for workload in service.workloads] == [1, 1]
+
+
+def test_too_many_jobs_of_others_are_waited_for_later(tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    service.most_pending = 0
+    backend = backend_of(service, ledger=path)
+    with pytest.raises(BackendError, match="3458"):
+        backend.submit(ask(backend))
+    service.most_pending = 1
+    later = backend_of(service, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+    assert len(service.jobs) == 1
+
+
+def test_jobs_of_this_process_stay_planned_when_nobody_waits(tmp_path: Path) -> None:
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    service.is_local = True
+    backend = backend_of(service, ledger=path, wait=False)
+    with pytest.raises(JobsPendingError, match=r"1 of 1 jobs.*not sent yet.*qhc resume"):
+        backend.submit(ask(backend))
+    assert service.jobs == []
+    later = backend_of(service, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+
+
+def test_jobs_that_ended_with_their_process_are_executed_again(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    before, after = FakeService(looks=1), FakeService()
+    before.is_local = after.is_local = True
+    backend = backend_of(before, ledger=path)
+    backend.submit(ask(backend))
+    later = backend_of(after, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+    assert (len(before.jobs), len(after.jobs)) == (1, 1)
+
+
+def test_a_simulated_job_costs_no_budget() -> None:
+    service = FakeService()
+    service.is_local = True
+    backend = backend_of(service, max_qpu_seconds=0.1)
+    assert backend.estimate(ask(backend)).qpu_seconds == 0.0
+    backend.evaluate(ask(backend))
+
+
+def test_closing_what_was_never_used_makes_no_file(tmp_path: Path) -> None:
+    backend_of(FakeService(), ledger=tmp_path / "jobs.sqlite").close()
+    assert list(tmp_path.iterdir()) == []

@@ -33,7 +33,7 @@ def gateway(service: FakeService, time: Time | None = None, **options: Any) -> G
 @pytest.fixture
 def entry() -> Entry:
     return Entry(
-        "tag", "request", 0, 3, 1, State.PLANNED, None, None, False, None, None, 1.0, None, ""
+        "tag", "request", 0, 3, 1, State.PLANNED, None, "crn", False, None, None, 1.0, None, ""
     )
 
 
@@ -169,11 +169,11 @@ def test_nothing_is_submitted_while_nobody_can_tell(entry: Entry, call: Any) -> 
 def test_of_several_jobs_the_oldest_stays(call: Any) -> None:
     service, ledger = FakeService(looks=5), Ledger()
     (planned,) = ledger.plan(
-        "content", MACHINE, call.parameters, 64, ExecutionOptions(), [range(3)], [1.0]
+        "content", MACHINE, call.parameters, 64, ExecutionOptions(), [range(3)], [1.0], "crn"
     )
     for _ in range(3):
         newest = service.start(MACHINE, call, planned.tag, None)
-    ledger.submitted(planned.tag, newest, "crn")
+    ledger.submitted(planned.tag, newest)
     gateway(service).keep_one(ledger, ledger.entries()[0])
     assert [job.id for job in service.live()] == ["job-0"]
     assert (ledger.entries()[0].job_id, ledger.entries()[0].is_only) == ("job-0", True)

@@ -20,7 +20,7 @@ RANGES = [range(0, 2), range(2, 5)]
 
 
 def planned(ledger: Ledger, content: str = "content", rows: np.ndarray = ROWS) -> list:
-    return ledger.plan(content, "ibm_x", rows, 64, ExecutionOptions(), RANGES, [2.0, 3.0])
+    return ledger.plan(content, "ibm_x", rows, 64, ExecutionOptions(), RANGES, [2.0, 3.0], "crn")
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -41,10 +41,10 @@ def test_a_plan_is_entered_with_all_its_jobs(ledger: Ledger) -> None:
 
 def test_a_job_goes_through_its_states(ledger: Ledger) -> None:
     first, second = planned(ledger)
-    ledger.submitted(first.tag, "job-1", "crn")
+    ledger.submitted(first.tag, "job-1")
     ledger.done(first.tag, b"result")
     ledger.charged(first.tag, 1.5)
-    ledger.submitted(second.tag, "job-2", "crn")
+    ledger.submitted(second.tag, "job-2")
     ledger.ended(second.tag, State.FAILED, "Error code 1000; broken")
     first, second = ledger.entries()
     assert (first.state, first.job_id, first.instance, first.qpu_seconds) == (
@@ -61,7 +61,7 @@ def test_a_job_goes_through_its_states(ledger: Ledger) -> None:
 
 def test_the_first_result_stays(ledger: Ledger) -> None:
     entry = planned(ledger)[0]
-    ledger.submitted(entry.tag, "job", "crn")
+    ledger.submitted(entry.tag, "job")
     ledger.done(entry.tag, b"one")
     ledger.done(entry.tag, b"other")
     ledger.ended(entry.tag, State.FAILED, "too late")
@@ -71,9 +71,9 @@ def test_the_first_result_stays(ledger: Ledger) -> None:
 
 def test_rows_are_planned_again_as_another_attempt(ledger: Ledger) -> None:
     entries = planned(ledger)
-    ledger.submitted(entries[1].tag, "job", "crn")
+    ledger.submitted(entries[1].tag, "job")
     ledger.ended(entries[1].tag, State.CANCELLED, "cancelled")
-    ledger.plan_again([ledger.entries()[1]])
+    ledger.plan_again([ledger.entries()[1]], "crn")
     current = ledger.current(entries[0].request)
     assert [(e.first_row, e.attempt, e.state) for e in current] == [
         (0, 1, State.PLANNED),
@@ -128,7 +128,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "jobs.sqlite")
     entry = planned(ledger)[0]
-    ledger.submitted(entry.tag, "job", "crn")
+    ledger.submitted(entry.tag, "job")
     pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
     ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(RecordError, match=r"full.*qhc resume"):
@@ -170,3 +170,23 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(RunFolderError, match="version 99"):
         Ledger(path)
+
+
+def test_reading_does_not_wait_for_who_acts(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    acting = Ledger(path)
+    with acting.locked():
+        entries = planned(acting)
+        read: list = []
+        thread = threading.Thread(target=lambda: read.extend(Ledger(path).entries()))
+        thread.start()
+        thread.join(10)
+        assert read == entries
+
+
+def test_a_folder_that_takes_no_lock_is_told_of(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "jobs.sqlite")
+    (tmp_path / "jobs.sqlite.lock").unlink(missing_ok=True)
+    (tmp_path / "jobs.sqlite.lock").mkdir()
+    with pytest.raises(RecordError, match="cannot be used"), ledger.locked():
+        pass

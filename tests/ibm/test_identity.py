@@ -1,0 +1,87 @@
+"""What is asked for again is recognised, whatever process asks and however texts are written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from qbackend.base import CompiledLayer
+from qbackend.device_form import compile_for_target
+from qbackend.ibm.identity import content_key, layer_key, request_key
+from qbackend.ibm.layers import from_text, to_text
+from qbackend.ibm.options import ExecutionOptions
+from qbackend.spec import LayerSpec
+from tests.cases import ANSATZE, ENCODINGS, features, weights
+
+from .fakes import MACHINE, small_target
+
+SPECS = [
+    LayerSpec(n_wires, encoding, ansatz)
+    for n_wires in (1, 2, 4)
+    for encoding in ENCODINGS
+    for ansatz in ANSATZE
+]
+
+PRINT_KEY = """
+from qbackend.device_form import compile_for_target
+from tests.ibm.test_identity import key_of
+from tests.ibm.fakes import small_target
+from qbackend.spec import LayerSpec
+print(key_of(compile_for_target(LayerSpec(2), small_target())))
+"""
+
+
+def key_of(compiled: CompiledLayer, **change: object) -> str:
+    given = {"machine": MACHINE, "shots": 64, "seed": 1, "options": ExecutionOptions(), **change}
+    return content_key(compiled, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.n_wires}-{s.encoding}-{s.ansatz}")
+def test_a_compiled_layer_comes_back_from_text(spec: LayerSpec) -> None:
+    compiled = compile_for_target(spec, small_target())
+    back = from_text(to_text(compiled))
+    assert back.circuit == compiled.circuit
+    assert back.observables == compiled.observables
+    assert [p.name for p in back.parameters] == [p.name for p in compiled.parameters]
+    assert (back.spec, back.record) == (compiled.spec, compiled.record)
+    rows = features(spec, 3, 0), weights(spec, 0)
+    np.testing.assert_array_equal(back.rows(*rows), compiled.rows(*rows))
+    assert key_of(back) == key_of(compiled)
+
+
+def test_another_process_finds_the_same_key() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", PRINT_KEY], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == key_of(compile_for_target(LayerSpec(2), small_target()))
+
+
+def test_another_circuit_has_another_key() -> None:
+    # On one wire several specs are one circuit.
+    specs = [spec for spec in SPECS if spec.n_wires > 1]
+    keys = {key_of(compile_for_target(spec, small_target())) for spec in specs}
+    assert len(keys) == len(specs)
+
+
+@pytest.mark.parametrize(
+    "change", [{"machine": "ibm_other"}, {"shots": 65}, {"seed": None}, {"seed": 2}], ids=str
+)
+def test_all_that_matters_is_in_the_key(change: dict[str, object]) -> None:
+    compiled = compile_for_target(LayerSpec(2), small_target())
+    assert key_of(compiled, **change) != key_of(compiled)
+
+
+def test_keys_of_layers_and_rows() -> None:
+    spec = LayerSpec(2)
+    keys = {
+        layer_key(spec, MACHINE, "auto"),
+        layer_key(spec, MACHINE, "textbook"),
+        layer_key(spec, "ibm_other", "auto"),
+        layer_key(LayerSpec(3), MACHINE, "auto"),
+    }
+    assert len(keys) == 4
+    rows = np.arange(6.0)
+    assert request_key("c", rows.reshape(2, 3)) != request_key("c", rows.reshape(3, 2))
