@@ -9,6 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from .leaks import _no_token_is_returned, pytest_runtest_makereport
+
+__all__ = ["_no_token_is_returned", "pytest_runtest_makereport"]
+
 # Kernels compile and libraries load inside the first example: a deadline would measure that.
 settings.register_profile("qhc", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("qhc")
