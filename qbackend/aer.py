@@ -23,23 +23,18 @@ from .base import (
     Array,
     Capabilities,
     CompiledLayer,
-    Cost,
     Forward,
-    QuantumBackend,
     Request,
     Result,
     angles_of,
     check_finite,
-    check_shots,
     check_width,
-    local_cost,
 )
 from .compile import compile_layer
-from .errors import OptionError
-from .jobs import Job, LocalJob
 from .kernels import unitaries as kernels
 from .kernels.simd import FloatArray
 from .quadratic import Forms, QuadraticBackend
+from .simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from .spec import LayerSpec
 
 MAX_WIRES = 20
@@ -47,10 +42,10 @@ STATE_QUBITS = 22
 """Wires and batch qubits of one run of states: 64 MiB of amplitudes."""
 
 
-class AerExact(QuadraticBackend):
+class AerExact(ExactSimulator, QuadraticBackend):
     """Aer's exact expectation values, with derivatives from Aer's unitaries and states."""
 
-    name = "aer"
+    name = sampler = "aer"
 
     def __init__(self) -> None:
         self._engine: UnitaryEngine | None = None
@@ -58,13 +53,7 @@ class AerExact(QuadraticBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            exact=True,
-            remote=False,
-            vjp=True,
-            max_wires=MAX_WIRES,
-            gradient_methods=("vjp", "parameter-shift", "spsa"),
-        )
+        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         check_width(self, spec)
@@ -103,13 +92,9 @@ class AerExact(QuadraticBackend):
         matrices = unitary.matrices(torch.float64, torch.device("cpu"))
         return Forms(matrices.numpy(), unitary.weight_gradient)
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is not None:
-            raise OptionError("exact Aer takes no shots: get_backend('aer', shots=...) samples")
-        return LocalJob(lambda job_id: _run_rows(request, job_id))
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+    def run(self, request: Request, job_id: str) -> Result:
+        values = row_probabilities(request.compiled, request.parameters) @ _signs(request).T
+        return Result(values, np.zeros_like(values), shots=None, job_ids=(job_id,), device="aer")
 
     def close(self) -> None:
         self._engine = self._unitary = None
@@ -130,43 +115,29 @@ class AerExact(QuadraticBackend):
         return unitary
 
 
-class AerSampled(QuantumBackend):
+class AerSampled(SamplingSimulator):
     """Aer's counts: what a perfect device would return for so many shots.
 
-    Args:
-        shots: per row.
-        seed: for requests that bring none.
+    Outcomes are drawn from Aer's probabilities: the same distribution as Aer's own counts, which
+    cost ten times more per row.
     """
 
     name = "aer"
 
-    def __init__(self, shots: int, seed: int | None = None) -> None:
-        check_shots(shots)
-        self.shots = shots
-        self.seed = seed
-
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            exact=False,
-            remote=False,
-            vjp=False,
-            max_wires=MAX_WIRES,
-            gradient_methods=("parameter-shift", "spsa"),
-        )
+        return simulator_capabilities(exact=False, max_wires=MAX_WIRES)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         check_width(self, spec)
         return compile_layer(spec)
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is None:
-            raise OptionError("this backend samples: a request needs shots")
-        seed = self.seed if request.seed is None else request.seed
-        return LocalJob(lambda job_id: _run_rows(request, job_id, seed))
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+    def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
+        probabilities = row_probabilities(request.compiled, request.parameters)
+        counts = np.random.default_rng(seed).multinomial(shots, probabilities)
+        values = counts @ _signs(request).T / shots
+        stderr = np.sqrt(np.maximum(1 - values**2, 0) / shots)
+        return Result(values, stderr, shots=shots, job_ids=(job_id,), device="aer")
 
 
 class _UnitaryPass:
@@ -245,20 +216,6 @@ def _forward_states(
     return Forward(outputs, pull)
 
 
-def _run_rows(request: Request, job_id: str, seed: int | None = None) -> Result:
-    """Expectation values of every row; without shots exact, otherwise from drawn outcomes.
-
-    Outcomes are drawn from Aer's probabilities: the same distribution as Aer's own counts, which
-    cost ten times more per row.
-    """
-    shots, signs = request.shots, request.compiled.spec.signs()
-    probabilities = row_probabilities(request.compiled, request.parameters)
-    if shots is None:
-        values, variance = probabilities @ signs.T, np.zeros((len(probabilities), len(signs)))
-    else:
-        counts = np.random.default_rng(seed).multinomial(shots, probabilities)
-        values = counts @ signs.T / shots
-        variance = np.maximum(1 - values**2, 0) / shots
-    return Result(
-        values=values, stderr=np.sqrt(variance), shots=shots, job_ids=(job_id,), device="aer"
-    )
+def _signs(request: Request) -> Array:
+    """Eigenvalues of the request's observables, (M, D)."""
+    return request.compiled.spec.signs()

@@ -17,19 +17,15 @@ from .base import (
     Array,
     Capabilities,
     CompiledLayer,
-    Cost,
-    QuantumBackend,
     Request,
     Result,
-    check_shots,
     check_width,
-    local_cost,
 )
 from .device_form import Encoder
 from .errors import OptionError
-from .jobs import Job, LocalJob
 from .noise import NoisyLayer, assignment_matrices, compile_under_noise
 from .noise_spec import NoiseSpec
+from .simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from .snapshots import Device
 from .spec import LayerSpec
 
@@ -41,7 +37,7 @@ COPIES = os.cpu_count() or 1
 """Copies of the circuit in one run: Aer spreads circuits over cores, but not one's bindings."""
 
 
-class AerNoisy(QuantumBackend):
+class AerNoisy(ExactSimulator):
     """Exact expectation values under a device's noise.
 
     Args:
@@ -53,21 +49,15 @@ class AerNoisy(QuantumBackend):
     def __init__(
         self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
     ) -> None:
-        self.name = f"aer:{device.name}"
+        self.name = self.sampler = f"aer:{device.name}"
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.encoder = encoder
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            exact=True,
-            remote=False,
-            vjp=False,
-            max_wires=min(self.device.target.num_qubits, MAX_QUBITS),
-            gradient_methods=("parameter-shift", "spsa"),
-            noisy=True,
-        )
+        max_wires = min(self.device.target.num_qubits, MAX_QUBITS)
+        return simulator_capabilities(exact=True, max_wires=max_wires, noisy=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         """The layer on the device's best qubits, with the noise that acts there.
@@ -84,24 +74,16 @@ class AerNoisy(QuantumBackend):
             )
         return layer
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is not None:
-            raise OptionError(
-                f"exact {self.name} takes no shots: get_backend('{self.name}', shots=...) samples"
-            )
+    def check(self, request: Request) -> None:
+        _noisy(request)
+
+    def run(self, request: Request, job_id: str) -> Result:
         layer = _noisy(request)
-
-        def compute(job_id: str) -> Result:
-            values = probabilities(layer, request.parameters) @ eigenvalues(layer).T
-            return _result(layer, job_id, values, np.zeros_like(values), None)
-
-        return LocalJob(compute)
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+        values = probabilities(layer, request.parameters) @ eigenvalues(layer).T
+        return _result(layer, job_id, values, np.zeros_like(values), None)
 
 
-class AerNoisySampled(QuantumBackend):
+class AerNoisySampled(SamplingSimulator):
     """Sampled expectation values under a device's noise: what the device would count.
 
     Args:
@@ -111,10 +93,8 @@ class AerNoisySampled(QuantumBackend):
     """
 
     def __init__(self, exact: AerNoisy, shots: int, seed: int | None = None) -> None:
-        check_shots(shots)
+        super().__init__(shots, seed)
         self.name = exact.name
-        self.shots = shots
-        self.seed = seed
         self._exact = exact
 
     @property
@@ -124,26 +104,17 @@ class AerNoisySampled(QuantumBackend):
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         return self._exact.compile(spec)
 
-    def submit(self, request: Request) -> Job:
-        shots = request.shots
-        if shots is None:
-            raise OptionError("this backend samples: a request needs shots")
+    def check(self, request: Request) -> None:
+        _noisy(request)
+
+    def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
         layer = _noisy(request)
-        seed = self.seed if request.seed is None else request.seed
-
-        def compute(job_id: str) -> Result:
-            drawn = np.random.default_rng(seed).multinomial(
-                shots, probabilities(layer, request.parameters)
-            )
-            outcomes = eigenvalues(layer)
-            values = drawn @ outcomes.T / shots
-            variance = np.maximum(drawn @ (outcomes**2).T / shots - values**2, 0)
-            return _result(layer, job_id, values, np.sqrt(variance / shots), shots)
-
-        return LocalJob(compute)
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+        read = probabilities(layer, request.parameters)
+        drawn = np.random.default_rng(seed).multinomial(shots, read)
+        outcomes = eigenvalues(layer)
+        values = drawn @ outcomes.T / shots
+        variance = np.maximum(drawn @ (outcomes**2).T / shots - values**2, 0)
+        return _result(layer, job_id, values, np.sqrt(variance / shots), shots)
 
 
 def probabilities(layer: NoisyLayer, rows: Array) -> Array:

@@ -14,23 +14,20 @@ from qiskit.transpiler import generate_preset_pass_manager
 from .base import (
     Capabilities,
     CompiledLayer,
-    Cost,
-    QuantumBackend,
     Request,
     Result,
     check_width,
-    local_cost,
 )
 from .compile import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
-from .jobs import Job, LocalJob
+from .simulators import SamplingSimulator, simulator_capabilities
 from .spec import LayerSpec
 
 DEFAULT_SHOTS = 4096
 TRANSPILER_SEED = 0
 
 
-class QiskitBackend(QuantumBackend):
+class QiskitBackend(SamplingSimulator):
     """A `BackendV2` behind Qiskit's `BackendEstimatorV2`.
 
     Args:
@@ -44,9 +41,8 @@ class QiskitBackend(QuantumBackend):
     """
 
     def __init__(self, path: str, *, shots: int | None = None, seed: int | None = None) -> None:
+        super().__init__(DEFAULT_SHOTS if shots is None else shots, seed)
         self.name = f"qiskit:{path}"
-        self.shots = DEFAULT_SHOTS if shots is None else shots
-        self.seed = seed
         self._path = path
 
     @cached_property
@@ -57,12 +53,8 @@ class QiskitBackend(QuantumBackend):
     @property
     def capabilities(self) -> Capabilities:
         n_qubits = self.device.num_qubits
-        return Capabilities(
-            exact=False,
-            remote=False,
-            vjp=False,
-            max_wires=n_qubits if n_qubits is not None else 30,
-            gradient_methods=("parameter-shift", "spsa"),
+        return simulator_capabilities(
+            exact=False, max_wires=n_qubits if n_qubits is not None else 30
         )
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
@@ -81,18 +73,8 @@ class QiskitBackend(QuantumBackend):
             record={**circuit_record(circuit), "transpiler_seed": TRANSPILER_SEED},
         )
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is None:
-            raise OptionError("this backend samples: a request needs shots")
-        return LocalJob(lambda job_id: self._estimate_rows(request, job_id))
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
-
-    def _estimate_rows(self, request: Request, job_id: str) -> Result:
-        compiled, shots = request.compiled, request.shots
-        assert shots is not None
-        seed = self.seed if request.seed is None else request.seed
+    def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
+        compiled = request.compiled
         estimator = BackendEstimatorV2(backend=self.device, options={"seed_simulator": seed})
         # A row's order of parameters is ours; Qiskit's PUB wants the circuit's own.
         column = {parameter: index for index, parameter in enumerate(compiled.parameters)}

@@ -18,6 +18,7 @@ LEVELS = [
     {"ansatze", "encodings"},
     {"spec"},
     {"base", "jobs"},
+    {"simulators"},
     {
         "gradients",
         "encoder_gradient",

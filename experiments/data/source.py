@@ -70,8 +70,8 @@ class Source(ABC):
         """All images; `count` has been content with them."""
 
     def fetch(self, root: Path) -> None:
-        """Download to `root` with torchvision; only where there are `addresses`."""
-        raise NotImplementedError
+        """Download to `root` with torchvision; raises `DataError` where there are no addresses."""
+        raise DataError(f"nothing downloads '{self.name}'; it is described at {self.address}")
 
     def download(self, root: Path) -> None:
         """Fetch whole or not at all; raises whatever the download fails with."""

@@ -13,7 +13,6 @@ import torch
 from ..base import (
     Capabilities,
     CompiledLayer,
-    Cost,
     DifferentiableBackend,
     Forward,
     Request,
@@ -21,13 +20,12 @@ from ..base import (
     angles_of,
     check_finite,
     check_width,
-    local_cost,
 )
 from ..device_form import Encoder
 from ..errors import OptionError
-from ..jobs import Job, LocalJob
 from ..noise import NoisyLayer, compile_under_noise
 from ..noise_spec import NoiseSpec
+from ..simulators import ExactSimulator, simulator_capabilities
 from ..snapshots import Device
 from ..spec import LayerSpec
 from .noisy_layer import LayerSimulation
@@ -35,7 +33,7 @@ from .noisy_layer import LayerSimulation
 MAX_WIRES = 6
 
 
-class NativeNoisy(DifferentiableBackend):
+class NativeNoisy(ExactSimulator, DifferentiableBackend):
     """Exact expectation values under a device's noise, and derivatives to train by.
 
     Values are those of the compiled circuit. Derivatives by weights and by angle features are
@@ -50,7 +48,7 @@ class NativeNoisy(DifferentiableBackend):
     def __init__(
         self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
     ) -> None:
-        self.name = f"native:{device.name}"
+        self.name, self.sampler = f"native:{device.name}", f"aer:{device.name}"
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.encoder = encoder
@@ -58,14 +56,8 @@ class NativeNoisy(DifferentiableBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            exact=True,
-            remote=False,
-            vjp=True,
-            max_wires=min(self.device.target.num_qubits, MAX_WIRES),
-            gradient_methods=("vjp", "parameter-shift", "spsa"),
-            noisy=True,
-        )
+        max_wires = min(self.device.target.num_qubits, MAX_WIRES)
+        return simulator_capabilities(exact=True, max_wires=max_wires, vjp=True, noisy=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         """The layer on the device's best qubits, with the noise that acts there.
@@ -107,17 +99,11 @@ class NativeNoisy(DifferentiableBackend):
 
         return Forward(outputs, pull)
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is not None:
-            raise OptionError(
-                f"{self.name} is exact and takes no shots; "
-                f"use --backend aer:{self.device.name} --shots N"
-            )
-        simulation = self._simulation(request.compiled)
-        return LocalJob(lambda job_id: _run_rows(simulation, request, job_id))
+    def check(self, request: Request) -> None:
+        self._simulation(request.compiled)
 
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+    def run(self, request: Request, job_id: str) -> Result:
+        return _run_rows(self._simulation(request.compiled), request, job_id)
 
     def close(self) -> None:
         self._simulations = {}
