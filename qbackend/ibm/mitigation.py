@@ -77,7 +77,7 @@ class Readout:
 
 def unmitigated(bits: Bits, observed: Observed) -> tuple[Array, Array]:
     """Values (N, M) and standard errors (N, M) from bits (N, S, Q)."""
-    parities = [bits[..., list(each)].sum(axis=-1, dtype=np.int64) & 1 for each in observed]
+    parities = [np.bitwise_xor.reduce(bits[..., list(each)], axis=-1) for each in observed]
     values = np.stack([1.0 - 2.0 * parity.mean(axis=1) for parity in parities], axis=1)
     return values, np.sqrt(np.maximum(1.0 - values**2, 0.0) / bits.shape[1])
 

@@ -17,7 +17,11 @@ from typing import Any
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit.transpiler import Target
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
-from qiskit_ibm_runtime.exceptions import IBMInputValueError, RuntimeInvalidStateError
+from qiskit_ibm_runtime.exceptions import (
+    IBMError,
+    IBMInputValueError,
+    RuntimeInvalidStateError,
+)
 
 from ..errors import CredentialsError, MachineError, PlanError, QhcError, TransientError, suggest
 from ..jobs import JobStatus
@@ -172,7 +176,17 @@ class RuntimeService:
 
     def fetch(self, job_id: str) -> bytes:
         with self.asking(job_id):
-            return primitives.encode_result(self._job(job_id).result())
+            try:
+                result = self._job(job_id).result()
+            except (ValueError, TypeError) as error:
+                if isinstance(error, IBMError):
+                    raise
+                # What is left of a text that was cut, or a page of a proxy.
+                raise TransientError(
+                    f"the result of job {job_id} does not decode ({type(error).__name__})",
+                    job_id=job_id,
+                ) from None
+            return primitives.encode_result(result)
 
     def cancel(self, job_id: str) -> None:
         with self.asking(job_id):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
 
 import requests
 from ibm_cloud_sdk_core import ApiException
@@ -93,7 +94,7 @@ def translate(error: Exception, credentials: Credentials, job_id: str | None = N
         )
     if isinstance(error, (IBMInputValueError, IBMError)):
         return BackendError(f"the service refused: {words}", job_id=job_id)
-    if isinstance(error, (OSError, KeyError, TypeError, AttributeError, ValueError)):
+    if isinstance(error, OSError | KeyError | TypeError | AttributeError | JSONDecodeError):
         return TransientError(
             f"the service sent something that cannot be read ({type(error).__name__}: {words})",
             job_id=job_id,

@@ -29,6 +29,7 @@ from tests.loopback import (
     FAILED,
     PAID_PLAN,
     RAN_TOO_LONG,
+    Cut,
     Empty,
     Fault,
     Instance,
@@ -428,7 +429,7 @@ def test_too_many_pending_jobs_may_be_tried_later() -> None:
 
 
 @pytest.mark.parametrize("generation", ["server", "client"])
-@pytest.mark.parametrize("effect", [Page(), Empty(), Reset()])
+@pytest.mark.parametrize("effect", [Page(), Empty(), Reset(), Cut(), Cut(announced=True)])
 def test_a_damaged_result_is_worth_another_try(server: LoopbackServer, effect, generation) -> None:
     service, asked = connect(), call(ExecutionOptions(generation=generation))
     job_id = service.start(NAME, asked, "mine", None)
