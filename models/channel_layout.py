@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from qbackend.errors import InputError
-from qbackend.kernels.maps import Layout
-from qbackend.kernels.simd import FloatArray
+from qbackend.kernels.maps import Maps
 
 
 def empty_maps(like: Tensor, n_channels: int) -> Tensor:
@@ -29,7 +28,7 @@ def dense(maps: Tensor) -> Tensor:
     return maps if _is_channels_last(maps) else maps.contiguous()
 
 
-def memory_of(maps: Tensor) -> tuple[FloatArray, Layout]:
+def memory_of(maps: Tensor) -> Maps:
     """Dense maps on the CPU as the kernels take them: their memory, sizes and strides."""
     n_images, n_channels, n_pixels = maps.shape
     by_image, by_channel, by_pixel = maps.stride()

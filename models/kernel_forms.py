@@ -15,12 +15,17 @@ from torch.autograd.function import once_differentiable
 
 from qbackend import QuantumLayer
 from qbackend.base import Array, angles_of
-from qbackend.quadratic import Forms, QuadraticBackend
+from qbackend.quadratic import Forms, PixelBackend, QuadraticBackend
 
 
 def has_forms(layer: QuantumLayer) -> bool:
     """Whether the layer's backend tells its forms, and the layer is differentiated by them."""
     return layer.neural_network.gradient == "vjp" and isinstance(layer.backend, QuadraticBackend)
+
+
+def has_states(layer: QuantumLayer) -> bool:
+    """Whether the layer's backend carries states of pixels, and the layer is differentiated so."""
+    return layer.neural_network.gradient == "vjp" and isinstance(layer.backend, PixelBackend)
 
 
 class KernelForms:

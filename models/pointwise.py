@@ -21,13 +21,18 @@ from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.base import QuantumBackend
 from qbackend.encodings import ZERO_NORM
 from qbackend.errors import InputError, OptionError
+from qbackend.quadratic import PixelBackend
 
-from .channel_forms import channel_forms, pack
+from .channel_forms import KERNEL_CHANNELS, channel_forms, pack
 from .channel_layout import lengths, refuse_pixel
-from .kernel_forms import KernelForms, has_forms
+from .channel_states import channel_states
+from .kernel_forms import KernelForms, has_forms, has_states
 
 FORM_WIRES = 8
 """Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
+STATE_COST = 9
+"""Of a gate on one amplitude, where a product of channels in one form costs 1: measured, forwards
+and backwards, on the CPU."""
 ROW_BYTES = 2**26
 """For the channel vectors of a chunk where a backend executes row by row."""
 
@@ -148,11 +153,37 @@ class QuantumPointwiseConv2d(nn.Module):
             features = taken.flatten(2)
             if features.dtype not in (torch.float32, torch.float64):
                 features = features.float()
-            maps = self._by_forms(features) if self._has_forms() else self._by_rows(features)
+            if self._prefers_states(features):
+                maps = self._by_states(features)
+            else:
+                maps = self._by_forms(features) if self._has_forms() else self._by_rows(features)
             if self.scale is not None and self.shift is not None:
                 scale, shift = (p.to(maps)[:, None] for p in (self.scale, self.shift))
                 maps = torch.addcmul(shift, maps, scale)
         return maps.to(images.dtype).unflatten(2, taken.shape[2:])
+
+    def _prefers_states(self, features: Tensor) -> bool:
+        """Whether the backend carries states, and that costs less than forms."""
+        if not features.is_cpu or not all(map(has_states, self._layers)):
+            return False
+        spec = self.spec
+        n_gates = len(self._layers) * spec.n_layers * spec.n_wires
+        n_products = self.in_channels * (self.in_channels + 1) // 2
+        is_narrow = self.in_channels <= KERNEL_CHANNELS
+        forms_cost = n_products * self.out_channels if is_narrow else math.inf
+        return STATE_COST * n_gates * 2**spec.n_wires < forms_cost
+
+    def _by_states(self, features: Tensor) -> Tensor:
+        layer = self._layers[0]
+        assert isinstance(layer.backend, PixelBackend)
+        return channel_states(
+            features,
+            torch.stack([layer.weight for layer in self._layers]),
+            layer.neural_network.compiled,
+            layer.backend,
+            self.out_channels,
+            length=self.length,
+        )
 
     def _has_forms(self) -> bool:
         return self.spec.n_wires <= FORM_WIRES and all(map(has_forms, self._layers))

@@ -12,14 +12,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from .base import Array, CompiledLayer, DifferentiableBackend, check_finite
 from .encodings import ZERO_NORM
 from .kernels import quadratic as kernels
 from .kernels.blocks import angle_rows
+from .kernels.maps import Maps
 from .kernels.simd import lanes
 from .kernels.threads import split
 from .spec import LayerSpec
@@ -56,6 +59,28 @@ class QuadraticBackend(DifferentiableBackend):
     @abstractmethod
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
         """The forms for weights (W,), in float64; see `Forms`."""
+
+
+class PixelCircuits(Protocol):
+    """Layers of one spec with weights (K, W) that take features where they lie, as maps."""
+
+    def forward(self, features: Maps, values: Maps, *, length: bool) -> bool:
+        """Fill `values`, its last map with norms if `length`; returns whether all was finite."""
+
+    def backward(
+        self, features: Maps, cotangent: Maps, of_features: Maps | None, *, length: bool
+    ) -> Array:
+        """The gradient (K, W), and in `of_features` that with respect to the features."""
+
+
+class PixelBackend(QuadraticBackend):
+    """A backend that can carry states through several layers at once, on the CPU."""
+
+    @abstractmethod
+    def pixel_circuits(
+        self, compiled: CompiledLayer, weights: Array, dtype: DTypeLike
+    ) -> PixelCircuits:
+        """Layers with amplitude encoding for weights (K, W), computed in `dtype`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .compilation import helper, kernel
-from .maps import Layout, normalise, pull_normalise, read_maps, write_maps
+from .maps import Layout, aligned, normalise, pull_normalise, read_maps, write_maps
 from .simd import VECTOR_BYTES, FloatArray, load, store, total, zeros
 
 WIDTH = 8
@@ -43,10 +43,10 @@ def forward(
     n_channels, n_maps = layout[1], of_values[1]
     n_panels, n_products, _ = panels.shape
     lanes = VECTOR_BYTES // features.itemsize
-    units = np.empty((n_channels, lanes), features.dtype)
-    inverse_norms = np.empty((1, lanes), features.dtype)
-    products = np.empty((n_products, lanes), features.dtype)
-    outputs = np.empty((WIDTH * n_panels + 1, lanes), features.dtype)
+    units = aligned(n_channels, features)
+    inverse_norms = aligned(1, features)
+    products = aligned(n_products, features)
+    outputs = aligned(WIDTH * n_panels + 1, features)
     for block in range(first_block, last_block):
         read_maps(features, layout, block, units)
         if not normalise(units, n_channels, inverse_norms):
@@ -88,13 +88,13 @@ def backward(
     n_maps = of_values[1]
     lanes = VECTOR_BYTES // features.itemsize
     n_blocks = (n_images * n_pixels + lanes - 1) // lanes
-    unit = np.empty((n_channels, lanes), features.dtype)
-    factor = np.empty((n_maps, lanes), features.dtype)
-    units = np.empty((n_channels * PIECE_BLOCKS, lanes), features.dtype)
-    factors = np.empty((n_forms * PIECE_BLOCKS, lanes), features.dtype)
-    inverse_norms = np.empty((1, lanes), features.dtype)
-    of_products = np.empty((WIDTH * n_panels, lanes), features.dtype)
-    of_units = np.empty((n_channels, lanes), features.dtype)
+    unit = aligned(n_channels, features)
+    factor = aligned(n_maps, features)
+    units = aligned(n_channels * PIECE_BLOCKS, features)
+    factors = aligned(n_forms * PIECE_BLOCKS, features)
+    inverse_norms = aligned(1, features)
+    of_products = aligned(WIDTH * n_panels, features)
+    of_units = aligned(n_channels, features)
     for chunk in range(first_chunk, last_chunk):
         end = min((chunk + 1) * chunk_blocks, n_blocks)
         for first in range(chunk * chunk_blocks, end, PIECE_BLOCKS):

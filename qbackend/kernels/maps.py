@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..encodings import ZERO_NORM
 from .compilation import helper
 from .simd import (
+    VECTOR_BYTES,
     FloatArray,
     inverse_root,
     load,
@@ -26,6 +29,20 @@ from .simd import (
 
 Layout = tuple[int, int, int, int, int, int]
 """Of maps: B, C, S, and the strides along them."""
+Maps = tuple[FloatArray, Layout]
+"""Maps as the kernels take them: their memory, and how they lie in it."""
+
+
+@helper
+def aligned(count: int, like: FloatArray) -> FloatArray:
+    """An uninitialised array (count, L) whose rows are cache lines.
+
+    Numba's own arrays begin anywhere: every second row would lie across two lines.
+    """
+    lanes = VECTOR_BYTES // like.itemsize
+    memory = np.empty((count + 1) * lanes, like.dtype)
+    first = (-memory.ctypes.data % VECTOR_BYTES) // like.itemsize
+    return memory[first : first + count * lanes].reshape(count, lanes)
 
 
 @helper

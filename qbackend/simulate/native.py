@@ -16,16 +16,19 @@ from ..base import (
     Array,
     Capabilities,
     CompiledLayer,
+    Cost,
     Forward,
     Request,
     Result,
     angles_of,
     check_width,
+    local_cost,
 )
 from ..compile import compile_layer
+from ..errors import OptionError
+from ..jobs import Job, LocalJob
 from ..kernels.simd import VECTOR_BYTES
 from ..quadratic import Forms, PixelBackend
-from ..simulators import ExactSimulator, simulator_capabilities
 from ..spec import LayerSpec
 from . import engine, tensors, whole
 from .forms import FormsPass
@@ -40,7 +43,7 @@ FORM_OVERHEAD = 100
 takes to set forms up and to pull their gradient back."""
 
 
-class NativeBackend(ExactSimulator, PixelBackend):
+class NativeBackend(PixelBackend):
     """Exact expectation values and derivatives, in the features' own precision.
 
     Args:
@@ -48,7 +51,6 @@ class NativeBackend(ExactSimulator, PixelBackend):
     """
 
     name = "native"
-    sampler = "aer"
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
@@ -56,7 +58,13 @@ class NativeBackend(ExactSimulator, PixelBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
+        return Capabilities(
+            exact=True,
+            remote=False,
+            vjp=True,
+            max_wires=MAX_WIRES,
+            gradient_methods=("vjp", "parameter-shift", "spsa"),
+        )
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         check_width(self, spec)
@@ -95,8 +103,13 @@ class NativeBackend(ExactSimulator, PixelBackend):
     ) -> PixelCircuits:
         return PixelCircuits(compiled.spec, weights, dtype)
 
-    def run(self, request: Request, job_id: str) -> Result:
-        return _run_rows(request, job_id)
+    def submit(self, request: Request) -> Job:
+        if request.shots is not None:
+            raise OptionError("native is exact and takes no shots; use --backend aer --shots N")
+        return LocalJob(lambda job_id: _run_rows(request, job_id))
+
+    def estimate(self, request: Request) -> Cost:
+        return local_cost(request)
 
     def close(self) -> None:
         self._forms = None
