@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,16 +116,13 @@ def mitigated(
     return values, np.sqrt(variance)
 
 
-def import_mthree() -> Any:
-    """The package `mthree`; raises `OptionError` where it is not installed."""
-    try:
-        import mthree
-    except ImportError:
+def check_installed(method: str) -> None:
+    """Raise `OptionError` where the method needs a package that is not installed."""
+    if method == "m3" and find_spec("mthree") is None:
         raise OptionError(
             "readout mitigation m3 needs the package mthree: pip install 'qhc[mitigation]', or "
             "take --set machine.readout_mitigation=tensored"
-        ) from None
-    return mthree
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,11 @@ def _tensored(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
 
 
 def _m3(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
-    mitigator = import_mthree().M3Mitigation()
+    check_installed("m3")
+    # A compiled library, which only this method needs.
+    from mthree import M3Mitigation
+
+    mitigator = M3Mitigation()
     mitigator.cals_from_matrices(readout.matrices())
     qubits = range(bits.shape[2])
     values = np.empty((len(bits), len(observed)))

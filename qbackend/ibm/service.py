@@ -8,8 +8,6 @@ https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime
 from __future__ import annotations
 
 import logging
-import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,17 +17,17 @@ from qiskit.transpiler import Target
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
 from qiskit_ibm_runtime.exceptions import (
     IBMError,
-    IBMInputValueError,
     RuntimeInvalidStateError,
 )
 
-from ..errors import CredentialsError, MachineError, PlanError, QhcError, TransientError, suggest
+from ..errors import MachineError, PlanError, QhcError, TransientError
 from ..jobs import JobStatus
 from ..snapshots import Device, list_snapshots
 from . import primitives
-from .credentials import Credentials, find_credentials, searched_files
+from .connection import never_send_the_raw_key, no_credentials, open_client
+from .credentials import Credentials, find_credentials
 from .remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
-from .translate import RAW_KEY_WARNING, is_unknown_machine, translate, translated
+from .translate import is_unknown_machine, translated
 
 OPEN_PLAN = "open"
 
@@ -54,13 +52,8 @@ def connect(credentials: Credentials | None = None) -> RuntimeService:
     """
     credentials = credentials or find_credentials()
     if credentials is None:
-        folder = searched_files()[-1]
-        raise CredentialsError(
-            "there are no credentials for IBM Quantum: copy credentials.example.toml to "
-            f"credentials.toml (or {folder}) and fill in the token, or set QISKIT_IBM_TOKEN; "
-            "without an account take a fake device, for example --backend fake_brisbane"
-        )
-    return RuntimeService(credentials, _client(credentials))
+        raise no_credentials()
+    return RuntimeService(credentials, open_client(credentials))
 
 
 class RuntimeWorkload:
@@ -204,13 +197,13 @@ class RuntimeService:
         return usage.get("qpu_charge_time_seconds")
 
     def reconnect(self) -> RuntimeService:
-        return RuntimeService(self._credentials, _client(self._credentials))
+        return RuntimeService(self._credentials, open_client(self._credentials))
 
     @contextmanager
     def asking(self, job_id: str | None = None) -> Iterator[None]:
         """Around every use of the client: its errors become ours, the raw key is never sent."""
         with translated(self._credentials, job_id=job_id):
-            _never_send_the_raw_key()
+            never_send_the_raw_key()
             yield
 
     def _job(self, job_id: str) -> Any:
@@ -249,52 +242,6 @@ class RuntimeService:
         return MachineError(words)
 
 
-def _client(credentials: Credentials) -> QiskitRuntimeService:
-    """The client's service object, whose environment decides about addresses.
-
-    Raises:
-        CredentialsError: credentials that the service does not know, or an unknown instance.
-        TransientError: the service cannot be reached.
-    """
-    _never_send_the_raw_key()
-    logger = logging.getLogger("qiskit_ibm_runtime")
-    if logger.level == logging.NOTSET:
-        # It tells by warnings which account and plan it takes; qhc says so itself.
-        logger.setLevel(logging.ERROR)
-    with translated(credentials):
-        try:
-            return _opened(credentials, credentials.instance)
-        except IBMInputValueError as error:
-            if credentials.instance is None:
-                raise
-            known = _instances(credentials)
-            if not known:
-                raise translate(error, credentials) from None
-    raise CredentialsError(
-        f"the account of {credentials.source} has no instance '{credentials.instance}': "
-        f"{suggest(credentials.instance or '', known)}"
-    )
-
-
-def _opened(credentials: Credentials, instance: str | None) -> QiskitRuntimeService:
-    if credentials.account is not None:
-        return QiskitRuntimeService(name=credentials.account, instance=instance)
-    # A token that is passed makes the client overlook the address in the environment.
-    return QiskitRuntimeService(
-        channel=credentials.channel,
-        token=credentials.token.reveal(),
-        url=os.environ.get("QISKIT_IBM_URL"),
-        instance=instance,
-    )
-
-
-def _instances(credentials: Credentials) -> list[str]:
-    """Names of the account's instances; their CRNs where two have one name."""
-    found = _opened(credentials, "auto").instances()
-    names = [each["name"] for each in found]
-    return [e["name"] if names.count(e["name"]) == 1 else e["crn"] for e in found]
-
-
 def _described(backend: Any) -> MachineInfo:
     status = backend.status()
     return MachineInfo(
@@ -311,14 +258,3 @@ def _two_qubit_gate(backend: Any) -> str:
     """From the configuration, which is at hand; the target would be asked for."""
     basis = backend.configuration().basis_gates
     return next((gate for gate in ("cz", "ecr", "cx") if gate in basis), "none")
-
-
-def _never_send_the_raw_key() -> None:
-    """Make an error of the client's warning that it is about to.
-
-    For good, and anew at each use: whoever catches warnings puts the filters of before back.
-    """
-    with primitives.FILTERS:
-        warnings.filterwarnings("error", message=RAW_KEY_WARNING, category=UserWarning)
-        # An error follows, which says it better.
-        warnings.filterwarnings("ignore", message="This instance has met its usage limit")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import builtins
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbackend import errors
+from qbackend import errors, get_backend
+from qbackend.ibm import mitigation
 from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
+from qbackend.ibm.options import ExecutionOptions
 
 N_QUBITS = 3
 OBSERVED = [[0], [1], [2], [0, 2], [0, 1, 2], []]
@@ -128,14 +128,9 @@ def test_a_qubit_that_tells_nothing_is_an_error() -> None:
 
 
 def test_m3_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = builtins.__import__
-
-    def without_mthree(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "mthree":
-            raise ImportError(name)
-        return imported(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", without_mthree)
-    zeros = np.zeros((100, 3), dtype=np.uint8)
+    """Known before anything is sent."""
+    monkeypatch.setattr(mitigation, "find_spec", lambda name: None)
+    options = ExecutionOptions(readout_mitigation="m3")
     with pytest.raises(errors.OptionError, match=r"pip install 'qhc\[mitigation\]'"):
-        mitigated("m3", zeros[None], zeros, 1 - zeros, OBSERVED)
+        get_backend("fake_brisbane", machine=options)
+    get_backend("fake_brisbane", machine=ExecutionOptions(readout_mitigation="tensored"))
