@@ -115,10 +115,10 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
             counted.share("training", train.batch_size, rows_each=per_image, requests=n_steps)
         )
         shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
-    if config.run.calibrate is not None:
-        shares.append(counted.share("calibration", min(config.run.calibrate, len(data.train))))
     n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
     shares.append(counted.share("test", n_images))
+    if config.run.calibrate is not None:
+        shares.append(counted.share("calibration", min(config.run.calibrate, len(data.train))))
     return RunPlan(tuple(shares))
 
 

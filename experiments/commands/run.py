@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qbackend.errors import RunFolderError
+from qbackend.errors import BudgetError, RunFolderError
 
 from .flags import FILE, options
 from .machine_options import (
@@ -150,6 +150,10 @@ def estimate(as_json: bool, **given: Any) -> None:
     for note in notes:
         click.echo(f"note: {note}", err=True)
     show_plan(plan, config.run.backend, results_console(stderr=as_json))
+    try:
+        plan.check(config.machine.max_qpu_seconds)
+    except BudgetError as error:
+        click.echo(f"note: {error}", err=True)
     if as_json:
         click.echo(json.dumps({"backend": config.run.backend, **plan.to_dict()}))
 
