@@ -17,7 +17,7 @@ from ..base import (
     check_width,
 )
 from ..device_form import Encoder, compile_for_target
-from ..errors import CredentialsError, OptionError, UserError
+from ..errors import OptionError, UserError
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
@@ -26,11 +26,12 @@ from .budget import check_budget, total
 from .cost import MachineCost
 from .dispatch import Dispatcher
 from .endings import Whereabouts
-from .entries import Entry, State
+from .entries import Entry, Intent, State
 from .gateway import Gateway, Progress
 from .identity import content_key, layer_key
 from .layers import from_text, to_text
 from .ledger import Ledger
+from .mitigation import check_installed
 from .options import ExecutionOptions, check_local
 from .patience import Clock
 from .remote import Service
@@ -102,6 +103,7 @@ class IbmBackend(QuantumBackend):
         self._progress = progress
         self._given = service
         self._clock = clock
+        check_installed(self.options.readout_mitigation)
         if self._is_local:
             check_local(self.options)
 
@@ -151,8 +153,7 @@ class IbmBackend(QuantumBackend):
 
     def estimate(self, request: Request) -> MachineCost:
         """What the request takes of a machine, whether or not some of it is done already."""
-        ranges = self._pack(request)
-        return total([self._cost(request, len(rows)) for rows in ranges])
+        return total(self._costs(request, self._pack(request)))
 
     def submit(self, request: Request) -> Job:
         """Enter the jobs in the ledger and send them, unless they are there already.
@@ -166,6 +167,8 @@ class IbmBackend(QuantumBackend):
             JobsPendingError: the jobs are sent, and this backend does not wait for them.
             RecordError: the ledger cannot be written.
         """
+        if request.compiled.record.get("device") != self.name:
+            raise OptionError(f"the layer was not compiled by '{self.name}': compile it by this")
         shots, seed = self._shots(request), self._seed(request)
         content = content_key(request.compiled, self.name, shots, seed, self.options)
         ledger = self.ledger
@@ -204,18 +207,12 @@ class IbmBackend(QuantumBackend):
     def _plan(self, content: str, request: Request) -> list[Entry]:
         """Enter a request that is new to the ledger, once it is affordable and approved."""
         ranges = self._pack(request)
-        costs = [self._cost(request, len(rows)) for rows in ranges]
+        costs = self._costs(request, ranges)
         self._agree(costs)
-        return self.ledger.plan(
-            content,
-            self.name,
-            request.parameters,
-            self._shots(request),
-            self.options,
-            ranges,
-            [each.qpu_seconds for each in costs],
-            self.gateway.service.instance,
-        )
+        instance = self.gateway.service.instance
+        intent = Intent(content, self.name, instance, self._shots(request), self.options)
+        seconds = [each.qpu_seconds for each in costs]
+        return self.ledger.plan(intent, request.parameters, ranges, seconds)
 
     def _plan_again(self, key: str, request: Request) -> list[Entry]:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
@@ -223,7 +220,7 @@ class IbmBackend(QuantumBackend):
         Jobs that another process simulated, and took with it, are planned as before.
         """
         entries = self.ledger.current(key)
-        self._check_instance(entries)
+        self.gateway.check_instance(entries)
         if self._is_local:
             for entry in entries:
                 if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
@@ -231,23 +228,10 @@ class IbmBackend(QuantumBackend):
         ended = [e for e in entries if e.state in (State.FAILED, State.CANCELLED)]
         if not ended:
             return []
-        self._agree([self._cost(request, entry.n_rows) for entry in ended])
+        self._agree(self._costs(request, [range(entry.n_rows) for entry in ended]))
         self.ledger.plan_again(ended, self.gateway.service.instance)
         rows = {entry.first_row for entry in ended}
         return [entry for entry in self.ledger.current(key) if entry.first_row in rows]
-
-    def _check_instance(self, entries: Sequence[Entry]) -> None:
-        """Raise unless open jobs belong to the account in use: no other one could find them."""
-        planned_for = {entry.instance for entry in entries if not entry.state.is_final}
-        if not planned_for:
-            return
-        instance = self.gateway.service.instance
-        if foreign := planned_for - {instance}:
-            raise CredentialsError(
-                f"jobs of this run belong to the instance {', '.join(foreign)}, the credentials "
-                f"in use lead to {instance}; go on with those that the run began with "
-                "(--credentials, --profile)"
-            )
 
     def _agree(self, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs fit the budget and the plan, and are approved."""
@@ -263,10 +247,14 @@ class IbmBackend(QuantumBackend):
         shots = self._shots(request)
         return limits.pack(len(request.parameters), shots, self.options, request.compiled)
 
-    def _cost(self, request: Request, n_rows: int) -> MachineCost:
+    def _costs(self, request: Request, ranges: Sequence[range]) -> list[MachineCost]:
+        """Of the jobs that take these rows."""
         shots = self._shots(request)
         plan = None if self._is_local else self.gateway.ask(lambda service: service.plan())
-        return cost.estimate(request.compiled, n_rows, shots, self.options, plan=plan)
+        return [
+            cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
+            for rows in ranges
+        ]
 
     def _shots(self, request: Request) -> int:
         if request.shots is None:

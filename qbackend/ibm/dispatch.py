@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import QhcError
-from .endings import WORKLOAD_CLOSED, error_code
+from .endings import is_queue_full, is_workload_closed
 from .entries import Entry, State
-from .gateway import Gateway, is_full
+from .gateway import Gateway
 from .ledger import Ledger
 from .options import ExecutionOptions
 from .remote import Call, Workload
@@ -60,7 +60,7 @@ class Dispatcher:
     def close(self) -> None:
         """Close the session, if one is open."""
         if self._session is not None:
-            self._session.close()
+            self._gateway.close(self._session)
             self._session = None
 
     def _adopted(self, entry: Entry) -> bool:
@@ -78,11 +78,11 @@ class Dispatcher:
             try:
                 job_id = self._gateway.start(entry, self.machine, call(entry), workload)
             except QhcError as error:
-                if workload is not None and error_code(str(error)) == WORKLOAD_CLOSED:
+                if workload is not None and is_workload_closed(error):
                     # The service ends a session that was idle for a minute.
                     self._session = None
                     return list(entries[index:]), error
-                if is_full(error) and self._n_submitted() > 0:
+                if is_queue_full(error) and self._n_submitted() > 0:
                     return [], None
                 raise
             self._ledger.submitted(entry.tag, job_id)
@@ -104,7 +104,7 @@ class Dispatcher:
             try:
                 yield batch
             finally:
-                batch.close()
+                self._gateway.close(batch)
         else:
             yield None
 

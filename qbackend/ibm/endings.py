@@ -12,15 +12,15 @@ from ..errors import (
     JobFailedError,
     JobsPendingError,
     JobTimeoutError,
+    QhcError,
 )
 from .entries import Entry, State
-from .remote import MachineInfo
+from .remote import LOCAL, MachineInfo
 
-WORKLOAD_CLOSED = 1217
-RAN_TOO_LONG = 1305
+WORKLOAD_CLOSED, RAN_TOO_LONG, QUEUE_FULL = 1217, 1305, 3458
 """IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
 TOO_LONG = "longer than maximum execution time"
-"""What the client makes of the latter."""
+"""What the client makes of a job that ran too long."""
 
 MOST_ATTEMPTS = 2
 """How often rows are sent without asking anybody."""
@@ -30,6 +30,16 @@ def error_code(words: str) -> int | None:
     """The code in a service's words, `Error code 1217; ...` or `"code": 1217`."""
     found = re.search(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
     return int(found[1]) if found else None
+
+
+def is_queue_full(error: QhcError) -> bool:
+    """Whether a submission failed because too many jobs are pending already."""
+    return error_code(str(error)) == QUEUE_FULL
+
+
+def is_workload_closed(error: QhcError) -> bool:
+    """Whether a submission failed because its batch or session takes no more jobs."""
+    return error_code(str(error)) == WORKLOAD_CLOSED
 
 
 def is_sent_again(entry: Entry) -> bool:
@@ -70,7 +80,9 @@ class Whereabouts:
         sent = [e.job_id for e in self.entries if e.state is State.SUBMITTED and e.job_id]
         planned = sum(entry.state is State.PLANNED for entry in self.entries)
         words = []
-        if sent:
+        if sent and any(entry.instance == LOCAL for entry in self.entries):
+            words.append(f"{len(sent)} jobs for {self.machine} were simulated here")
+        elif sent:
             words.append(
                 f"job{'s' if len(sent) > 1 else ''} {', '.join(sent)} on {self.machine} "
                 f"{'go' if len(sent) > 1 else 'goes'} on unharmed"
@@ -98,27 +110,34 @@ def remark_on(machine: str, machines: Sequence[MachineInfo]) -> str:
 
 
 def failure(
-    ended: Sequence[Entry], machine: str, run: str | None, remark: str = ""
+    entries: Sequence[Entry], machine: str, run: str | None, remark: str = ""
 ) -> BackendError:
-    """The error for jobs that ended without a result; the first of them gives its class.
+    """The error for a request of which jobs ended without a result; the first gives its class.
 
     `remark` is what there is to say of the machine.
     """
-    first = ended[0]
-    is_failed = first.state is State.FAILED
-    happened = "failed" if is_failed else "was cancelled"
-    message = f"job {first.job_id} on {machine} {happened}"
+    ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
+    first, is_failed = ended[0], ended[0].state is State.FAILED
+    message = f"job {first.job_id} on {machine} {'failed' if is_failed else 'was cancelled'}"
     if first.words:
-        message += f": {' '.join(first.words.split()).rstrip('.')}"
+        message += f": {_plain(first.words)}"
     if len(ended) > 1:
         message += f" (and {len(ended) - 1} more)"
-    message += "; results of other jobs are kept"
+    if len(ended) < len(entries):
+        message += "; the results of the other jobs are kept"
     if remark:
         message += f"; {remark}"
     if error_code(first.words) == RAN_TOO_LONG or TOO_LONG in first.words:
         message += "; allow it more time with --set machine.max_execution_time=SECONDS"
-    again = "make the request again" if run is None else f"qhc resume {run}"
-    message += f"; to send these rows once more: {again}"
-    message += "" if run is None else f" (qhc jobs {run} shows them all)"
+    if run is None:
+        message += "; to send these rows once more, make the request again"
+    else:
+        message += f"; to send these rows once more: qhc resume {run} (all jobs: qhc jobs {run})"
     kind = JobFailedError if is_failed else JobCancelledError
     return kind(message, job_id=first.job_id, backend=machine, state=first.state.value)
+
+
+def _plain(words: str) -> str:
+    """A machine's words on one line, without what the client puts before them."""
+    line = " ".join(words.split()).rstrip(".")
+    return re.sub(r"^Job \S+ has failed: ", "", line)

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from .options import ExecutionOptions
+
 VERSION = 1
 
 SCHEMA = """
@@ -33,6 +35,25 @@ COLUMNS = (
     "tag, request, first_row, n_rows, attempt, state, job_id, instance, is_only, submitted_at, "
     "finished_at, estimate_seconds, qpu_seconds, words"
 )
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the jobs of a request have in common.
+
+    Attributes:
+        content: key of the request but for its parameters.
+        machine: its name.
+        instance: of the account, where the jobs will be.
+        shots: per row.
+        options: how to execute.
+    """
+
+    content: str
+    machine: str
+    instance: str
+    shots: int
+    options: ExecutionOptions
 
 
 class State(Enum):

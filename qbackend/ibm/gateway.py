@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import BackendError, JobTimeoutError, QhcError, TokenRefusedError, TransientError
+from ..errors import (
+    BackendError,
+    CredentialsError,
+    JobNotFoundError,
+    JobTimeoutError,
+    TokenRefusedError,
+    TransientError,
+)
+from .endings import is_queue_full
 from .entries import Entry, State
 from .ledger import Ledger
 from .patience import (
@@ -30,7 +38,10 @@ _LOGGER = logging.getLogger("qbackend")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a request is: `done` of its `jobs`, and what there is to say about one of them."""
+    """Where a request is: `done` of its `jobs`, and what there is to say about one of them.
+
+    Without jobs it is the service that is spoken of: why there is a wait.
+    """
 
     done: int
     jobs: int
@@ -101,7 +112,7 @@ class Gateway:
                     self._start_seconds,
                 )
             except (TransientError, TokenRefusedError) as error:
-                if is_full(error):
+                if is_queue_full(error):
                     raise
                 # What is on its way may be accepted at any later time.
                 self._doubtful.add(entry.tag)
@@ -139,10 +150,32 @@ class Gateway:
             self.ask(lambda service: service.cancel(job_id))
         except (TransientError, TokenRefusedError):
             raise
+        except JobNotFoundError:
+            return True
         except BackendError as error:
             _LOGGER.warning("job %s could not be cancelled: %s", job_id, error)
             return False
         return True
+
+    def close(self, workload: Workload) -> None:
+        """Close a batch or a session; one that cannot be closed ends by itself."""
+        try:
+            within(self._call_seconds, workload.close)
+        except NoAnswerError as error:
+            _LOGGER.warning("%s could not be closed, it ends by itself: %s", workload.id, error)
+
+    def check_instance(self, entries: Sequence[Entry]) -> None:
+        """Raise `CredentialsError` if open jobs are another account's: this one has them not."""
+        planned_for = {entry.instance for entry in entries if not entry.state.is_final}
+        if not planned_for:
+            return
+        instance = self.service.instance
+        if foreign := planned_for - {instance}:
+            raise CredentialsError(
+                f"jobs of this run belong to the instance {', '.join(foreign)}, the credentials "
+                f"in use lead to {instance}; go on with those that the run began with "
+                "(--credentials, --profile)"
+            )
 
     def charge(self, ledger: Ledger, entry: Entry) -> None:
         """Enter what a job cost, if the service says so soon; its result does not depend on it."""
@@ -203,15 +236,14 @@ class Gateway:
         self.clock.sleep(max(0.0, min(pause, left)))
 
 
-def is_full(error: QhcError) -> bool:
-    """Whether a submission failed because too many jobs are pending already."""
-    return "3458" in str(error)
-
-
 def cancel_all(service: Service | Gateway, ledger: Ledger) -> list[Entry]:
     """Cancel every job of a ledger that has not ended; the entries that were cancelled by this.
 
     A planned job may have been accepted by a service that never said so: it is looked for.
+
+    Raises:
+        CredentialsError: jobs that belong to another account.
+        TransientError: the service is out of reach; jobs not shown as cancelled go on.
     """
     gateway = service if isinstance(service, Gateway) else Gateway(lambda: service)
     with ledger.locked():
@@ -221,6 +253,7 @@ def cancel_all(service: Service | Gateway, ledger: Ledger) -> list[Entry]:
 
 def cancel_entries(gateway: Gateway, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
     """Cancel those that have not ended, by a ledger that is locked; tags of those that were."""
+    gateway.check_instance(entries)
     tags = []
     for entry in entries:
         if entry.state.is_final:

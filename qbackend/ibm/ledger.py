@@ -25,9 +25,8 @@ from filelock import FileLock
 
 from ..base import Array
 from ..errors import RecordError, RunFolderError
-from .entries import COLUMNS, SCHEMA, VERSION, Entry, State, entry_of
+from .entries import COLUMNS, SCHEMA, VERSION, Entry, Intent, State, entry_of
 from .identity import are_same, request_key
-from .options import ExecutionOptions
 
 
 class Ledger:
@@ -40,7 +39,7 @@ class Ledger:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._thread = threading.RLock()
+        self._acting, self._using = threading.RLock(), threading.RLock()
         self._file = None if path is None else FileLock(f"{path}.lock")
         try:
             self._connection = sqlite3.connect(
@@ -70,7 +69,7 @@ class Ledger:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else acts on this ledger meanwhile, in this process or another."""
-        with self._thread:
+        with self._acting:
             if self._file is None:
                 yield
                 return
@@ -121,26 +120,25 @@ class Ledger:
 
     def plan(
         self,
-        content: str,
-        machine: str,
+        intent: Intent,
         parameters: Array,
-        shots: int,
-        options: ExecutionOptions,
         ranges: Sequence[range],
         seconds: Sequence[float],
-        instance: str,
     ) -> list[Entry]:
-        """Enter a request and its jobs, all or nothing, with the estimate of each."""
-        key = request_key(content, parameters)
+        """Enter a request of rows (N, P) and its jobs, all or nothing.
+
+        `seconds` are the estimated QPU times of the jobs, which take these `ranges` of rows.
+        """
+        key = request_key(intent.content, parameters)
         stored = np.ascontiguousarray(parameters, dtype="<f8").tobytes()
-        known = (key, content, _now(), machine, *parameters.shape, shots)
+        known = (key, intent.content, _now(), intent.machine, *parameters.shape, intent.shots)
         with self._writing() as connection:
             connection.execute(
                 "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*known, json.dumps(asdict(options)), stored),
+                (*known, json.dumps(asdict(intent.options)), stored),
             )
             for rows, estimate in zip(ranges, seconds, strict=True):
-                _enter(connection, key, rows, 1, estimate, instance)
+                _enter(connection, key, rows, 1, estimate, intent.instance)
         return self.current(key)
 
     def plan_again(self, ended: Sequence[Entry], instance: str) -> None:
@@ -228,7 +226,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        with self._thread:
+        with self._using:
             self._connection.close()
 
     def _prepare(self) -> None:
@@ -251,7 +249,7 @@ class Ledger:
         return self._connection.execute("PRAGMA user_version").fetchone()[0]
 
     def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._thread:
+        with self._using:
             try:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
@@ -264,7 +262,7 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction; what cannot be written leaves the ledger as it was."""
-        with self._thread:
+        with self._using:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection

@@ -21,9 +21,9 @@ from ..aer_machine import simulated
 from ..device_form import drop_idle_qubits
 from ..devices import native_two_qubit_gate
 from ..errors import (
-    BackendError,
     JobCancelledError,
     JobFailedError,
+    JobNotFoundError,
     MachineError,
     QhcError,
     UnknownNameError,
@@ -32,10 +32,7 @@ from ..jobs import JobStatus
 from ..snapshots import Device
 from . import primitives
 from .options import check_local
-from .remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
-
-LOCAL = "local"
-"""Instance and plan of this process."""
+from .remote import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, Workload
 
 
 class LocalWorkload:
@@ -126,7 +123,7 @@ class LocalService:
     def _job(self, job_id: str) -> Any:
         with self._lock:
             if job_id not in self._jobs:
-                raise BackendError(
+                raise JobNotFoundError(
                     f"job {job_id} ran in another process, with which it ended; its rows are "
                     "executed again by qhc resume",
                     job_id=job_id,

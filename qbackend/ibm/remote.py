@@ -20,6 +20,9 @@ from ..jobs import JobStatus
 from ..snapshots import Device
 from .options import ExecutionOptions
 
+LOCAL = "local"
+"""Instance of a service in this process, whose jobs end with it."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -91,7 +94,7 @@ class Service(Protocol):
 
     @property
     def instance(self) -> str:
-        """CRN of the account's instance, "local" in this process."""
+        """CRN of the account's instance, `LOCAL` in this process."""
 
     def device(self, machine: str) -> Device:
         """The machine's target and calibration; raises `MachineError` with alternatives."""

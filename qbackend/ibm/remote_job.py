@@ -158,9 +158,9 @@ class RemoteJob(Job):
                 local = self._gateway.service.is_local
                 pauses = poll_pauses(clock, *(LOCAL_POLL if local else options.poll))
             clock.sleep(min(next(pauses), max(0.0, until - clock.now())))
-        ended = [entry for entry in self._entries() if entry.state is not State.DONE]
-        if ended:
-            raise failure(ended, self._machine, self._ledger.run, self._remark())
+        entries = self._entries()
+        if any(entry.state is not State.DONE for entry in entries):
+            raise failure(entries, self._machine, self._ledger.run, self._remark())
 
     def _send_planned(self) -> None:
         """Send what was planned again, or was one job too many before."""

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from qbackend.base import Array, Request
+from qbackend.base import Array, CompiledLayer, Request
 from qbackend.ibm.backend import IbmBackend
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.patience import Clock
+from tests.cases import features, weights
 from tests.loopback import LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.retries import instant_retries
 
-from .fakes import ask
+from .fakes import SPEC, ask
 
 NAME = "ibm_loopback"
 POLL = ("GET", "/jobs/{id}")
@@ -55,7 +56,21 @@ def loopback_backend(
 
 
 def asked(backend: IbmBackend, n_rows: int = 3) -> Request:
+    """A request for rows of `SPEC`, compiled for the machine by this backend."""
     return ask(backend, n_rows, shots=64)
+
+
+@cache
+def compiled() -> CompiledLayer:
+    """`SPEC` on the server's machine, which takes longer to compile for than to execute on."""
+    with served():
+        return loopback_backend().compile(SPEC)
+
+
+def ready(n_rows: int = 3) -> Request:
+    """The request of `asked`, compiled before."""
+    rows = compiled().rows(features(SPEC, n_rows, 0), weights(SPEC, 0))
+    return Request(compiled(), rows, shots=64, seed=5)
 
 
 @cache
@@ -64,14 +79,15 @@ def expected(n_rows: int = 3) -> Array:
     with served() as server:
         backend = loopback_backend()
         server.workload.hold(State.QUEUED)
-        job = backend.submit(asked(backend, n_rows))
+        job = backend.submit(ready(n_rows))
         server.workload.release()
         return job.result().values
 
 
 def evaluated(backend: IbmBackend, n_rows: int = 3) -> Array:
+    """The values of the request, which the client need not wait for."""
     with instant_retries():
-        return backend.evaluate(asked(backend, n_rows)).values
+        return backend.evaluate(ready(n_rows)).values
 
 
 def check_whole(server: LoopbackServer, values: Array, *, n_jobs: int = 1, n_rows: int = 3) -> None:

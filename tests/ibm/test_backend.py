@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from qbackend.device_form import compile_for_target
 from qbackend.errors import (
     BackendError,
     BudgetError,
@@ -34,7 +36,18 @@ from qbackend.ibm.remote import RemoteState
 from qbackend.jobs import JobStatus
 from qbackend.spec import LayerSpec
 
-from .fakes import MACHINE, SHOTS, SPEC, FakeService, Fault, Time, ask, backend_of, undisturbed
+from .fakes import (
+    MACHINE,
+    SHOTS,
+    SPEC,
+    FakeService,
+    Fault,
+    Time,
+    ask,
+    backend_of,
+    small_target,
+    undisturbed,
+)
 
 LOST = TransientError("connection reset")
 
@@ -584,3 +597,50 @@ def test_a_simulated_job_costs_no_budget() -> None:
 def test_closing_what_was_never_used_makes_no_file(tmp_path: Path) -> None:
     backend_of(FakeService(), ledger=tmp_path / "jobs.sqlite").close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layer_of_another_backend_is_refused() -> None:
+    service = FakeService()
+    backend = backend_of(service)
+    request = ask(backend)
+    foreign = compile_for_target(SPEC, small_target(), device="ibm_other")
+    with pytest.raises(OptionError, match="compiled"):
+        backend.submit(type(request)(foreign, request.parameters, shots=SHOTS))
+    assert service.jobs == []
+
+
+def test_a_batch_that_cannot_be_closed_holds_nobody(three_jobs: None) -> None:
+    service, let_go = FakeService(), threading.Event()
+    backend = backend_of(service)
+    backend.gateway._call_seconds = 0.2
+    opened = service.open_workload
+
+    def open_hanging(*given: Any, **options: Any) -> Any:
+        workload = opened(*given, **options)
+        workload.close = let_go.wait
+        return workload
+
+    service.open_workload = open_hanging  # type: ignore[method-assign]
+    np.testing.assert_array_equal(backend.evaluate(ask(backend, 5)).values, undisturbed(5))
+    let_go.set()
+
+
+def test_cancelling_what_ended_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    before, after = FakeService(looks=1), FakeService()
+    before.is_local = after.is_local = True
+    backend = backend_of(before, ledger=path)
+    backend.submit(ask(backend))
+    after.faults.append(Fault("state", JobNotFoundError("gone")))
+    assert [e.state for e in cancel_all(after, Ledger(path))] == [State.CANCELLED]
+
+
+def test_cancelling_by_another_account_is_refused(tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    backend.submit(ask(backend))
+    other = FakeService()
+    other.instance = "crn:other"
+    with pytest.raises(CredentialsError, match="crn:other"):
+        cancel_all(other, Ledger(path))
+    assert service.live()

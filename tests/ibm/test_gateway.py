@@ -14,7 +14,7 @@ from qbackend.errors import (
     TokenRefusedError,
     TransientError,
 )
-from qbackend.ibm.entries import Entry, State
+from qbackend.ibm.entries import Entry, Intent, State
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.options import ExecutionOptions
@@ -168,9 +168,8 @@ def test_nothing_is_submitted_while_nobody_can_tell(entry: Entry, call: Any) -> 
 
 def test_of_several_jobs_the_oldest_stays(call: Any) -> None:
     service, ledger = FakeService(looks=5), Ledger()
-    (planned,) = ledger.plan(
-        "content", MACHINE, call.parameters, 64, ExecutionOptions(), [range(3)], [1.0], "crn"
-    )
+    intent = Intent("content", MACHINE, "crn", 64, ExecutionOptions())
+    (planned,) = ledger.plan(intent, call.parameters, [range(3)], [1.0])
     for _ in range(3):
         newest = service.start(MACHINE, call, planned.tag, None)
     ledger.submitted(planned.tag, newest)

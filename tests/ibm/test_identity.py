@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,9 +54,9 @@ def test_a_compiled_layer_comes_back_from_text(spec: LayerSpec) -> None:
 
 
 def test_another_process_finds_the_same_key() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", PRINT_KEY], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", PRINT_KEY]
+    root = Path(__file__).parents[2]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == key_of(compile_for_target(LayerSpec(2), small_target()))
 
 

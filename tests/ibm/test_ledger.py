@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qbackend.errors import RecordError, RunFolderError
-from qbackend.ibm.entries import State
+from qbackend.ibm.entries import Intent, State
 from qbackend.ibm.identity import ROUNDING
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.options import ExecutionOptions
@@ -20,7 +20,8 @@ RANGES = [range(0, 2), range(2, 5)]
 
 
 def planned(ledger: Ledger, content: str = "content", rows: np.ndarray = ROWS) -> list:
-    return ledger.plan(content, "ibm_x", rows, 64, ExecutionOptions(), RANGES, [2.0, 3.0], "crn")
+    intent = Intent(content, "ibm_x", "crn", 64, ExecutionOptions())
+    return ledger.plan(intent, rows, RANGES, [2.0, 3.0])
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -37,7 +37,7 @@ from tests.loopback import (
 )
 from tests.loopback.client import served, tiny
 
-from .machine_room import NAME, asked, check_whole, evaluated, expected, loopback_backend
+from .machine_room import NAME, asked, check_whole, evaluated, expected, loopback_backend, ready
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_rows_that_a_batch_left_over_are_sent_once_more(path: Path, three_jobs: 
     with served([machine], [Instance(plan=Plan(batch_seconds=0.15))]) as server:
         backend = loopback_backend(path)
         server.workload.hold(State.QUEUED)
-        job = backend.submit(asked(backend, 4))
+        job = backend.submit(ready(4))
         server.workload.release()
         assert job.result().values.shape == (4, 2)
         assert [job.state for job in server.jobs] == [
@@ -115,7 +115,7 @@ def test_a_batch_that_never_lasts_is_given_up(path: Path, three_jobs: None) -> N
     with served([machine], [Instance(plan=Plan(batch_seconds=0.15))]) as server:
         backend = loopback_backend(path)
         server.workload.hold(State.QUEUED)
-        job = backend.submit(asked(backend, 8))
+        job = backend.submit(ready(8))
         server.workload.release()
         with pytest.raises(JobFailedError, match=r"1217.*qhc resume"):
             job.result()
@@ -125,13 +125,13 @@ def test_a_batch_that_never_lasts_is_given_up(path: Path, three_jobs: None) -> N
 def test_a_machine_that_retires_with_jobs_in_its_queue(server: LoopbackServer, path: Path) -> None:
     server.workload.hold(State.QUEUED)
     backend = loopback_backend(path)
-    job = backend.submit(asked(backend))
+    job = backend.submit(ready())
     server.workload.retire(NAME)
     with pytest.raises(JobFailedError, match=r"1004.*has no 'ibm_loopback' any more.*qhc backends"):
         job.result()
     later = loopback_backend(path)
     with pytest.raises(MachineError, match=rf"'{NAME}'.*it has ibm_other"):
-        later.evaluate(asked(later))
+        later.evaluate(ready())
     assert len(server.jobs) == 1
 
 
@@ -152,7 +152,7 @@ def test_a_machine_that_is_gone_after_it_executed(
 ) -> None:
     backend = loopback_backend(path, wait=False)
     with pytest.raises(JobsPendingError, match=rf"qhc resume {path.parent}"):
-        backend.submit(asked(backend))
+        backend.submit(ready())
     server.wait_for(State.COMPLETED)
     server.machines[NAME].status = status
     check_whole(server, evaluated(loopback_backend(path)))
@@ -164,7 +164,7 @@ def test_a_machine_that_is_hidden_still_executes_its_queue(
 ) -> None:
     server.workload.hold(State.QUEUED)
     backend = loopback_backend(path)
-    job = backend.submit(asked(backend))
+    job = backend.submit(ready())
     server.machines[NAME].status = MachineStatus.HIDDEN
     server.workload.release()
     check_whole(server, job.result().values)
@@ -177,7 +177,7 @@ def test_a_machine_that_is_paused(server: LoopbackServer, path: Path) -> None:
     heard: list[Progress] = []
     backend = loopback_backend(path, deadline=0.3, progress=heard.append)
     with pytest.raises(JobTimeoutError, match=r"0\.3 s.*unharmed.*qhc resume"):
-        backend.evaluate(asked(backend))
+        backend.evaluate(ready())
     assert heard[-1].job_id == server.jobs[0].id
     machine.status = MachineStatus.ACTIVE
     check_whole(server, evaluated(loopback_backend(path)))
@@ -207,7 +207,7 @@ def test_no_more_submissions_than_the_plan_allows(path: Path, three_jobs: None) 
 
         backend.gateway.clock = type(clock)(now=clock.now, sleep=sleep, jitter=clock.jitter)
         server.workload.hold(State.QUEUED)
-        job = backend.submit(asked(backend, 5))
+        job = backend.submit(ready(5))
         server.workload.release()
         check_whole(server, job.result().values, n_jobs=3, n_rows=5)
         assert max(slept) == 30
@@ -217,7 +217,7 @@ def test_the_plan_has_too_few_seconds(server: LoopbackServer) -> None:
     server.instance.consumed = 599.0
     backend = loopback_backend()
     with pytest.raises(BudgetError, match=r"has 1 s left; nothing was sent"):
-        backend.submit(asked(backend))
+        backend.submit(ready())
     assert server.jobs == []
 
 
@@ -235,7 +235,7 @@ def test_the_plan_is_used_up_while_jobs_are_sent(server: LoopbackServer) -> None
 def test_sessions_are_for_plans_that_have_them(server: LoopbackServer) -> None:
     backend = loopback_backend(mode="session")
     with pytest.raises(PlanError, match="no sessions"):
-        backend.submit(asked(backend))
+        backend.submit(ready())
     assert (server.jobs, server.sessions) == ([], [])
 
 
@@ -251,7 +251,7 @@ def test_a_session_is_closed_with_the_backend() -> None:
 def test_a_batch_is_closed_and_waited_for_outside(server: LoopbackServer, three_jobs: None) -> None:
     server.workload.hold(State.QUEUED)
     backend = loopback_backend()
-    job = backend.submit(asked(backend, 5))
+    job = backend.submit(ready(5))
     assert [(s.mode, s.accepting) for s in server.sessions] == [("batch", False)]
     server.workload.release()
     check_whole(server, job.result().values, n_jobs=3, n_rows=5)
@@ -259,7 +259,7 @@ def test_a_batch_is_closed_and_waited_for_outside(server: LoopbackServer, three_
 
 def test_a_hundred_images_are_one_job_as_planned(server: LoopbackServer) -> None:
     backend = loopback_backend()
-    request = asked(backend, 100)
+    request = ready(100)
     plan = backend.estimate(request)
     backend.evaluate(request)
     (job,) = server.jobs
@@ -272,7 +272,7 @@ def test_a_hundred_images_are_one_job_as_planned(server: LoopbackServer) -> None
 def test_cancelling_from_another_process(server: LoopbackServer, path: Path) -> None:
     server.workload.hold(State.QUEUED)
     backend = loopback_backend(path)
-    job = backend.submit(asked(backend))
+    job = backend.submit(ready())
     cancelled = cancel_all(connect(), Ledger(path))
     assert [entry.job_id for entry in cancelled] == [server.jobs[0].id] == server.cancelled()
     with pytest.raises(JobCancelledError):
@@ -283,7 +283,7 @@ def test_another_connection_finds_a_job_by_its_id(server: LoopbackServer, path: 
     server.workload.hold(State.QUEUED)
     backend = get_backend(NAME, shots=64, ledger=path, wait=False)
     with pytest.raises(JobsPendingError):
-        backend.submit(asked(backend))
+        backend.submit(ready())
     server.workload.release()
     np.testing.assert_array_equal(evaluated(loopback_backend(path)), expected())
     assert len(server.jobs) == 1
