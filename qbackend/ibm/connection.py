@@ -13,7 +13,7 @@ import warnings
 from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
-from ..errors import CredentialsError, suggest
+from ..errors import CredentialsError
 from . import primitives
 from .credentials import Credentials, searched_files
 from .translate import RAW_KEY_WARNING, translate, translated
@@ -36,13 +36,16 @@ def open_client(credentials: Credentials) -> QiskitRuntimeService:
             return _opened(credentials, credentials.instance)
         except IBMInputValueError as error:
             if credentials.instance is None:
-                raise
+                raise CredentialsError(
+                    f"the account of {credentials.source} has no instance that could pay: create "
+                    "one at https://quantum.cloud.ibm.com/instances"
+                ) from None
             known = _instances(credentials)
             if not known:
                 raise translate(error, credentials) from None
     raise CredentialsError(
-        f"the account of {credentials.source} has no instance '{credentials.instance}': "
-        f"{suggest(credentials.instance or '', known)}"
+        f"the account of {credentials.source} has no instance '{credentials.instance}', "
+        f"it has {', '.join(known)}"
     )
 
 

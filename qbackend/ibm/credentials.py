@@ -23,6 +23,7 @@ from ..errors import CredentialsError, suggest
 
 FILE_NAME = "credentials.toml"
 CHANNEL = "ibm_quantum_platform"
+CHANNELS = (CHANNEL, "ibm_cloud")
 HIDDEN = "***"
 
 _LOGGER = logging.getLogger("qbackend")
@@ -70,6 +71,9 @@ class Credentials:
         channel: of the service.
         source: where they come from, for messages.
         account: name of the account saved by Qiskit; None if they come from elsewhere.
+
+    Raises:
+        CredentialsError: an unknown channel.
     """
 
     token: Secret
@@ -77,6 +81,13 @@ class Credentials:
     channel: str
     source: str
     account: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.channel not in CHANNELS:
+            raise CredentialsError(
+                f"unknown channel '{self.channel}' in {self.source}: "
+                f"{suggest(self.channel, CHANNELS)}"
+            )
 
 
 def find_credentials(path: Path | None = None, profile: str | None = None) -> Credentials | None:

@@ -108,6 +108,7 @@ def test_profiles(tmp_path: Path) -> None:
         ("[profiles.open]\ntoken = ''", "has no token"),
         ("[profiles.open]\ntokn = 'secret-x'", r"unknown key 'tokn': did you mean 'token'\?"),
         ("[profiles.open]\ntoken = 3", "token of .* must be a text"),
+        ("[profiles.open]\ntoken = 'secret-x'\nchannel = 'ibm_quantum'", "unknown channel"),
         ("token = 'secret-x'", "has no profile"),
         ("[profiles]\nopen = 'secret-x'", "is not a table"),
         ("token = secret-x", "is not valid TOML"),

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit.providers.basic_provider import BasicSimulator
-from qiskit.quantum_info import Statevector
 
 from qbackend import LayerSpec, errors
-from qbackend.base import CompiledLayer
-from qbackend.device_form import compile_for_target, drop_idle_qubits
+from qbackend.aer_noisy import AerNoisy
+from qbackend.base import CompiledLayer, Request
+from qbackend.device_form import compile_for_target
 from qbackend.ibm import primitives
 from qbackend.ibm.local import LocalService
 from qbackend.ibm.options import ExecutionOptions
@@ -31,6 +31,8 @@ from qbackend.ibm.primitives import (
 )
 from qbackend.ibm.remote import Call
 from qbackend.jobs import JobStatus
+from qbackend.noise_spec import NoiseSpec
+from qbackend.snapshots import load_snapshot
 from tests.cases import features, weights
 
 FAKE = "fake_brisbane"
@@ -143,20 +145,10 @@ def test_a_local_seed_is_never_zero(seed: int) -> None:
     assert 1 <= local_seed(seed) <= 2**31
 
 
-def exact(asked: Call) -> np.ndarray:
-    """Without noise, (N, M)."""
-    small = drop_idle_qubits(asked.compiled)
-    values = []
-    for row in asked.parameters:
-        given_ = dict(zip(small.parameters, row, strict=True))
-        bound = small.circuit.assign_parameters({p: given_[p] for p in small.circuit.parameters})
-        state = Statevector(bound)
-        values.append([state.expectation_value(o).real for o in small.observables])
-    return np.array(values)
-
-
-MODERATE = 0.25
-"""More than this device's errors and five standard errors move a value of three wires."""
+def noisy(asked: Call, noise: NoiseSpec) -> np.ndarray:
+    """What the fake device gives without shot noise, (N, M)."""
+    aer = AerNoisy(load_snapshot(FAKE), noise)
+    return aer.evaluate(Request(aer.compile(SPEC), asked.parameters)).values
 
 
 @pytest.mark.parametrize(
@@ -164,9 +156,26 @@ MODERATE = 0.25
     [
         ExecutionOptions(),
         ExecutionOptions(generation="client"),
-        ExecutionOptions(primitive="estimator"),
-        ExecutionOptions(primitive="estimator", precision=1 / 32),
+        ExecutionOptions("estimator"),
+        ExecutionOptions("estimator", precision=1 / 32),
+        ExecutionOptions("estimator", "client"),
         ExecutionOptions(readout_mitigation="tensored"),
+        ExecutionOptions("estimator", "client", readout_mitigation="trex"),
+    ],
+)
+def test_a_fake_device_gives_its_noisy_values(options: ExecutionOptions) -> None:
+    asked = call(options)
+    values, stderr = executed(asked)
+    readout = 1.0 if options.readout_mitigation == "none" else 0.0
+    expected = noisy(asked, NoiseSpec(readout=readout))
+    assert (stderr > 0).all()
+    assert (np.abs(values - expected) <= 5 * stderr).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ExecutionOptions(generation="client", gate_twirling=True),
         ExecutionOptions(
             generation="client",
             dynamical_decoupling="XX",
@@ -177,11 +186,15 @@ MODERATE = 0.25
         ExecutionOptions("estimator", "client", zne=(1, 3), dynamical_decoupling="XY4"),
     ],
 )
-def test_a_fake_device_executes_every_kind(options: ExecutionOptions) -> None:
-    values, stderr = executed(call(options))
-    assert values.shape == stderr.shape == (3, 3)
-    assert (np.abs(values - exact(call())) < MODERATE).all()
-    assert (stderr < 0.08).all()
+def test_a_fake_device_does_what_changes_the_circuit(options: ExecutionOptions) -> None:
+    asked = call(options)
+    values, stderr = executed(asked)
+    # However the gates' noise is turned, it moves a value by at most twice the probability of an
+    # error, which is 1 + 1/2 times the infidelity of a qubit's gates, and grows with the factors.
+    infidelity = 1 - layer().record["gate_fidelity"]
+    bound = 2 * 1.5 * infidelity * max(options.zne, default=1.0)
+    expected = noisy(asked, NoiseSpec(readout=0.0 if options.calibrates else 1.0))
+    assert (np.abs(values - expected) <= bound + 5 * stderr).all()
 
 
 def test_seed_zero_is_a_seed_like_any_other() -> None:

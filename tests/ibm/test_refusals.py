@@ -76,6 +76,15 @@ def test_an_unknown_instance_lists_the_accounts(monkeypatch: pytest.MonkeyPatch)
         assert service.plan().has_sessions
 
 
+def test_an_account_without_instances(
+    server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+    server.instances.clear()
+    with pytest.raises(errors.CredentialsError, match="no instance that could pay"):
+        connect()
+
+
 def test_an_unknown_machine_names_those_that_there_are(server: LoopbackServer) -> None:
     service = connect()
     with pytest.raises(
