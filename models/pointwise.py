@@ -30,9 +30,11 @@ from .kernel_forms import KernelForms, has_forms, has_states
 
 FORM_WIRES = 8
 """Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
-STATE_COST = 9
+STATE_COST = 6
 """Of a gate on one amplitude, where a product of channels in one form costs 1: measured, forwards
 and backwards, on the CPU."""
+MEASUREMENT_GATES = 5
+"""Gates on a wire that cost as much as measuring all wires does, and loading the state."""
 ROW_BYTES = 2**26
 """For the channel vectors of a chunk where a backend executes row by row."""
 
@@ -167,7 +169,7 @@ class QuantumPointwiseConv2d(nn.Module):
         if not features.is_cpu or not all(map(has_states, self._layers)):
             return False
         spec = self.spec
-        n_gates = len(self._layers) * spec.n_layers * spec.n_wires
+        n_gates = len(self._layers) * (spec.n_layers * spec.n_wires + MEASUREMENT_GATES)
         n_products = self.in_channels * (self.in_channels + 1) // 2
         is_narrow = self.in_channels <= KERNEL_CHANNELS
         forms_cost = n_products * self.out_channels if is_narrow else math.inf

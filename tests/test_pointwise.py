@@ -297,7 +297,11 @@ def test_rows_are_taken_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
-def test_threads_change_no_bit(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("state_cost", [0.0, np.inf])
+def test_threads_change_no_bit(
+    n_threads: int, state_cost: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pointwise, "STATE_COST", state_cost)
     layer = conv(6, 7, 2, backend="native").float()
     given = images(6, size=(17, 19), n_images=5).float().requires_grad_()
 
@@ -346,6 +350,23 @@ def test_only_wanted_gradients_are_computed(path: str) -> None:
     maps = layer(given.detach())
     maps.sum().backward()
     assert all(kernel.weight.grad is not None for kernel in layer.kernels)
+
+
+def test_states_serve_shallow_and_wide_layers_only() -> None:
+    chosen = {
+        (case.in_channels, case.depth): QuantumPointwiseConv2d(
+            case.in_channels, case.out_channels, case.depth, backend=backend
+        )._prefers_states(torch.empty(0))
+        for backend, case in (
+            ("native", Case(16, 32, depth=1)),
+            ("native", Case(64, 66, depth=2)),
+            ("native", Case(64, 66, depth=8)),
+            ("native", Case(128, 128, depth=8)),
+            ("aer", Case(65, 66, depth=1)),
+        )
+    }
+    expected = {(16, 1): False, (64, 2): True, (64, 8): False, (128, 8): True, (65, 1): False}
+    assert chosen == expected
 
 
 def test_forms_follow_the_weights() -> None:
