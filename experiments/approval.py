@@ -65,6 +65,7 @@ class Approval:
             check_can_ask()
             question = f"Send this to {self.machine}?"
             if not Confirm.ask(question, console=self.display.console, default=False):
+                self.display.say(f"asked again by: qhc resume {self.folder.path}")
                 return False
         self.folder.note("run", approved=True)
         return True

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 130
     except JobsPendingError as error:
         # Whoever waits hears of pending jobs only when Ctrl-C ends the wait.
-        _tell(str(error), typed)
+        click.echo(str(error), err=True)
         code = 130
     except QhcError as error:
         _tell(str(error), typed)

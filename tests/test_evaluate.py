@@ -17,8 +17,10 @@ from experiments.data import Split, batches
 from experiments.evaluate import N_SAMPLES, Evaluation, evaluate
 from experiments.feed import evaluation_split
 from experiments.metrics import score
-from models import build_model
+from models import HybridCNN, build_model, to_backend
 from qbackend import QuantumLayer
+
+from .distant import Distant
 
 CLASSES = ("zero", "one", "two", "three")
 NORMAL = {"device": "cpu", "mean": (0.5,), "std": (0.25,)}
@@ -141,6 +143,29 @@ def test_jobs_are_counted_where_there_are_any() -> None:
     assert type(layer.backend).__name__ != "Meter"
     record = sampled.record(backend="aer", shots=10, split="test", checkpoint="best")
     assert (record["shots"], record["jobs"], record["n_images"]) == (10, 3, 40)
+
+
+def test_a_machine_is_asked_once_for_all_images() -> None:
+    split, backend = split_of(40), Distant(400)
+    model, exact = evaluated(split)
+    sizes: list[int] = []
+    assert isinstance(model, HybridCNN)
+    for part in (model.front, model.head):
+        part.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    to_backend(model, backend)
+    found = evaluate(model, batches(split, 16, **NORMAL), tuple("0123456789"), 0.1)  # type: ignore[arg-type]
+    assert backend.asked == [40]
+    assert sizes == [16, 16, 8] * 2
+    assert (found.jobs, found.shots) == (1, 400)
+    assert torch.equal(found.features, exact.features)
+    torch.testing.assert_close(model.eval().head(found.outputs), found.predictions.logits)
+    # The variance of an output is at most 1 / shots.
+    assert (found.outputs - exact.outputs).abs().max() < 5 / math.sqrt(400)
+    assert 0 < found.shot_error <= 1 / math.sqrt(400)
+    assert found.record(backend="distant", shots=400, split="test", checkpoint="best")[
+        "shot_error"
+    ] == pytest.approx(found.shot_error)
+    assert exact.shots is exact.shot_error is None
 
 
 @given(n=st.integers(1, 60), limit=st.integers(1, 80), seed=st.integers(0, 2**40))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
-from qbackend.aer import AerSampled
-from qbackend.base import Capabilities, Request
 from qbackend.errors import InputError, OptionError
-from qbackend.jobs import Job
 
 from .cases import MACHINE, features
+from .distant import Distant
 
 EXACT = ["aer", "native"]
 
@@ -249,27 +246,9 @@ def test_training_on_samples_follows_the_exact_gradient() -> None:
         assert (one - other).abs().max() > 0
 
 
-class Distant(AerSampled):
-    """A backend that says that it is far away, and keeps count."""
-
-    name = "distant"
-
-    def __init__(self) -> None:
-        super().__init__(10_000, 0)
-        self.asked: list[int] = []
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return replace(super().capabilities, remote=True)
-
-    def submit(self, request: Request) -> Job:
-        self.asked.append(len(request.parameters))
-        return super().submit(request)
-
-
 @pytest.mark.parametrize("gradient", ["parameter-shift", "spsa"])
 def test_a_machine_is_asked_once_for_outputs_and_derivatives(gradient: str) -> None:
-    spec, backend = LayerSpec(2, "amplitude", n_layers=1), Distant()
+    spec, backend = LayerSpec(2, "amplitude", n_layers=1), Distant(10_000)
     layer = QuantumLayer(spec, backend, seed=0, gradient=gradient).double()
     exact = QuantumLayer(spec, "aer", seed=0).double()
     x = torch.cat([rows(spec), torch.zeros(1, 4)])
