@@ -74,10 +74,10 @@ def ready(n_rows: int = 3) -> Request:
 
 
 @cache
-def expected(n_rows: int = 3) -> Array:
+def expected(n_rows: int = 3, **options: Any) -> Array:
     """The values of the request where nothing goes wrong."""
     with served() as server:
-        backend = loopback_backend()
+        backend = loopback_backend(**options)
         server.workload.hold(State.QUEUED)
         job = backend.submit(ready(n_rows))
         server.workload.release()
@@ -90,9 +90,11 @@ def evaluated(backend: IbmBackend, n_rows: int = 3) -> Array:
         return backend.evaluate(ready(n_rows)).values
 
 
-def check_whole(server: LoopbackServer, values: Array, *, n_jobs: int = 1, n_rows: int = 3) -> None:
+def check_whole(
+    server: LoopbackServer, values: Array, *, n_jobs: int = 1, n_rows: int = 3, **options: Any
+) -> None:
     """The values are right, the jobs that ran are those needed, no result went out twice."""
-    np.testing.assert_array_equal(values, expected(n_rows))
+    np.testing.assert_array_equal(values, expected(n_rows, **options))
     kept = [job for job in server.jobs if job.state is not State.CANCELLED]
     assert [job.state for job in kept] == [State.COMPLETED] * n_jobs
     assert [server.deliveries(job) for job in kept] == [1] * n_jobs

@@ -17,7 +17,7 @@ from qbackend.ibm.gateway import Gateway
 from .machine_room import HASTE, asked, loopback_backend
 
 ROOT = Path(__file__).parents[2]
-LEDGER = ("keep_layer", "plan", "submitted", "only", "done", "charged")
+LEDGER = ("keep_layer", "plan", "plan_again", "submitted", "only", "done", "ended", "charged")
 SERVICE = ("start", "find", "state", "fetch", "usage")
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qbackend.errors import JobFailedError
 from qbackend.ibm import limits
 from qbackend.ibm.entries import State as EntryState
 from qbackend.ibm.ledger import Ledger
-from tests.loopback import LoopbackServer, State
+from tests.loopback import FAILED, LoopbackServer, State
 from tests.loopback.client import served
+from tests.loopback.jobs import BATCH_OVER
 
 from .machine_room import check_whole, evaluated, expected, loopback_backend
 from .processes import LEDGER, SERVICE, Point, ask_elsewhere
@@ -27,7 +29,10 @@ UNWRITTEN = (Point("fetch", after=True), Point("done"))
 """Where a result is lost with the process."""
 
 EVERYWHERE = [
-    Point(method, after=after) for method in (*LEDGER, *SERVICE) for after in (False, True)
+    Point(method, after=after)
+    for method in (*LEDGER, *SERVICE)
+    if method not in ("ended", "plan_again")
+    for after in (False, True)
 ]
 QUICK = [Point("start", after=True), Point("done", after=True)]
 
@@ -96,6 +101,41 @@ def test_a_process_killed_among_several_jobs_is_gone_on_from(
     threading.Timer(0.5, server.workload.release).start()
     check_whole(server, evaluated(backend, 5), n_jobs=3, n_rows=5)
     assert len(server.jobs) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [Point("ended"), Point("ended", after=True)], ids=str)
+def test_a_process_killed_while_it_enters_a_failure_is_gone_on_from(
+    server: LoopbackServer, path: Path, point: Point
+) -> None:
+    """Before it was entered, the failure is news to the next process; then the rows are sent."""
+    server.workload.end_jobs(FAILED)
+    assert killed(server, path, point)
+    if not point.after:
+        with pytest.raises(JobFailedError):
+            evaluated(loopback_backend(path))
+    assert evaluated(loopback_backend(path)).shape == expected().shape
+    assert [server.deliveries(job) for job in server.jobs] == [0, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [Point("plan_again"), Point("plan_again", after=True)], ids=str)
+def test_a_process_killed_while_it_plans_again_is_gone_on_from(
+    server: LoopbackServer, path: Path, point: Point
+) -> None:
+    server.workload.end_jobs(BATCH_OVER)
+    assert killed(server, path, point)
+    assert evaluated(loopback_backend(path)).shape == expected().shape
+    assert [server.deliveries(job) for job in server.jobs] == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_process_waits_for_one_that_is_killed(server: LoopbackServer, path: Path) -> None:
+    dying = ask_elsewhere(path, server.environment, Point("start", after=True))
+    check_whole(server, evaluated(loopback_backend(path)))
+    dying.join(60)
+    assert dying.exitcode in (0, -signal.SIGKILL)
+    assert len(server.jobs) == 1
 
 
 @pytest.mark.slow

@@ -39,8 +39,10 @@ from tests.loopback import (
 )
 from tests.loopback.client import served
 
+from .fakes import SPEC
 from .machine_room import (
     LIST,
+    NAME,
     POLL,
     RESULTS,
     SUBMIT,
@@ -55,6 +57,8 @@ from .machine_room import (
 METRICS = ("GET", "/jobs/{id}/metrics")
 USAGE = ("GET", "/instances/usage")
 STATUS = ("GET", "/backends/{name}/status")
+OPEN = ("POST", "/sessions")
+CLOSE = ("PATCH", "/sessions/{id}")
 TOKEN = ("POST", "/identity/token")
 
 BURSTS = [
@@ -99,6 +103,24 @@ def test_a_burst_on_a_get(
     check_whole(server, evaluated(loopback_backend()))
     assert len(server.jobs) == 1
     assert fault.seen > count
+
+
+@pytest.mark.parametrize("effect", [Page(), Empty(), Cut(), Cut(announced=True)], ids=repr)
+@pytest.mark.parametrize(
+    ("primitive", "generation"),
+    [("sampler", "client"), ("estimator", "server"), ("estimator", "client")],
+)
+def test_what_is_no_result_is_fetched_again(
+    server: LoopbackServer, effect: Any, primitive: str, generation: str
+) -> None:
+    """Each class of the client makes something else of it: a text, None, an error of its own."""
+    options = {"primitive": primitive, "generation": generation}
+    undisturbed = expected(**options)
+    fault = server.faults.add(Fault(*RESULTS, effect, count=2))
+    values = evaluated(loopback_backend(**options))
+    check_whole(server, values, **options)
+    assert fault.seen == 3
+    assert undisturbed.shape == values.shape
 
 
 @pytest.mark.parametrize(("effect", "count"), BURSTS, ids=repr)
@@ -185,6 +207,12 @@ def test_a_submission_that_is_accepted_late_is_cancelled(server: LoopbackServer)
     assert [job.state for job in server.jobs] == [State.COMPLETED, State.CANCELLED]
 
 
+def test_a_server_that_hangs_when_it_is_connected_to(server: LoopbackServer) -> None:
+    server.faults.add(Fault(*TOKEN, Hang(60.0)))
+    backend = loopback_backend(call_seconds=0.5)
+    assert backend.compile(SPEC).record["device"] == NAME
+
+
 @pytest.mark.parametrize("request_", [POLL, RESULTS, SUBMIT, LIST], ids=" ".join)
 def test_connections_refused(server: LoopbackServer, request_: tuple[str, str]) -> None:
     server.faults.add(Fault(*request_, Refuse(0.6)))
@@ -208,6 +236,32 @@ def test_a_token_that_is_refused_in_mid_run(
     server.faults.add(Fault(*request_, Do(server.identity.refuse_issued_tokens)))
     check_whole(server, evaluated(loopback_backend()))
     assert len(server.jobs) == 1
+
+
+def test_a_token_that_is_refused_within_a_batch(server: LoopbackServer, three_jobs: None) -> None:
+    """The new connection goes on with the batch of the old one, and closes it."""
+    server.faults.add(Fault(*SUBMIT, Do(server.identity.refuse_issued_tokens), first=2))
+    server.workload.hold(State.QUEUED)
+    job = loopback_backend().submit(ready(5))
+    server.workload.release()
+    check_whole(server, job.result().values, n_jobs=3, n_rows=5)
+    assert len(server.jobs) == 3
+    assert [session.accepting for session in server.sessions] == [False]
+
+
+@pytest.mark.parametrize(("effect", "count"), [BURSTS[0], BURSTS[4], BURSTS[5]], ids=repr)
+@pytest.mark.parametrize("request_", [OPEN, CLOSE], ids=" ".join)
+def test_a_burst_around_a_batch(
+    server: LoopbackServer, three_jobs: None, request_: tuple[str, str], effect: Any, count: int
+) -> None:
+    """A batch that cannot be closed ends by itself; its jobs are whole."""
+    server.faults.add(Fault(*request_, effect, count=count))
+    server.workload.hold(State.QUEUED)
+    with instant_retries():
+        job = loopback_backend().submit(ready(5))
+    server.workload.release()
+    check_whole(server, job.result().values, n_jobs=3, n_rows=5)
+    assert len(server.jobs) == 3
 
 
 @pytest.mark.parametrize("request_", [POLL, RESULTS, SUBMIT, LIST], ids=" ".join)
