@@ -75,8 +75,9 @@ def never_send_the_raw_key() -> None:
     """
     with primitives.FILTERS:
         warnings.filterwarnings("error", message=RAW_KEY_WARNING, category=UserWarning)
-        # An error follows, which says it better.
-        warnings.filterwarnings("ignore", message="This instance has met its usage limit")
+        # An error follows, or the job's state, which say it better.
+        for said in ("This instance has met its usage limit", ".*currently has a status of"):
+            warnings.filterwarnings("ignore", message=said)
 
 
 def no_credentials() -> CredentialsError:

@@ -92,6 +92,7 @@ class RuntimeService:
         self._client = client
         self._machines: dict[str, Any] = {}
         self._jobs: dict[str, Any] = {}
+        self._places: dict[str, int] = {}
 
     @property
     def instance(self) -> str:
@@ -164,6 +165,8 @@ class RuntimeService:
         with self.asking(job_id):
             job = self._job(job_id)
             status = job.status()
+            if status == "QUEUED":
+                return self._queued(job)
             words = job.error_message() if status == "ERROR" else status.lower()
         return RemoteState(_STATUS.get(status, JobStatus.RUNNING), words or "")
 
@@ -205,6 +208,20 @@ class RuntimeService:
         with translated(self._credentials, job_id=job_id):
             never_send_the_raw_key()
             yield
+
+    def _queued(self, job: Any) -> RemoteState:
+        """The place is the last one that the job can have: the service tells the queue's length."""
+        words = "queued"
+        try:
+            machine = job.backend().status()
+        except Exception:
+            # The job's state is known; a retired machine, for one, has no status any more.
+            return RemoteState(JobStatus.SUBMITTED, words)
+        if machine.status_msg != "active":
+            words += f", and the machine is {machine.status_msg}"
+        length = min(machine.pending_jobs, self._places.get(job.job_id(), machine.pending_jobs))
+        self._places[job.job_id()] = length
+        return RemoteState(JobStatus.SUBMITTED, words, length or None)
 
     def _job(self, job_id: str) -> Any:
         if job_id not in self._jobs:

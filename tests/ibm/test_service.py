@@ -145,6 +145,20 @@ def test_jobs_are_found_by_their_tag_oldest_first_without_the_cancelled(
         service.fetch(jobs[2])
 
 
+def test_a_queued_job_tells_its_place_and_a_paused_machine(server: LoopbackServer) -> None:
+    service, machine = connect(), server.machines[NAME]
+    server.workload.hold(State.QUEUED)
+    machine.others_waiting = 7
+    job_id = service.start(NAME, call(), "mine", None)
+    assert service.state(job_id).queue_position == 8
+    machine.others_waiting = 9
+    assert service.state(job_id).queue_position == 8
+    machine.others_waiting = 2
+    assert (service.state(job_id).queue_position, service.state(job_id).words) == (3, "queued")
+    machine.status = MachineStatus.PAUSED
+    assert service.state(job_id).words == "queued, and the machine is paused"
+
+
 def test_a_new_connection_goes_on_with_a_batch(server: LoopbackServer) -> None:
     service = connect()
     workload = service.open_workload(NAME, session=False, max_seconds=None)
