@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
@@ -119,7 +120,7 @@ class RuntimeService:
     def plan(self) -> PlanInfo:
         with self.asking():
             instance, usage = self.instance, self._client.usage()
-            plans = {each["crn"]: each["plan"] for each in self._client.instances()}
+            plans = {each["crn"]: each["plan"] for each in self._instances()}
         name = plans.get(instance, "unknown")
         return PlanInfo(
             name=name,
@@ -156,10 +157,13 @@ class RuntimeService:
 
     def find(self, tag: str) -> Sequence[str]:
         with self.asking():
-            # Any instance may have been looked at last; jobs are where this one is.
-            newest_first = self._client.jobs(job_tags=[tag], limit=None, instance=self.instance)
-            kept = [job.job_id() for job in newest_first if job.status() != "CANCELLED"]
-        return kept[::-1]
+            # Before it is settled which instance pays, jobs may be at any of them.
+            crns = [self.instance] if self._is_settled else [e["crn"] for e in self._instances()]
+            kept = []
+            for crn in crns:
+                newest_first = self._client.jobs(job_tags=[tag], limit=None, instance=crn)
+                kept += [job for job in newest_first[::-1] if job.status() != "CANCELLED"]
+            return [job.job_id() for job in kept]
 
     def state(self, job_id: str) -> RemoteState:
         with self.asking(job_id):
@@ -238,11 +242,28 @@ class RuntimeService:
             return self._machines[name]
         with self.asking():
             try:
-                self._machines[name] = self._client.backend(name)
+                backend = self._client.backend(name)
+                if not self._is_settled:
+                    self._settle(self.instance)
+                    backend = self._client.backend(name)
             except QiskitBackendNotFoundError:
                 self._client.usage()
                 raise self._unknown(name) from None
-        return self._machines[name]
+        self._machines[name] = backend
+        return backend
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether there is one instance only that may pay."""
+        return self._credentials.instance is not None or len(self._instances()) == 1
+
+    def _instances(self) -> Sequence[dict[str, Any]]:
+        return self._client.instances()
+
+    def _settle(self, crn: str) -> None:
+        """Stay with one instance: the client would change it with whatever it looks at."""
+        self._credentials = replace(self._credentials, instance=crn)
+        self._client = open_client(self._credentials)
 
     def _unknown(self, name: str) -> QhcError:
         """The error for a machine that the service does not know; asks which ones it does."""

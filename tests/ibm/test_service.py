@@ -217,6 +217,24 @@ def test_without_an_instance_the_first_that_has_the_machine_is_taken(
     assert service.find("mine") == [job_id]
 
 
+def test_of_several_instances_one_pays_and_all_are_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paid, free = Instance("paid", PAID_PLAN), Instance("free")
+    with served([small_machine()], [paid, free]) as server:
+        monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+        service = connect()
+        job_id = service.start(NAME, call(), "mine", None)
+        assert service.instance == server.jobs[0].instance == free.crn
+        assert service.plan().name == "open"
+
+        later = connect()
+        assert later.find("mine") == [job_id]
+        later.start(NAME, call(), "mine", None)
+        assert len(later.find("mine")) == 2
+        assert later.reconnect().instance == server.jobs[1].instance == free.crn
+
+
 def test_a_file_reaches_the_address_of_the_environment(
     server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
