@@ -435,6 +435,19 @@ def test_runs_under_a_devices_noise() -> None:
     assert (abs(sampled - exact) < limit).all()
 
 
+def test_noisy_gradients_are_those_of_the_kernels() -> None:
+    layer = conv(4, 3, 1, backend="native:fake_manila")
+    given = images(4, size=(2, 2), n_images=1).requires_grad_()
+    maps = layer(given)
+    rows = given.flatten(2)[0].T
+    values = torch.cat([kernel(rows) for kernel in layer.kernels], dim=1)[:, :3]
+    expected = values.T.unflatten(1, (2, 2))[None]
+    assert torch.equal(maps, expected)
+    pairs = zip(gradients(layer, given, maps), gradients(layer, given, expected), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, atol=MACHINE, rtol=MACHINE)
+
+
 def test_gradients_by_rows_alone_agree() -> None:
     layer = conv(2, 2, 1, backend="aer", gradient="parameter-shift")
     given = images(2, size=(2, 2), n_images=1).requires_grad_()

@@ -117,7 +117,7 @@ def backward(
                         _pull_length(unit, load(factor, n_maps - 1), of_units)
                     write_maps(of_units, of_features, of_layout, block)
             if len(of_packed) > 0:
-                _correlate(units, factors, PIECE_BLOCKS, last - first, of_packed[chunk])
+                _correlate(units, factors, last - first, of_packed[chunk])
 
 
 @helper
@@ -181,29 +181,20 @@ def _pull_products(units: FloatArray, of_products: FloatArray, of_units: FloatAr
 
 @helper
 def _correlate(
-    units: FloatArray,
-    factors: FloatArray,
-    stride: int,
-    n_blocks: int,
-    of_packed: FloatArray,
+    units: FloatArray, factors: FloatArray, n_blocks: int, of_packed: FloatArray
 ) -> None:
-    """Add sums over pixels of g_m u_i u_j, i <= j, to (M, T), eight by two entries at a time."""
-    n_channels, n_forms = len(units) // stride, len(of_packed)
+    """Add sums over pixels of g_m u_i u_j, i <= j, to (M, T), eight by two entries at a time.
+
+    Of each channel and each form, the first `n_blocks` of `PIECE_BLOCKS` vectors count.
+    """
+    n_channels, n_forms = len(units) // PIECE_BLOCKS, len(of_packed)
     rows = np.empty(WIDTH, np.int64)
     for form in range(0, n_forms, WIDTH):
         for row in range(WIDTH):
             # Where fewer than eight are left, the last one is taken again, and its sum dropped.
-            rows[row] = stride * min(form + row, n_forms - 1)
-        r0, r1, r2, r3, r4, r5, r6, r7 = (
-            rows[0],
-            rows[1],
-            rows[2],
-            rows[3],
-            rows[4],
-            rows[5],
-            rows[6],
-            rows[7],
-        )
+            rows[row] = PIECE_BLOCKS * min(form + row, n_forms - 1)
+        r0, r1, r2, r3 = rows[0], rows[1], rows[2], rows[3]
+        r4, r5, r6, r7 = rows[4], rows[5], rows[6], rows[7]
         start = 0
         for i in range(n_channels):
             for j in range(i, n_channels, 2):
@@ -213,9 +204,9 @@ def _correlate(
                 y0, y1, y2, y3 = zeros(units), zeros(units), zeros(units), zeros(units)
                 y4, y5, y6, y7 = zeros(units), zeros(units), zeros(units), zeros(units)
                 for block in range(n_blocks):
-                    left = load(units, stride * i + block)
-                    x = left * load(units, stride * j + block)
-                    y = left * load(units, stride * k + block)
+                    left = load(units, PIECE_BLOCKS * i + block)
+                    x = left * load(units, PIECE_BLOCKS * j + block)
+                    y = left * load(units, PIECE_BLOCKS * k + block)
                     factor = load(factors, r0 + block)
                     x0, y0 = x0 + factor * x, y0 + factor * y
                     factor = load(factors, r1 + block)
@@ -233,28 +224,14 @@ def _correlate(
                     factor = load(factors, r7 + block)
                     x7, y7 = x7 + factor * x, y7 + factor * y
                 at = start + j - i
-                of_xs = (
-                    total(x0),
-                    total(x1),
-                    total(x2),
-                    total(x3),
-                    total(x4),
-                    total(x5),
-                    total(x6),
-                    total(x7),
-                )
-                of_ys = (
-                    total(y0),
-                    total(y1),
-                    total(y2),
-                    total(y3),
-                    total(y4),
-                    total(y5),
-                    total(y6),
-                    total(y7),
-                )
+                low = total(x0), total(x1), total(x2), total(x3)
+                high = total(x4), total(x5), total(x6), total(x7)
+                xs = low + high
+                low = total(y0), total(y1), total(y2), total(y3)
+                high = total(y4), total(y5), total(y6), total(y7)
+                ys = low + high
                 for row in range(min(WIDTH, n_forms - form)):
-                    of_packed[form + row, at] += of_xs[row]
+                    of_packed[form + row, at] += xs[row]
                     if k > j:
-                        of_packed[form + row, at + 1] += of_ys[row]
+                        of_packed[form + row, at + 1] += ys[row]
             start += n_channels - i

@@ -12,7 +12,7 @@ from typing import Any
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-COMPILE_SECONDS = 15
+COMPILE_SECONDS = 35
 """What compiling every kernel for one number format takes on one core, about."""
 
 _LOGGER = logging.getLogger("qbackend")
