@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import numpy as np
 
 from ..base import Result
-from ..errors import (
-    BackendError,
-    JobNotFoundError,
-    JobTimeoutError,
-    QhcError,
-    TokenRefusedError,
-    TransientError,
-)
+from ..errors import BackendError, JobNotFoundError, QhcError
 from ..jobs import Job, JobStatus
 from .dispatch import Dispatcher
 from .endings import Whereabouts, failure, is_sent_again, remark_on
@@ -78,15 +71,13 @@ class RemoteJob(Job):
 
         Raises:
             JobsPendingError: interrupted by Ctrl-C; what was accepted goes on.
-            TransientError, TokenRefusedError: the service is out of reach.
+            BackendError: the service is out of reach, or does not take them.
         """
-        new = {entry.tag for entry in fresh}
-        planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
         try:
-            self._dispatcher.send(planned, self._work.call, new)
+            self._send_planned({entry.tag for entry in fresh})
         except KeyboardInterrupt:
             raise self._where.pending("interrupted while jobs were sent") from None
-        except (TransientError, TokenRefusedError) as error:
+        except BackendError as error:
             raise self._where.named(error) from error
 
     def status(self) -> JobStatus:
@@ -108,6 +99,7 @@ class RemoteJob(Job):
 
         Raises:
             JobTimeoutError: not all are there in time; the jobs are unharmed.
+            TransientError, TokenRefusedError: the service stays out of reach; so are they.
             JobFailedError, JobCancelledError: a job ended without a result; all others were
                 waited for and are kept.
             JobsPendingError: interrupted by Ctrl-C; the jobs go on.
@@ -144,10 +136,12 @@ class RemoteJob(Job):
         pauses = None
         while entries := [entry for entry in self._entries() if not entry.state.is_final]:
             try:
-                self._send_planned()
+                if any(entry.state is State.PLANNED for entry in entries):
+                    with self._ledger.locked():
+                        self._send_planned()
                 for entry in entries:
                     self._look(entry, until)
-            except (TransientError, TokenRefusedError, JobTimeoutError) as error:
+            except BackendError as error:
                 if clock.now() < until:
                     raise self._where.named(error) from error
             if all(entry.state.is_final for entry in self._entries()):
@@ -162,12 +156,10 @@ class RemoteJob(Job):
         if any(entry.state is not State.DONE for entry in entries):
             raise failure(entries, self._machine, self._ledger.run, self._remark())
 
-    def _send_planned(self) -> None:
-        """Send what was planned again, or was one job too many before."""
-        if not any(entry.state is State.PLANNED for entry in self._entries()):
-            return
-        with self._ledger.locked():
-            self.send()
+    def _send_planned(self, new: Collection[str] = ()) -> None:
+        """Send what is new, was planned again, or was one job too many before."""
+        planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
+        self._dispatcher.send(planned, self._work.call, new)
 
     def _look(self, entry: Entry, until: float) -> None:
         """One look at a submitted job, and what follows from it."""

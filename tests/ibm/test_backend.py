@@ -644,3 +644,17 @@ def test_cancelling_by_another_account_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CredentialsError, match="crn:other"):
         cancel_all(other, Ledger(path))
     assert service.live()
+
+
+def test_the_way_back_is_named_once(three_jobs: None, tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend, 5))
+    service.jobs[0].ending = RemoteState(JobStatus.FAILED, "Error code 1217; closed")
+    service.faults.append(Fault("start", LOST, first=1, count=99))
+    with pytest.raises(TransientError, match=r"1 of 3 jobs.*not sent yet") as caught:
+        job.result()
+    assert str(caught.value).count(f"qhc resume {tmp_path}") == 1
+    service.faults.clear()
+    np.testing.assert_array_equal(job.result().values, undisturbed(5))
+    assert len(service.jobs) == 4
