@@ -50,9 +50,10 @@ class QuantumPointwiseConv2d(nn.Module):
     length and sign are lost. `length` gives the length back as one more channel, the last. A
     vector of zeros (norm below 1e-12) gives zeros, and zero gradients.
 
-    Weights start from a normal distribution of mean 0 and variance 1 / (4 (L + 2)) for L = depth:
-    near the identity, where gradients of a deep circuit do not vanish (Zhang et al., NeurIPS 2022,
-    arXiv 2203.09376, theorem 4.1 for observables of one wire), and different for every kernel.
+    Weights start from a normal distribution of mean 0 and variance 1 / (4 (L + 2)) for L = depth,
+    the Gaussian initialisation of Zhang et al. (NeurIPS 2022, arXiv 2203.09376) for observables of
+    one wire: a deep circuit begins near the identity, up to its CNOTs, where gradients do not
+    vanish, and yet no two kernels begin alike.
 
     The output has the input's dtype, device and memory format; half precision is computed in
     float32, under autocast too.
