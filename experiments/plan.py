@@ -110,9 +110,8 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
     train = config.train
     if train.weights == "quantum":
         n_steps = len(data.train) // train.batch_size * train.epochs
-        per_image = 1 + _gradient_rows(layers[0].spec, train.gradient, backend)
         shares.append(
-            counted.share("training", train.batch_size, rows_each=per_image, requests=n_steps)
+            counted.share("training", train.batch_size, requests=n_steps, gradient=train.gradient)
         )
         shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
     n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
@@ -134,14 +133,23 @@ class _Estimator:
             for layer, rows in zip(layers, per_layer, strict=True)
         ]
 
-    def share(self, what: str, images: int, *, rows_each: int = 1, requests: int = 1) -> Share:
-        """The cost of `requests` requests, each for `images` images."""
+    def share(
+        self, what: str, images: int, *, requests: int = 1, gradient: str | None = None
+    ) -> Share:
+        """The cost of `requests` requests, each for `images` images, derivatives included."""
         costs = []
         for compiled, rows in self.layers:
-            asked = np.zeros((images * rows * rows_each, len(compiled.parameters)))
+            each = 1 if gradient is None else 1 + self._gradient_rows(compiled.spec, gradient)
+            asked = np.zeros((images * rows * each, len(compiled.parameters)))
             one = self.backend.estimate(Request(compiled, asked, shots=self.backend.shots))
             costs += [one] * requests
         return Share(what, images * requests, _sum(costs))
+
+    def _gradient_rows(self, spec: LayerSpec, gradient: str) -> int:
+        """Rows that the derivatives by the weights take for each row."""
+        methods = self.backend.capabilities.gradient_methods
+        method = methods[0] if gradient == "auto" else gradient
+        return 2 if method == "spsa" else 2 * spec.n_weights
 
 
 @torch.no_grad()
@@ -172,12 +180,6 @@ def _counting(model: nn.Module) -> Iterator[list[int]]:
                 )
             )
         yield counts
-
-
-def _gradient_rows(spec: LayerSpec, gradient: str, backend: QuantumBackend) -> int:
-    """Rows that the derivatives by the weights take for each row."""
-    method = backend.capabilities.gradient_methods[0] if gradient == "auto" else gradient
-    return 2 if method == "spsa" else 2 * spec.n_weights
 
 
 def _sum(costs: Sequence[Cost]) -> Cost:

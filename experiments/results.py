@@ -15,6 +15,9 @@ CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file
 """Where a device's calibration comes from, in words."""
 
 
+SHOWN_JOBS = 5
+"""Ids of a training's jobs are looked for in its ledger."""
+
 STAGE_WORDS = {
     "ideal": "without noise",
     "noise": "simulated noise",
@@ -104,9 +107,16 @@ def machine_facts(validation: Record) -> dict[str, str]:
                 words += f"; outputs differ by {pair['output_rmse']:.4f} (RMSE)"
             facts[f"{STAGE_WORDS[one]} against machine"] = words
     if "job_ids" in validation:
-        facts["jobs"] = ", ".join(validation["job_ids"])
+        facts["jobs"] = job_words(validation["job_ids"])
         facts["QPU time"] = charged_words(validation)
     return facts
+
+
+def job_words(job_ids: Sequence[str]) -> str:
+    """The jobs' ids, the first ones of many."""
+    shown = ", ".join(job_ids[:SHOWN_JOBS])
+    more = len(job_ids) - SHOWN_JOBS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def charged_words(validation: Record) -> str:

@@ -24,6 +24,7 @@ from .assess import assess, ideal_passages, save_simulated_noise
 from .backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from .calibrate import Passage, calibrated, fit_maps
 from .config import Config
+from .construct import quantum_layers
 from .data import ImageData, Split
 from .evaluate import Evaluation
 from .feed import evaluation_split
@@ -84,6 +85,9 @@ class Validation:
         if "machine" not in recorded:
             self._assess("machine")
         if passages and "corrected" not in recorded:
+            # The same request whether or not the machine was asked for the test before.
+            for layer in quantum_layers(self.model):
+                layer.reseed(seed)
             maps = fit_maps(self.model, passages)
             with calibrated(self.model, maps):
                 evaluation = assess(

@@ -17,6 +17,7 @@ from experiments import approval
 from experiments.cli import main
 from experiments.record import RunFolder
 from experiments.report import write_report
+from qbackend.ibm import limits
 from qbackend.ibm.ledger import Ledger
 from tests.loopback import LoopbackServer, Plan, State
 from tests.loopback.account import Instance
@@ -174,6 +175,21 @@ def test_a_hundred_images_are_one_job_and_one_circuit_each(
     assert (work.rows, work.executed, work.shots) == (100, 100, 1024)
 
 
+def test_several_jobs_are_a_batch(
+    qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 5 * SHOTS)
+    command = sent(trained, "--json")
+    plan = last_line(qhc("estimate", *command[1:])[1])
+    code, out, err = qhc(*command, "--yes")
+    assert code == 0, err
+    assert [job.rows for job in server.jobs] == [4, 4, 4]
+    assert plan["jobs"] == last_line(out)["jobs"] == len(last_line(out)["job_ids"]) == 3
+    (batch,) = server.sessions
+    assert {job.session_id for job in server.jobs} == {batch.id}
+    assert not batch.accepting
+
+
 def test_jobs_that_nobody_waits_for_are_collected_later(
     qhc: Qhc, trained: Path, server: LoopbackServer
 ) -> None:
@@ -265,6 +281,15 @@ def test_a_machine_is_corrected_by_calibration_images(qhc: Qhc, trained: Path) -
     assert stages("a") == ["ideal", "noise", "machine", "corrected"]
     assert "calibrated" in out
     ledger = Ledger.existing(Path("a/jobs.sqlite"))
+    assert [entry.n_rows for entry in ledger.entries()] == [N_IMAGES, 8]
+
+    # The last stage is lost, its request is not.
+    with np.load("a/validation.npz") as arrays:
+        kept = {key: value for key, value in arrays.items() if not key.startswith("corrected")}
+    np.savez("a/validation.npz", **kept)
+    RunFolder.open(Path("a")).note("run", status="running")
+    code, _, err = qhc("resume", "a")
+    assert code == 0, err
     assert [entry.n_rows for entry in ledger.entries()] == [N_IMAGES, 8]
     ledger.close()
 

@@ -45,7 +45,7 @@ def results(run: Run) -> Part | None:
 
 def _model_words(checkpoint: str) -> str:
     """Which of a run's models, or whose, was evaluated."""
-    return {"best": "best epoch", "last": "last epoch"}.get(checkpoint, "given checkpoint")
+    return {"best": "best epoch", "last": "last epoch"}.get(checkpoint, "given")
 
 
 def curves(run: Run) -> Part | None:

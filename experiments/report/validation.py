@@ -8,7 +8,7 @@ import numpy as np
 
 from ..agreement import STAGES
 from ..record import Record
-from ..results import STAGE_WORDS, charged_words, compiled_words, device_words
+from ..results import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
 from . import validation_figures as figures
 from .records import Run
 from .render import Column, Drawing, Part, Table
@@ -79,7 +79,7 @@ def _facts(run: Run, found: Record) -> list[tuple[str, str]]:
         ),
     ]
     if "job_ids" in found:
-        facts.append(("Jobs", ", ".join(found["job_ids"])))
+        facts.append(("Jobs", job_words(found["job_ids"])))
         facts.append(("QPU time", charged_words(found)))
     return facts
 
