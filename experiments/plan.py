@@ -5,24 +5,21 @@ Letters: N rows, P circuit parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from models import to_backend
 from qbackend import LayerSpec
 from qbackend.base import Cost, QuantumBackend, Request
 from qbackend.errors import BudgetError, OptionError
 
-from .backends import ideal_backend
 from .config import Config
 from .construct import quantum_layers
 from .data import ImageData
 from .record import Record
+from .row_count import rows_per_image
 
 SUMMED = ("rows", "circuits", "jobs", "shots", "qpu_seconds", "pubs", "executions")
 """Numbers of a cost that add up over requests."""
@@ -150,36 +147,6 @@ class _Estimator:
         methods = self.backend.capabilities.gradient_methods
         method = methods[0] if gradient == "auto" else gradient
         return 2 if method == "spsa" else 2 * spec.n_weights
-
-
-@torch.no_grad()
-def rows_per_image(model: nn.Module, data: ImageData) -> list[int]:
-    """Executions of each quantum layer for one image, in the layers' order."""
-    to_backend(model, ideal_backend())
-    was_training = model.training
-    with _counting(model) as counts:
-        image = data.test.images[:1].float() / 255
-        model.eval()(image.to(next(model.parameters()).device))
-    model.train(was_training)
-    return counts
-
-
-@contextmanager
-def _counting(model: nn.Module) -> Iterator[list[int]]:
-    layers = quantum_layers(model)
-    counts = [0] * len(layers)
-
-    def count(index: int, given: tuple[Tensor, ...]) -> None:
-        counts[index] += given[0].numel() // given[0].shape[-1]
-
-    with ExitStack() as hooks:
-        for index, layer in enumerate(layers):
-            hooks.enter_context(
-                layer.register_forward_pre_hook(
-                    lambda module, given, index=index: count(index, given)
-                )
-            )
-        yield counts
 
 
 def _sum(costs: Sequence[Cost]) -> Cost:
