@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -150,21 +151,28 @@ def _m3(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
     # A compiled library, which only this method needs.
     from mthree import M3Mitigation
 
+    n_qubits = bits.shape[2]
     mitigator = M3Mitigation()
     mitigator.cals_from_matrices(readout.matrices())
-    qubits = range(bits.shape[2])
-    values = np.empty((len(bits), len(observed)))
-    variance = np.empty_like(values)
-    for row, of_row in enumerate(bits):
-        outcomes, counts = np.unique(of_row, axis=0, return_counts=True)
-        names = ["".join(map(str, outcome[::-1])) for outcome in outcomes]
-        named = {name: int(count) for name, count in zip(names, counts, strict=True)}
-        matrix, ordered = mitigator.reduced_cal_matrix(named, qubits)
+
+    @cache
+    def contributions(outcomes: tuple[int, ...]) -> Array:
+        """What each outcome of these adds to the values, (K, M): the inverse, at the signs."""
+        names = [format(outcome, f"0{n_qubits}b") for outcome in outcomes]
+        matrix, ordered = mitigator.reduced_cal_matrix(dict.fromkeys(names, 1), range(n_qubits))
+        place = {name: index for index, name in enumerate(ordered)}
         seen = np.array([[int(letter) for letter in name[::-1]] for name in ordered])
         signs = np.stack([_signs(seen, each) for each in observed], axis=1)
-        # What each outcome contributes, (K, M): the transposed inverse, applied to the signs.
-        weights = np.linalg.solve(np.asarray(matrix).T, signs)
-        frequencies = np.array([named[name] for name in ordered]) / len(of_row)
+        return np.linalg.solve(np.asarray(matrix).T, signs)[[place[name] for name in names]]
+
+    values = np.empty((len(bits), len(observed)))
+    variance = np.empty_like(values)
+    # An outcome is a number whose bit q is that of qubit q.
+    numbers = bits @ (1 << np.arange(n_qubits))
+    for row, of_row in enumerate(numbers):
+        outcomes, counts = np.unique(of_row, return_counts=True)
+        weights = contributions(tuple(outcomes.tolist()))
+        frequencies = counts / len(of_row)
         values[row] = frequencies @ weights
         variance[row] = np.maximum(frequencies @ weights**2 - values[row] ** 2, 0) / len(of_row)
     return _Estimates(values, variance)
