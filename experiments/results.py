@@ -102,7 +102,7 @@ def machine_facts(validation: Record) -> dict[str, str]:
     for pair in validation["agreement"]:
         one, other = pair["stages"]
         if other == "machine":
-            words = f"{pair['same']} of {validation['n_images']} images get the same class"
+            words = f"{pair['same']:,} of {validation['n_images']:,} images get the same class"
             if pair["output_rmse"] is not None:
                 words += f"; outputs differ by {pair['output_rmse']:.4f} (RMSE)"
             facts[f"{STAGE_WORDS[one]} against machine"] = words

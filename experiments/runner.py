@@ -12,7 +12,7 @@ from torch import nn
 
 from models import count_parameters
 from qbackend.base import QuantumBackend
-from qbackend.errors import JobsPendingError, RecordError
+from qbackend.errors import JobsPendingError, JobTimeoutError, RecordError
 from qbackend.registry import is_machine
 
 from .approval import Approval
@@ -159,7 +159,7 @@ class Runner:
             self._note_end("interrupted")
             self.display.say(f"interrupted; go on with: qhc resume {folder.path}")
             raise
-        except JobsPendingError as pending:
+        except (JobsPendingError, JobTimeoutError) as pending:
             self._note_end("waiting")
             if self.access.wait:
                 raise

@@ -218,6 +218,27 @@ def test_jobs_that_nobody_waits_for_are_collected_later(
     assert (found["state"], found["charged_seconds"]) == ("done", pytest.approx(job.charged))
 
 
+def test_a_deadline_ends_the_wait_and_no_job(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    server.workload.hold(State.QUEUED)
+    code, _, err = qhc(*sent(trained, "--yes", "--deadline", "0.2", "--out", "a"))
+    assert code == 1
+    assert "qhc resume a" in err
+    assert RunFolder.open(Path("a")).status == "waiting"
+    (job,) = server.jobs
+    assert job.state is State.QUEUED
+
+
+def test_a_fake_device_waits_for_resume(qhc: Qhc, trained: Path) -> None:
+    code, out, err = qhc(*sent(trained, "--no-wait", "--out", "a", "--json", backend=FAKE))
+    assert code == 0, err
+    assert [job["state"] for job in last_line(out)["jobs"]] == ["planned"]
+    code, out, err = qhc("resume", "a", "--json")
+    assert code == 0, err
+    assert last_line(out)["jobs"] == 1
+
+
 def test_cancelled_jobs_are_sent_again_by_resume(
     qhc: Qhc, trained: Path, server: LoopbackServer
 ) -> None:

@@ -10,6 +10,7 @@ from ..agreement import STAGES
 from ..record import Record
 from ..results import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
 from . import validation_figures as figures
+from .projection import MAX_POINTS, subsample
 from .records import Run
 from .render import Column, Drawing, Part, Table
 from .words import ABSENT, counted, number, percent
@@ -27,7 +28,7 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
             interval = f"95 % interval {low:.2f} to {high:.2f} %"
             found.append((name, percent(record["accuracy"]), interval))
     pair = _pair(run.validation, "ideal", "machine")
-    words = f"{pair['same']} of {run.validation['n_images']} images, as without noise"
+    words = f"{pair['same']:,} of {run.validation['n_images']:,} images, as without noise"
     return [*found, ("Same class", percent(pair["share"]), words)]
 
 
@@ -48,7 +49,7 @@ def machine(run: Run) -> Part | None:
             [
                 one,
                 other,
-                f"{pair['same']} of {found['n_images']}",
+                f"{pair['same']:,} of {found['n_images']:,}",
                 number(100 * pair["share"], 2),
                 f"{low:.2f} to {high:.2f}",
                 ABSENT if rmse is None else number(rmse),
@@ -85,11 +86,13 @@ def _facts(run: Run, found: Record) -> list[tuple[str, str]]:
 
 
 def _note(run: Run) -> str:
+    """How to read the table and the pictures."""
     return (
         "All stages have the same weights and the same images. RMSE is the root-mean-square "
         "difference of the quantum layer's expectation values, and of the logits behind it; "
-        "simulated noise is exact, without shots. The interval is Wilson's. Every answer of every "
-        f"stage is in {run.folder.name}/validation.csv."
+        "simulated noise is exact, without shots. The interval is Wilson's. The first picture has "
+        f"{MAX_POINTS:,} images at most; every answer of every stage is in "
+        f"{run.folder.name}/validation.csv."
     )
 
 
@@ -101,8 +104,10 @@ def _drawings(run: Run, found: Record) -> dict[str, Drawing]:
     drawings = {}
     if {"ideal", "machine"} <= outputs.keys():
         rmse = _pair(found, "ideal", "machine")["output_rmse"]
+        chosen = subsample(len(outputs["ideal"]))
+        drawn = {stage: values[chosen] for stage, values in outputs.items()}
         drawings["outputs"] = Drawing(
-            figures.outputs(outputs["ideal"], {s: outputs[s] for s in outputs if s != "ideal"}),
+            figures.outputs(drawn.pop("ideal"), drawn),
             "Outputs of the quantum layer on the machine over those without noise, an image each; "
             f"root-mean-square difference {number(rmse)}.",
         )

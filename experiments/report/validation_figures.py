@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..results import STAGE_WORDS
 from .style import INK, MUTED, RIGHT, WRONG, blank, styled
 
-LOOKS = {"noise": ("#e69f00", "s"), "machine": ("#0072b2", "o"), "corrected": ("#009e73", "^")}
-"""Colour and marker of each stage, from Okabe and Ito's."""
+LOOKS = {"machine": ("#0072b2", "o"), "corrected": ("#009e73", "^"), "noise": ("#e69f00", "s")}
+"""Colour and marker of each stage, from Okabe and Ito's; what scatters least is drawn last."""
 
 COLUMNS = 4
 """Of a grid of images."""
@@ -26,11 +26,12 @@ def outputs(ideal: NDArray[np.floating], others: Mapping[str, NDArray[np.floatin
     """Every output (N, M) of the other stages over that without noise."""
     figure, axes = blank(4.6, 4.4)
     axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
-    for stage, values in others.items():
-        colour, marker = LOOKS[stage]
+    for stage, (colour, marker) in LOOKS.items():
+        if stage not in others:
+            continue
         axes.scatter(
             ideal.ravel(),
-            values.ravel(),
+            others[stage].ravel(),
             s=12,
             color=colour,
             marker=marker,
@@ -40,7 +41,7 @@ def outputs(ideal: NDArray[np.floating], others: Mapping[str, NDArray[np.floatin
         )
     reach = 1.05 * max(np.abs(values).max() for values in (ideal, *others.values()))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title("Outputs, all images and wires")
+    axes.set_title("Outputs of every image")
     axes.set_xlabel("expectation value without noise")
     axes.set_ylabel("expectation value")
     axes.legend(loc="upper left")
