@@ -59,7 +59,9 @@ class _ChannelForms(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         features, packed = ctx.saved_tensors
-        gradients = ctx.passes.backward(
-            features, packed, ctx.length, cotangent, wanted=ctx.needs_input_grad[:2]
-        )
+        # Whoever calls this inside an autocast region would have half precision of it.
+        with torch.autocast(features.device.type, enabled=False):
+            gradients = ctx.passes.backward(
+                features, packed, ctx.length, cotangent, wanted=ctx.needs_input_grad[:2]
+            )
         return *gradients, None

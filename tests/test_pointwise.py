@@ -475,15 +475,19 @@ def test_the_output_has_the_inputs_dtype(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("affine", [False, True])
-def test_under_autocast_float32_is_kept(affine: bool) -> None:
+def test_under_autocast_float32_is_kept(affine: bool, path: str) -> None:
     layer = QuantumPointwiseConv2d(5, 4, 2, backend="native", affine=affine, seed=0)
-    given = images(5).float()
+    given = images(5).float().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         maps = layer(given)
+        inside = gradients(layer, given, maps)
         half = layer(given.bfloat16())
     assert maps.dtype == torch.float32
     assert half.dtype == torch.bfloat16
-    assert torch.equal(maps, layer(given))
+    outside = layer(given)
+    assert torch.equal(maps, outside)
+    pairs = zip(inside, gradients(layer, given, outside), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
