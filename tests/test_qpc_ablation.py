@@ -22,6 +22,7 @@ from experiments.qpc_axes import LOSSES, OPTIMISERS, Axes, Setting
 from experiments.qpc_table import SettingScores, summarise
 from experiments.recipe import list_recipes, load_config
 from experiments.record import RunFolder
+from experiments.report import write_report
 from models import POINTWISE_ARMS, PointwiseSpec
 from qbackend.errors import ConfigError, OptionError, SpecError, UnknownNameError
 
@@ -260,7 +261,7 @@ def test_a_checkpoint_answers_on_another_backend(
     assert qhc("run", "--checkpoint", str(run), *chosen) == 0
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (answer["backend"], answer["n_images"]) == ("aer", 50)
-    page = (tmp_path / "again" / "report.html").read_text()
+    page = write_report([tmp_path / "again"]).read_text()
     assert "with quantum pointwise convolutions of depth 1" in page
 
 
