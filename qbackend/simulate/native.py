@@ -16,19 +16,16 @@ from ..base import (
     Array,
     Capabilities,
     CompiledLayer,
-    Cost,
     Forward,
     Request,
     Result,
     angles_of,
     check_width,
-    local_cost,
 )
 from ..compile import compile_layer
-from ..errors import OptionError
-from ..jobs import Job, LocalJob
 from ..kernels.simd import VECTOR_BYTES
 from ..quadratic import Forms, PixelBackend
+from ..simulators import ExactSimulator, simulator_capabilities
 from ..spec import LayerSpec
 from . import engine, tensors, whole
 from .forms import FormsPass
@@ -43,7 +40,7 @@ FORM_OVERHEAD = 100
 takes to set forms up and to pull their gradient back."""
 
 
-class NativeBackend(PixelBackend):
+class NativeBackend(ExactSimulator, PixelBackend):
     """Exact expectation values and derivatives, in the features' own precision.
 
     Args:
@@ -51,6 +48,7 @@ class NativeBackend(PixelBackend):
     """
 
     name = "native"
+    sampler = "aer"
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
@@ -58,13 +56,7 @@ class NativeBackend(PixelBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            exact=True,
-            remote=False,
-            vjp=True,
-            max_wires=MAX_WIRES,
-            gradient_methods=("vjp", "parameter-shift", "spsa"),
-        )
+        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
         check_width(self, spec)
@@ -103,13 +95,8 @@ class NativeBackend(PixelBackend):
     ) -> PixelCircuits:
         return PixelCircuits(compiled.spec, weights, dtype)
 
-    def submit(self, request: Request) -> Job:
-        if request.shots is not None:
-            raise OptionError("native is exact and takes no shots; use --backend aer --shots N")
-        return LocalJob(lambda job_id: _run_rows(request, job_id))
-
-    def estimate(self, request: Request) -> Cost:
-        return local_cost(request)
+    def run(self, request: Request, job_id: str) -> Result:
+        return _run_rows(request, job_id)
 
     def close(self) -> None:
         self._forms = None
