@@ -24,7 +24,7 @@ from scipy.stats import ttest_rel
 
 import experiments.run as run_module
 from experiments.cli import EXAMPLES, cli, main
-from experiments.commands.ablate import ABLATE_EXAMPLES
+from experiments.commands.ablate import ABLATE_EXAMPLES, QPC_EXAMPLES
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
 from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
@@ -62,6 +62,18 @@ OPTIONS = {
     "data get": {"name", "--data-root"},
     "ablate": set(),
     "ablate arms": {*RECIPE_FLAGS, "--arms", "--seeds", "--out"},
+    "ablate qpc": {
+        *RECIPE_FLAGS,
+        "--arm",
+        "--depth",
+        "--loss",
+        "--optimiser",
+        "--full",
+        "--seeds",
+        "--engine",
+        "--jobs",
+        "--out",
+    },
     "ablate noise": {
         *RECIPE_FLAGS - {"--backend"},
         "--device",
@@ -148,7 +160,14 @@ def test_help_imports_nothing_heavy() -> None:
     "line",
     [
         line.strip()
-        for text in (EXAMPLES, RUN_EXAMPLES, ESTIMATE_EXAMPLES, ABLATE_EXAMPLES, BENCH_EXAMPLES)
+        for text in (
+            EXAMPLES,
+            RUN_EXAMPLES,
+            ESTIMATE_EXAMPLES,
+            ABLATE_EXAMPLES,
+            QPC_EXAMPLES,
+            BENCH_EXAMPLES,
+        )
         for line in text.splitlines()
         if line.strip().startswith("qhc ")
     ],
