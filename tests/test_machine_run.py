@@ -390,6 +390,10 @@ def test_what_an_account_cannot_have_is_refused(qhc: Qhc, trained: Path) -> None
         code, _, err = qhc(*sent(trained, "--yes", "--max-qpu-seconds", "1", "--out", "a"))
         assert code == 2
         assert "--max-qpu-seconds 4" in err
+        # The test would fit, the training before it does not.
+        code, _, err = qhc(*sent(trained, *TUNING, "--yes", "--max-qpu-seconds", "9", "--out", "a"))
+        assert code == 2
+        assert "more than the budget of 9 s; nothing was sent" in err
         code, _, err = qhc(*sent(trained, "--yes", "--limit", "100", "--out", "a"))
         assert code == 2
         assert "10 s left" in err

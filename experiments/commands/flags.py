@@ -22,6 +22,10 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
+class MachineOption(click.Option):
+    """A flag that only a machine has a use for; the help lists these apart."""
+
+
 class Numbers(click.ParamType):
     """Numbers with commas in between."""
 

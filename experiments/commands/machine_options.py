@@ -8,7 +8,7 @@ import click
 
 from qbackend.errors import OptionError
 
-from .flags import FILE, Numbers, options
+from .flags import FILE, MachineOption, Numbers, options
 
 if TYPE_CHECKING:
     from ..machine import Access
@@ -42,26 +42,32 @@ _SWITCHES = ("gate_twirling", "measurement_twirling")
 def _flag(name: str, words: str) -> Any:
     dashed = f"--{name.replace('_', '-')}"
     if name in _SWITCHES:
-        return click.option(dashed, name, is_flag=True, default=None, help=f"Machine: {words}")
+        return click.option(dashed, name, is_flag=True, default=None, help=words, cls=MachineOption)
     metavar = "S" if name in ("max_execution_time", "max_qpu_seconds", "deadline") else None
     kind = _TYPES.get(name, str)
     metavar = metavar or ("X" if kind is float else "LIST" if name == "zne" else "NAME")
-    return click.option(dashed, name, type=kind, metavar=metavar, help=f"Machine: {words}")
+    return click.option(dashed, name, type=kind, metavar=metavar, help=words, cls=MachineOption)
 
 
 account_options = options(
     click.option(
-        "--credentials", type=FILE, metavar="FILE", help="Machine: where your access is written."
+        "--credentials",
+        type=FILE,
+        metavar="FILE",
+        cls=MachineOption,
+        help="Where your access is written, in place of where it usually is.",
     ),
-    click.option("--profile", metavar="NAME", help="Machine: which section of that file."),
+    click.option(
+        "--profile", metavar="NAME", cls=MachineOption, help="Which account of that file."
+    ),
 )
 execution_options = options(
     *(_flag(name, words) for name, words in EXECUTION.items()),
-    click.option("--session", is_flag=True, help="Machine: short for --mode session."),
+    click.option("--session", is_flag=True, cls=MachineOption, help="Short for --mode session."),
 )
-yes_option = click.option("--yes", is_flag=True, help="Machine: send without asking.")
+yes_option = click.option("--yes", is_flag=True, cls=MachineOption, help="Send without asking.")
 no_wait_option = click.option(
-    "--no-wait", is_flag=True, help="Machine: return once the jobs are sent."
+    "--no-wait", is_flag=True, cls=MachineOption, help="Return once the jobs are sent."
 )
 
 

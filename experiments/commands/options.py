@@ -15,7 +15,7 @@ import click
 
 from qbackend.errors import OptionError
 
-from .flags import FILE, options
+from .flags import FILE, MachineOption, options
 from .machine_options import machine_settings
 
 if TYPE_CHECKING:
@@ -35,6 +35,19 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(_debug())
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, the flags for machines apart."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "On a machine": []}
+        for parameter in self.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is not None and isinstance(parameter, click.Option):
+                is_for_machine = isinstance(parameter, MachineOption)
+                sections["On a machine" if is_for_machine else "Options"].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 class Group(click.Group):
@@ -66,7 +79,10 @@ recipe_flag = click.option(
 )
 dataset_flag = click.option("--dataset", metavar="NAME", help="Instead of the recipe's.")
 limit_flag = click.option(
-    "--limit", type=int, metavar="N", help="Number of test images, drawn by the seed."
+    "--limit",
+    type=int,
+    metavar="N",
+    help="Number of test images, drawn by the seed.  [default: all, 100 on a machine]",
 )
 epochs_flag = click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
 set_flag = click.option(
@@ -83,7 +99,9 @@ recipe_options = options(
     data_root,
     limit_flag,
     epochs_flag,
-    click.option("--shots", type=int, metavar="N", help="Per circuit; exact without."),
+    click.option(
+        "--shots", type=int, metavar="N", help="Per circuit; exact without, 1024 on a machine."
+    ),
     set_flag,
 )
 """Of a run, by the names that `chosen_settings` reads."""

@@ -75,7 +75,12 @@ run_options = options(
         type=click.Choice(["quantum"]),
         help="Before that, train the circuit's weights of the checkpoint there, and nothing else.",
     ),
-    click.option("--train-limit", type=int, metavar="N", help="Number of training images."),
+    click.option(
+        "--train-limit",
+        type=int,
+        metavar="N",
+        help="Number of images to train on, and to validate on.",
+    ),
     click.option(
         "--gradient",
         metavar="NAME",
