@@ -39,11 +39,11 @@ class Approval:
         yes: do not ask.
 
     Attributes:
-        plan: of the whole run, where it is more than the request at hand.
+        plan: of the whole run, to be set before the first request.
     """
 
     def __init__(self, machine: str, folder: RunFolder, display: Display, *, yes: bool) -> None:
-        self.plan = RunPlan(())
+        self.plan: RunPlan | None = None
         self.machine = machine
         self.folder = folder
         self.display = display
@@ -56,11 +56,12 @@ class Approval:
         """
         if self.folder.run.get("approved"):
             return True
-        shares = self.plan.shares
-        if len(shares) == 1:
+        plan = self.plan
+        assert plan is not None
+        if plan.total.requests == 1:
             # The request itself is known by now, to the row.
-            shares = (replace(shares[0], cost=cost),)
-        show_plan(RunPlan(shares), self.machine, self.display.console)
+            plan = RunPlan((replace(plan.shares[0], cost=cost),))
+        show_plan(plan, self.machine, self.display.console)
         if charges(cost) and not self.yes:
             check_can_ask()
             question = f"Send this to {self.machine}?"

@@ -32,16 +32,19 @@ class Share:
     Attributes:
         what: the purpose.
         images: that it needs.
+        requests: of all quantum layers.
         cost: of all its requests together.
     """
 
     what: str
     images: int
+    requests: int
     cost: Cost
 
     def to_dict(self) -> Record:
         """For JSON."""
-        return {"what": self.what, "images": self.images, **asdict(self.cost)}
+        own = {"what": self.what, "images": self.images, "requests": self.requests}
+        return {**own, **asdict(self.cost)}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class RunPlan:
         return Share(
             what="together",
             images=sum(share.images for share in self.shares),
+            requests=sum(share.requests for share in self.shares),
             cost=_sum([share.cost for share in self.shares]),
         )
 
@@ -140,7 +144,7 @@ class _Estimator:
             asked = np.zeros((images * rows * each, len(compiled.parameters)))
             one = self.backend.estimate(Request(compiled, asked, shots=self.backend.shots))
             costs += [one] * requests
-        return Share(what, images * requests, _sum(costs))
+        return Share(what, images * requests, len(costs), _sum(costs))
 
     def _gradient_rows(self, spec: LayerSpec, gradient: str) -> int:
         """Rows that the derivatives by the weights take for each row."""

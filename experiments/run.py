@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from qbackend.errors import CheckpointError, OptionError
+from qbackend.ibm.options import ExecutionOptions
 from qbackend.registry import is_machine
 
 from .approval import can_ask, charges, check_can_ask, show_plan
@@ -119,18 +120,27 @@ def validate(
 
 
 def resume(
-    path: Path, data_root: Path | None, display: Display, access: Access = DEFAULT_ACCESS
+    path: Path,
+    data_root: Path | None,
+    display: Display,
+    access: Access = DEFAULT_ACCESS,
+    *,
+    budget: float | None = None,
 ) -> RunFolder | None:
     """Go on with the run at `path`, with the data where it was unless `data_root` says otherwise.
 
-    The account is the one that the run began with, unless `access` names another. Returns as
-    `start` does. A finished run is left as it is.
+    The account is the one that the run began with, unless `access` names another; so are the QPU
+    seconds that it may take, unless there is a new `budget`. Returns as `start` does. A finished
+    run is left as it is.
 
     Raises:
         RunFolderError: there is no run.
         QhcError: as `start`.
     """
     folder = RunFolder.open(path)
+    if budget is not None:
+        ExecutionOptions(max_qpu_seconds=budget)
+        folder.note("machine", max_qpu_seconds=budget)
     config, run = folder.config(), folder.run
     if run["status"] == "finished":
         display.say(f"{path} is finished; nothing is left to do")

@@ -51,7 +51,7 @@ OPTIONS = {
     "": {"--version"},
     "run": {*RUN_FLAGS, "--out", "--yes", "--no-wait"},
     "estimate": RUN_FLAGS,
-    "resume": {*ACCOUNT_FLAGS, "run", "--data-root", "--yes", "--json"},
+    "resume": {*ACCOUNT_FLAGS, "run", "--data-root", "--max-qpu-seconds", "--yes", "--json"},
     "jobs": {*ACCOUNT_FLAGS, "run", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
     "report": {"runs", "--out"},

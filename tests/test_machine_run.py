@@ -251,7 +251,10 @@ def test_cancelled_jobs_are_sent_again_by_resume(
     assert job.state is State.CANCELLED
     assert qhc("cancel", "a")[1] == "nothing to cancel: every job has ended\n"
     server.workload.release()
-    code, _, err = qhc("resume", "a")
+    code, _, err = qhc("resume", "a", "--max-qpu-seconds", "1")
+    assert code == 2
+    assert "--max-qpu-seconds" in err
+    code, _, err = qhc("resume", "a", "--max-qpu-seconds", "30")
     assert code == 0, err
     assert [job.state for job in server.jobs] == [State.CANCELLED, State.COMPLETED]
 

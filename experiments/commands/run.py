@@ -14,6 +14,7 @@ from .flags import FILE, options
 from .machine_options import (
     access_of,
     account_options,
+    budget_option,
     check_machine_flags,
     execution_options,
     no_wait_option,
@@ -122,6 +123,7 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
 @click.command(cls=Command)
 @click.argument("run", type=FILE)
 @data_root
+@budget_option
 @account_options
 @yes_option
 @as_json
@@ -133,7 +135,8 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
         from ..display import Display
         from ..run import resume as go_on
 
-    _show(go_on(run, data_root, Display(), access_of(given)), as_json=as_json)
+    budget = given["max_qpu_seconds"]
+    _show(go_on(run, data_root, Display(), access_of(given), budget=budget), as_json=as_json)
 
 
 @click.command(cls=Command, epilog=ESTIMATE_EXAMPLES)
