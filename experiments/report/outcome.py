@@ -19,7 +19,7 @@ def results(run: Run) -> Part | None:
     """All evaluations, a row each."""
     if not run.evaluations:
         return None
-    quantum = run.spec is not None
+    quantum = run.is_quantum
     extra = [
         (title, key, decimals)
         for title, key, decimals in (("Jobs", "jobs", 0), ("QPU (s)", "qpu_seconds", 1))

@@ -72,7 +72,7 @@ def _facts(run: Run, found: Record) -> list[tuple[str, str]]:
         ("Machine", device_words(compiled)),
         ("Compiled layer", compiled_words(compiled)),
         ("Primitive", f"{machine.primitive}, {machine.generation} side"),
-        ("Shots", f"{number(answered['shots'], 0)} per image"),
+        ("Shots", f"{number(answered['shots'], 0)} per circuit"),
         (
             "Error of an output",
             f"{number(answered['shot_error'])} from the shots alone: the root mean square of the "
