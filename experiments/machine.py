@@ -42,8 +42,12 @@ class Access:
 
     def record(self) -> dict[str, str]:
         """The same for the run's record: names, no secrets."""
-        named = self.account().items()
-        return {key: without_home(str(name)) for key, name in named if name is not None}
+        recorded = {}
+        if self.credentials is not None:
+            recorded["credentials"] = without_home(str(self.credentials.absolute()))
+        if self.profile is not None:
+            recorded["profile"] = self.profile
+        return recorded
 
     def with_account_of(self, recorded: Mapping[str, Any]) -> Access:
         """The same with the account that a record names, where this one names none."""

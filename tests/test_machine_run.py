@@ -404,6 +404,37 @@ def test_what_an_account_cannot_have_is_refused(qhc: Qhc, trained: Path) -> None
         assert not server.jobs
 
 
+def test_a_run_remembers_its_account_and_no_secret(
+    qhc: Qhc,
+    trained: Path,
+    server: LoopbackServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret, instance = server.identity.api_key, server.instance.crn
+    file = tmp_path / "mine" / "credentials.toml"
+    file.parent.mkdir()
+    file.write_text(
+        f'profile = "none"\n[profiles.own]\ntoken = "{secret}"\ninstance = "{instance}"\n'
+    )
+    file.chmod(0o600)
+    monkeypatch.delenv("QISKIT_IBM_TOKEN")
+    account = ("--credentials", "mine/credentials.toml", "--profile", "own")
+    server.workload.hold(State.QUEUED)
+    code, out, err = qhc(*sent(trained, *account, "--yes", "--no-wait", "--out", "a"))
+    assert code == 0, err
+    server.workload.release()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    code, out, err = qhc("resume", "../a")
+    assert code == 0, err
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert b'profile = "own"' in kept
+    assert secret.encode() not in kept
+    assert secret not in out + err
+
+
 def test_the_machines_of_an_account_are_listed(qhc: Qhc, server: LoopbackServer) -> None:
     code, out, err = qhc("backends", "--device", FAKE)
     assert code == 0, err
