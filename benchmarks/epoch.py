@@ -1,10 +1,11 @@
-"""A training epoch with the quantum layer, against one with Linear in its place.
+"""A training epoch with the quantum layer, against one with a classical layer in its place.
 
     python benchmarks/epoch.py --data-root data --out epoch.json
+    python benchmarks/epoch.py --recipe qpc-cifar10 --base conv --steps 40 --out epoch-qpc.json
 
 The arms train in turn, a short stretch of an epoch each and with the command's own loop, so that
 whatever disturbs the machine disturbs all of them alike. Hooks split each step into its parts; a
-last stretch of the linear arm runs under PyTorch's profiler.
+last stretch of the classical arm runs under PyTorch's profiler.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from experiments.record import Record, RunFolder
 from experiments.train import Training
 from qbackend.errors import QhcError
 
-BASE = "linear"
 PARTS = ("data", "forward", "backward", "optimiser", "rest")
 """Of a step, ending when: the network is called (loading, augmentation, loop), the network is
 done, the optimiser is called (loss, backward, clipping), it is done, the display has been told."""
@@ -135,9 +135,9 @@ def stretch(data: ImageData, turn: int, n_images: int) -> ImageData:
 
 
 def summarise(arms: dict[str, Arm], n_steps: int) -> dict[str, Any]:
-    """Medians, quartiles, shares of the parts, and ratios to the linear arm."""
+    """Medians, quartiles, shares of the parts, and ratios to the first arm."""
     summary = {}
-    base = arms[BASE]
+    base = next(iter(arms.values()))
     for name, arm in arms.items():
         totals = arm.steps.sum(axis=1)
         lower, median, upper = np.quantile(totals, (0.25, 0.5, 0.75))
@@ -169,11 +169,12 @@ def grid(summary: dict[str, Any], recipe: str, n_steps: int) -> Grid:
             )
         )
     heads = ("arm", "ms a step", f"s for {n_steps} steps", "ratio", "ratio in turn", *PARTS)
-    return Grid(f"{recipe}: a training epoch; ratio to the arm {BASE}", heads, tuple(rows))
+    base = next(iter(summary))
+    return Grid(f"{recipe}: a training epoch; ratio to the arm {base}", heads, tuple(rows))
 
 
-def operator_grid(profiler: profile, n_steps: int) -> Grid:
-    """The operators of the linear arm that take longest, validation and set-up included."""
+def operator_grid(profiler: profile, base: str, n_steps: int) -> Grid:
+    """The operators of the arm `base` that take longest, validation and set-up included."""
     events = profiler.key_averages()
     total = sum(event.self_cpu_time_total for event in events)
     longest = sorted(events, key=lambda event: event.self_cpu_time_total, reverse=True)
@@ -187,7 +188,7 @@ def operator_grid(profiler: profile, n_steps: int) -> Grid:
         for event in longest[:N_OPERATORS]
     )
     heads = ("operator", "ms a step", "share", "calls a step")
-    return Grid(f"the arm {BASE} by operator, under the profiler", heads, rows)
+    return Grid(f"the arm {base} by operator, under the profiler", heads, rows)
 
 
 def _spread(value: dict[str, float]) -> str:
@@ -195,17 +196,17 @@ def _spread(value: dict[str, float]) -> str:
 
 
 def measure(
-    recipe: str, backends: Sequence[str], data_root: Path, rounds: int, steps: int
+    recipe: str, base: str, backends: Sequence[str], data_root: Path, rounds: int, steps: int
 ) -> tuple[dict[str, Any], Grid, Grid]:
-    """Train the arms in turn; returns the summary, its table and the linear arm's operators."""
+    """Train the arms in turn; returns the summary, its table and the classical arm's operators."""
     settings = ["train.epochs=1", "protocol=matched"]
-    chosen = {BASE: [*settings, f"model.arm={BASE}"]}
+    chosen = {base: [*settings, f"model.arm={base}"]}
     for backend in backends:
         chosen[f"quantum {backend}"] = [*settings, f"run.backend={backend}"]
     configs = {name: load_config(recipe, changes) for name, changes in chosen.items()}
-    fabric = launch(configs[BASE].fabric)
-    data = load_images(configs[BASE], data_root, fabric.device)
-    batch_size = configs[BASE].train.batch_size
+    fabric = launch(configs[base].fabric)
+    data = load_images(configs[base], data_root, fabric.device)
+    batch_size = configs[base].train.batch_size
     arms = {name: Arm.of(config, data) for name, config in configs.items()}
     names = list(arms)
     for turn in range(rounds + 1):
@@ -216,12 +217,13 @@ def measure(
     n_steps = len(data.train) // batch_size
     summary = summarise(arms, n_steps)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        arms[BASE].train(stretch(data, 0, steps * batch_size), fabric)
-    return summary, grid(summary, recipe, n_steps), operator_grid(profiler, steps)
+        arms[base].train(stretch(data, 0, steps * batch_size), fabric)
+    return summary, grid(summary, recipe, n_steps), operator_grid(profiler, base, steps)
 
 
 @click.command(help=__doc__)
 @click.option("--recipe", default="mnist", show_default=True)
+@click.option("--base", default="linear", show_default=True, help="The classical arm.")
 @click.option("--backends", multiple=True, default=("native", "aer"), show_default=True)
 @click.option("--data-root", type=click.Path(path_type=Path), default=Path("data"))
 @click.option("--rounds", default=20, show_default=True, help="Stretches of each arm.")
