@@ -232,8 +232,10 @@ class Gateway:
             raise error
         pause = max(pause, asked)
         left = until - self.clock.now()
+        if left <= 0:
+            return  # the next try says that the time is over
         self._tell(f"{error}; trying again in {min(pause, left):.0f} s")
-        self.clock.sleep(max(0.0, min(pause, left)))
+        self.clock.sleep(min(pause, left))
 
 
 def cancel_all(service: Service | Gateway, ledger: Ledger) -> list[Entry]:
