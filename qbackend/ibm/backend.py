@@ -250,7 +250,11 @@ class IbmBackend(QuantumBackend):
     def _costs(self, request: Request, ranges: Sequence[range]) -> list[MachineCost]:
         """Of the jobs that take these rows."""
         shots = self._shots(request)
-        plan = None if self._is_local else self.gateway.ask(lambda service: service.plan())
+        plan = None
+        if not self._is_local:
+            # Of several instances one has the machine, whose plan it is.
+            self.gateway.ask(lambda service: service.paying_for(self.name))
+            plan = self.gateway.ask(lambda service: service.plan())
         return [
             cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
             for rows in ranges

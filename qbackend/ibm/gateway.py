@@ -169,6 +169,9 @@ class Gateway:
         planned_for = {entry.instance for entry in entries if not entry.state.is_final}
         if not planned_for:
             return
+        # Credentials that name no instance lead to any of the account's.
+        first = min(planned_for)
+        self.ask(lambda service: service.stay_with(first))
         instance = self.service.instance
         if foreign := planned_for - {instance}:
             raise CredentialsError(

@@ -55,6 +55,12 @@ class LocalService:
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
 
+    def paying_for(self, machine: str) -> str:
+        return self.instance
+
+    def stay_with(self, instance: str) -> None:
+        return None
+
     def device(self, machine: str) -> Device:
         return _snapshot(machine)
 

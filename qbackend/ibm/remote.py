@@ -96,6 +96,15 @@ class Service(Protocol):
     def instance(self) -> str:
         """CRN of the account's instance, `LOCAL` in this process."""
 
+    def paying_for(self, machine: str) -> str:
+        """The instance that pays for jobs on the machine, from now on for all there is to ask.
+
+        Raises `MachineError` with alternatives.
+        """
+
+    def stay_with(self, instance: str) -> None:
+        """Take this instance, where the account has it and the credentials name none."""
+
     def device(self, machine: str) -> Device:
         """The machine's target and calibration; raises `MachineError` with alternatives."""
 

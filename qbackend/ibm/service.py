@@ -99,6 +99,16 @@ class RuntimeService:
     def instance(self) -> str:
         return self._client.active_instance()
 
+    def paying_for(self, machine: str) -> str:
+        self._machine(machine)
+        return self.instance
+
+    def stay_with(self, instance: str) -> None:
+        with self.asking():
+            if self._is_settled or instance not in [each["crn"] for each in self._instances()]:
+                return
+            self._settle(instance)
+
     def device(self, machine: str) -> Device:
         backend = self._machine(machine)
         with self.asking():

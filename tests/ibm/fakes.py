@@ -129,6 +129,12 @@ class FakeService:
             if not job.ending or job.ending.status is not JobStatus.CANCELLED
         ]
 
+    def paying_for(self, machine: str) -> str:
+        return self.instance
+
+    def stay_with(self, instance: str) -> None:
+        return None
+
     def device(self, machine: str) -> Device:
         return self._do("device", lambda: self._device(machine))
 

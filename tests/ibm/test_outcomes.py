@@ -287,3 +287,24 @@ def test_another_connection_finds_a_job_by_its_id(server: LoopbackServer, path: 
     server.workload.release()
     np.testing.assert_array_equal(evaluated(loopback_backend(path)), expected())
     assert len(server.jobs) == 1
+
+
+def test_of_several_instances_a_run_goes_on_with_the_one_that_pays(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected()
+    paid, free = Instance("paid", PAID_PLAN), Instance("free")
+    with served([tiny()], [paid, free]) as server:
+        monkeypatch.delenv("QISKIT_IBM_INSTANCE")
+        server.workload.hold(State.QUEUED)
+        with pytest.raises(JobsPendingError):
+            loopback_backend(path, wait=False).submit(ready())
+        (entry,), (job,) = Ledger(path).entries(), server.jobs
+        assert entry.instance == job.instance == free.crn
+        assert cancel_all(connect(), Ledger(path))
+        with pytest.raises(JobsPendingError):
+            loopback_backend(path, wait=False).submit(ready())
+        server.workload.release()
+        np.testing.assert_array_equal(evaluated(loopback_backend(path)), expected())
+        assert [job.instance for job in server.jobs] == [free.crn, free.crn]
+        assert [entry.instance for entry in Ledger(path).entries()] == [free.crn, free.crn]
