@@ -60,7 +60,7 @@ class Approval:
         assert plan is not None
         if plan.total.requests == 1:
             # The request itself is known by now, to the row.
-            plan = RunPlan((replace(plan.shares[0], cost=cost),))
+            plan = replace(plan, shares=(replace(plan.shares[0], cost=cost),))
         show_plan(plan, self.machine, self.display.console)
         if charges(cost) and not self.yes:
             check_can_ask()
@@ -92,8 +92,9 @@ def check_can_ask() -> None:
 
 
 def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
-    """A table of the plan, a column per share and one for all of them."""
+    """A table of the plan, a column per share, one for all of them, and what is not sent."""
     shares = [*plan.shares, plan.total] if len(plan.shares) > 1 else list(plan.shares)
+    shares += [] if plan.whole is None else [plan.whole]
     table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
     for share in shares:
         table.add_column(share.what, justify="right", no_wrap=True)

@@ -44,6 +44,9 @@ class RunSection(Section):
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
     limit: int | None = Field(default=None, ge=1)
     """Number of evaluation images, drawn by the seed; all where it is not given."""
+    rows: int | None = Field(default=None, ge=1)
+    """Rows of a trained net's feature maps to execute in place of whole images, where the quantum
+    layers are pointwise convolutions."""
     encoder: Literal["auto", "compact", "textbook"] | None = None
     """How a device prepares amplitudes; the backend's choice where it is not given."""
     calibrate: int | None = Field(default=None, ge=2)

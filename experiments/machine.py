@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qbackend.errors import OptionError
 from qbackend.registry import is_machine
 
 from .config import Config
@@ -16,6 +17,10 @@ N_IMAGES = 100
 """Test images for a machine where no number is given: 1,024 shots of each take about 40 s."""
 SHOTS = 1024
 """Of each image on a machine where no number is given."""
+N_ROWS = 100
+"""Rows of feature maps for a machine where no number is given."""
+N_SIMULATED = 1_000
+"""Test images that the accuracy to expect is simulated on, where no number is given."""
 N_TRAINING_IMAGES = 16
 """Training images of an epoch on a machine where no number is given."""
 
@@ -64,9 +69,12 @@ DEFAULT_ACCESS = Access()
 def bounded(config: Config) -> tuple[Config, list[str]]:
     """The config with the limits that a machine should have, and a note on each that was missing.
 
-    A simulator has none.
+    A simulator has none, but for rows of feature maps in place of whole images.
+
+    Raises:
+        OptionError: such rows, of a model that has none, or together with what takes whole images.
     """
-    notes: list[str] = []
+    config, notes = _bounded_rows(config)
     run, train = config.run, config.train
     if is_machine(run.backend) and run.limit is None:
         run = run.model_copy(update={"limit": N_IMAGES})
@@ -86,3 +94,56 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
         train = train.model_copy(update={"batch_size": train.limit})
         notes.append(f"all {train.limit} training images make one batch")
     return config.model_copy(update={"run": run, "train": train}), notes
+
+
+def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
+    """The config with rows of feature maps where a device could not execute whole images."""
+    notes: list[str] = []
+    run, backend = config.run, config.run.backend
+    if not _has_feature_maps(config):
+        if run.rows is not None:
+            raise OptionError(
+                f"{config.model.name} (arm {config.model.arm}) has no quantum pointwise "
+                "convolutions, whose rows --rows draws; --limit N takes fewer images"
+            )
+        return config, notes
+    if is_machine(backend) and config.train.weights == "quantum":
+        raise OptionError(
+            f"every image takes hundreds of rows of {config.model.name}: its circuits cannot be "
+            f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
+        )
+    is_simulated_device = ":" in backend
+    if run.rows is None and (is_machine(backend) or (is_simulated_device and run.limit is None)):
+        run = run.model_copy(update={"rows": N_ROWS})
+        whole = "; --limit N executes N whole images" if is_simulated_device else ""
+        notes.append(
+            f"every image takes hundreds of executions of {config.model.name}: {N_ROWS} rows of "
+            f"its feature maps are drawn by the seed; --rows N draws another number{whole}"
+        )
+    if run.rows is None:
+        return config, notes
+    if run.calibrate is not None:
+        raise OptionError(
+            "--calibrate takes whole images, and the rows that --rows draws fit such a map "
+            "already; leave one of the two out"
+        )
+    if not (is_machine(backend) or is_simulated_device or run.shots is not None):
+        raise OptionError(
+            f"'{backend}' makes no error that rows could measure; add --shots N, or name a "
+            "device, for example fake_brisbane or aer:fake_brisbane"
+        )
+    if run.limit is None:
+        run = run.model_copy(update={"limit": N_SIMULATED})
+        notes.append(
+            f"the accuracy to expect is simulated on {N_SIMULATED:,} test images, drawn by the "
+            "seed; --limit N takes another number"
+        )
+    return config.model_copy(update={"run": run}), notes
+
+
+def _has_feature_maps(config: Config) -> bool:
+    # Models bring torch along, which other commands have no use for.
+    from models.catalogue import MODELS, PointwisePlan
+
+    quantum = config.model.arm.startswith("quantum") or config.model.arm == "unentangled"
+    return quantum and isinstance(MODELS[config.model.name], PointwisePlan)

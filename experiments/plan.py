@@ -7,22 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import ceil
 
 import numpy as np
 from torch import nn
 
+from models.exchange import quantum_pointwise
 from qbackend import LayerSpec
-from qbackend.base import Cost, QuantumBackend, Request
+from qbackend.base import CompiledLayer, Cost, QuantumBackend, Request
 from qbackend.errors import BudgetError, OptionError
 
 from .config import Config
 from .construct import quantum_layers
 from .data import ImageData
 from .record import Record
-from .row_count import rows_per_image
+from .row_count import rows_per_convolution, rows_per_image
+from .row_draw import share_rows
 
 SUMMED = ("rows", "circuits", "jobs", "shots", "qpu_seconds", "pubs", "executions")
 """Numbers of a cost that add up over requests."""
+OF_A_ROW = ("two_qubit_gates", "two_qubit_depth")
+"""Those of which the largest counts."""
+MOST_ROWS = 20_000
+"""Whose cost is worked out job by job."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,15 @@ class Share:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All that a run will ask of its backend, in order."""
+    """All that a run will ask of its backend, in order.
+
+    Attributes:
+        shares: by purpose.
+        whole: what all images would take, where only rows of their feature maps are executed.
+    """
 
     shares: tuple[Share, ...]
+    whole: Share | None = None
 
     @property
     def total(self) -> Share:
@@ -66,25 +79,26 @@ class RunPlan:
     def check(self, budget: float) -> None:
         """Raise `BudgetError` for more QPU seconds than the budget, or the account's plan, has."""
         cost = self.total.cost
+        fewer = "images (--limit)" if self.whole is None else "rows (--rows)"
         if cost.qpu_seconds > budget:
             raise BudgetError(
                 f"this takes about {cost.qpu_seconds:.0f} s of QPU time, more than the budget of "
-                f"{budget:g} s; nothing was sent. Take fewer images (--limit) or shots (--shots), "
+                f"{budget:g} s; nothing was sent. Take fewer {fewer} or shots (--shots), "
                 f"or allow it: --max-qpu-seconds {np.ceil(cost.qpu_seconds):.0f}"
             )
         left = getattr(cost, "seconds_left", None)
         if left is not None and cost.qpu_seconds > left:
             raise BudgetError(
                 f"this takes about {cost.qpu_seconds:.0f} s of QPU time, and the account's plan "
-                f"has {left:.0f} s left; nothing was sent. Take fewer images (--limit) or shots "
-                "(--shots)"
+                f"has {left:.0f} s left; nothing was sent. Take fewer {fewer} or shots (--shots)"
             )
 
     def to_dict(self) -> Record:
         """For JSON: the sums, and each share."""
         whole = self.total.to_dict()
         del whole["what"]
-        return {**whole, "shares": [share.to_dict() for share in self.shares]}
+        plan = {**whole, "shares": [share.to_dict() for share in self.shares]}
+        return plan if self.whole is None else {**plan, "whole": self.whole.to_dict()}
 
 
 def plan_run(model: nn.Module, config: Config, data: ImageData, backend: QuantumBackend) -> RunPlan:
@@ -106,6 +120,9 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
             f"{config.model.name} (arm {config.model.arm}) has no quantum layer for "
             f"'{backend.name}' to execute; its arm quantum has"
         )
+    n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
+    if config.run.rows is not None:
+        return _plan_rows(model, config.run.rows, n_images, data, backend)
     counted = _Estimator(model, data, backend)
     shares = []
     train = config.train
@@ -115,11 +132,40 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
             counted.share("training", train.batch_size, requests=n_steps, gradient=train.gradient)
         )
         shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
-    n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
     shares.append(counted.share("test", n_images))
     if config.run.calibrate is not None:
         shares.append(counted.share("calibration", min(config.run.calibrate, len(data.train))))
     return RunPlan(tuple(shares))
+
+
+def _plan_rows(
+    model: nn.Module, n_rows: int, n_images: int, data: ImageData, backend: QuantumBackend
+) -> RunPlan:
+    """What rows of feature maps take, and what all rows of the test split would."""
+    per_image = rows_per_convolution(model, data)
+    layers = dict(quantum_pointwise(model))
+    compiled = [backend.compile(layers[name].spec) for name in per_image]
+    drawn = share_rows(n_rows, list(per_image.values()))
+    costs = [_cost(backend, *each) for each in zip(compiled, drawn, strict=True)]
+    rows = Share("rows of feature maps", n_images, len(costs), _sum(costs))
+    counts = [each * len(data.test) for each in per_image.values()]
+    costs = [_cost(backend, *each) for each in zip(compiled, counts, strict=True)]
+    whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
+    return RunPlan((rows,), whole)
+
+
+def _cost(backend: QuantumBackend, compiled: CompiledLayer, n_rows: int) -> Cost:
+    """Of one request; very many rows cost what as many times fewer rows do."""
+    asked = min(n_rows, MOST_ROWS)
+    request = Request(compiled, np.zeros((asked, len(compiled.parameters))), shots=backend.shots)
+    cost = backend.estimate(request)
+    if asked == n_rows:
+        return cost
+    values = {name: getattr(cost, name) * n_rows / asked for name in _summed(cost)}
+    whole = {
+        name: value if name == "qpu_seconds" else ceil(value) for name, value in values.items()
+    }
+    return replace(cost, **whole)
 
 
 class _Estimator:
@@ -155,6 +201,17 @@ class _Estimator:
 
 def _sum(costs: Sequence[Cost]) -> Cost:
     """Costs together, in the first one's words."""
-    known = {field.name for field in fields(costs[0])}
-    summed = {name: sum(getattr(cost, name) for cost in costs) for name in SUMMED if name in known}
-    return replace(costs[0], **summed)
+    summed = {name: sum(getattr(cost, name) for cost in costs) for name in _summed(costs[0])}
+    largest = {
+        name: max(getattr(cost, name) for cost in costs) for name in _known(costs[0], OF_A_ROW)
+    }
+    return replace(costs[0], **summed, **largest)
+
+
+def _summed(cost: Cost) -> list[str]:
+    return _known(cost, SUMMED)
+
+
+def _known(cost: Cost, names: Sequence[str]) -> list[str]:
+    known = {field.name for field in fields(cost)}
+    return [name for name in names if name in known]

@@ -8,6 +8,7 @@ training.safetensors    what `qhc resume` goes on from
 evaluation.npz          the arrays of the last test evaluation (`evaluate.Evaluation.arrays`)
 jobs.sqlite             the ledger of a machine's jobs
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
+rows.csv                rows of feature maps that a device executed, where not whole images were
 noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
 """
@@ -53,6 +54,7 @@ class RunFolder:
         self.ledger = path / "jobs.sqlite"
         self.validation = path / "validation.npz"
         self.validation_table = path / "validation.csv"
+        self.row_table = path / "rows.csv"
 
     @classmethod
     def create(cls, path: Path | None, config: Config, run: Mapping[str, Any]) -> RunFolder:
@@ -138,8 +140,12 @@ class RunFolder:
     @property
     def validation_record(self) -> Record | None:
         """The comparison of a machine's answers with the simulated ones, None before there is."""
-        found = [record for record in self._records() if record["kind"] == "validation"]
-        return found[-1] if found else None
+        return self._last("validation")
+
+    @property
+    def row_record(self) -> Record | None:
+        """The error of rows of feature maps on a device, None before they were executed."""
+        return self._last("rows")
 
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""
@@ -147,6 +153,10 @@ class RunFolder:
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.metrics, text.encode())
         self._write_csv()
+
+    def _last(self, kind: str) -> Record | None:
+        found = [record for record in self._records() if record["kind"] == kind]
+        return found[-1] if found else None
 
     def _records(self) -> Iterator[Record]:
         if not self.metrics.exists():

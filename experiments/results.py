@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .record import Record, RunFolder
+from .row_results import row_facts, row_summary
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
@@ -57,6 +58,12 @@ def show_results(folder: RunFolder, console: Console) -> None:
     validation = folder.validation_record
     if validation is not None:
         facts |= machine_facts(validation)
+    rows = folder.row_record
+    if rows is not None:
+        facts |= row_facts(rows)
+        if "job_ids" in rows:
+            facts["jobs"] = job_words(rows["job_ids"])
+            facts["QPU time"] = charged_words(rows)
     if "checkpoint" in run:
         facts["checkpoint"] = run["checkpoint"]
     if best is not None:
@@ -81,6 +88,7 @@ def summary(folder: RunFolder) -> Record:
         **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
         **_device_summary(folder),
         **_machine_summary(folder),
+        **({} if folder.row_record is None else row_summary(folder.row_record)),
         "seed": run["seed"],
         "report": str(folder.report),
     }

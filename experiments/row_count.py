@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models import to_backend
+from models.exchange import quantum_pointwise
 from qbackend.base import (
     Capabilities,
     CompiledLayer,
@@ -79,6 +80,16 @@ def rows_per_image(model: nn.Module, data: ImageData) -> list[int]:
     model.train(was_training)
     to_backend(model, ideal_backend())
     return counts
+
+
+def rows_per_convolution(model: nn.Module, data: ImageData) -> dict[str, int]:
+    """The same for each quantum pointwise convolution, all its kernels together, by its name."""
+    per_layer = zip(map(id, quantum_layers(model)), rows_per_image(model, data), strict=True)
+    rows = dict(per_layer)
+    return {
+        name: sum(rows[id(kernel)] for kernel in convolution.kernels)
+        for name, convolution in quantum_pointwise(model)
+    }
 
 
 @contextmanager

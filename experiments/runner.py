@@ -30,6 +30,7 @@ from .machine import Access
 from .plan import plan_run
 from .record import RunFolder, Status
 from .report import write_report
+from .row_measurement import RowMeasurement
 from .train import Training
 from .validation import Validation
 
@@ -116,6 +117,10 @@ class Runner:
 
     def _evaluate(self, model: nn.Module, checkpoint: str) -> None:
         given = (model, self.config, self.data, self.folder)
+        if self.config.run.rows is not None:
+            with closing(self._target(model)) as target, self.display.waiting():
+                RowMeasurement(*given, target, checkpoint=checkpoint).run()
+            return
         if not is_machine(self.config.run.backend):
             assess_on_target(*given, checkpoint=checkpoint)
             return

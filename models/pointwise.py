@@ -144,14 +144,7 @@ class QuantumPointwiseConv2d(nn.Module):
                 f"the layer takes images of {self.in_channels} channels, "
                 f"(batch, {self.in_channels}, height, width), got shape {tuple(images.shape)}"
             )
-        taken = images
-        if self.stride != (1, 1):
-            vertical, horizontal = self.stride
-            taken = images[:, :, ::vertical, ::horizontal].contiguous(
-                memory_format=torch.channels_last
-                if images.is_contiguous(memory_format=torch.channels_last)
-                else torch.contiguous_format
-            )
+        taken = self._taken(images)
         with torch.autocast(images.device.type, enabled=False):
             features = taken.flatten(2)
             if features.dtype not in (torch.float32, torch.float64):
@@ -164,6 +157,24 @@ class QuantumPointwiseConv2d(nn.Module):
                 scale, shift = (p.to(maps)[:, None] for p in (self.scale, self.shift))
                 maps = torch.addcmul(shift, maps, scale)
         return maps.to(images.dtype).unflatten(2, taken.shape[2:])
+
+    def channel_vectors(self, images: Tensor) -> Tensor:
+        """What the kernels encode of images (B, C, H, W), a row per pixel taken: (B H' W', D)."""
+        rows = self._taken(images).flatten(2).transpose(1, 2).reshape(-1, self.in_channels)
+        return self._padded(rows)
+
+    def _taken(self, images: Tensor) -> Tensor:
+        if self.stride == (1, 1):
+            return images
+        vertical, horizontal = self.stride
+        return images[:, :, ::vertical, ::horizontal].contiguous(
+            memory_format=torch.channels_last
+            if images.is_contiguous(memory_format=torch.channels_last)
+            else torch.contiguous_format
+        )
+
+    def _padded(self, rows: Tensor) -> Tensor:
+        return functional.pad(rows, (0, self.spec.n_features - rows.shape[1]))
 
     def _prefers_states(self, features: Tensor) -> bool:
         """Whether the backend carries states, and that costs less than forms."""
@@ -212,7 +223,7 @@ class QuantumPointwiseConv2d(nn.Module):
         return values.reshape(n_images, n_pixels, -1).transpose(1, 2)
 
     def _rows_of(self, rows: Tensor) -> Tensor:
-        padded = functional.pad(rows, (0, self.spec.n_features - rows.shape[1]))
+        padded = self._padded(rows)
         return torch.cat([_execute(kernel, padded) for kernel in self._layers], dim=1)
 
     def extra_repr(self) -> str:

@@ -159,6 +159,7 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
         "run.shots": given.get("shots"),
         "run.seed": given.get("seed"),
         "run.limit": given.get("limit"),
+        "run.rows": given.get("rows"),
         "run.encoder": given.get("encoder"),
         "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],

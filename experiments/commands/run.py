@@ -48,6 +48,7 @@ Examples:
   qhc run --backend aer:runs/RUN/noise.json
   qhc run --checkpoint runs/RUN --backend fake_brisbane --limit 100
   qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
+  qhc run --checkpoint runs/QPC --backend fake_brisbane --rows 200
   qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa
 """
 
@@ -66,6 +67,13 @@ run_options = options(
         type=int,
         metavar="N",
         help="Also correct a device's noise, by a map fitted on N training images.",
+    ),
+    click.option(
+        "--rows",
+        type=int,
+        metavar="N",
+        help="Of quantum pointwise convolutions: execute N rows of real feature maps, and simulate "
+        "the rest with the error that they have.",
     ),
     click.option("--encoder", metavar="NAME", help="On a device: auto, compact or textbook."),
     click.option(

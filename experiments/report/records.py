@@ -6,6 +6,7 @@ import json
 import statistics
 import tomllib
 import zipfile
+from csv import DictReader
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ class Run:
         epochs: one record each, in order.
         evaluations: one record each, in order.
         validation: the comparison of a machine's answers with the simulated ones, if any.
+        rows: the error of rows of feature maps on a device, if any were executed.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Run:
     epochs: tuple[Record, ...]
     evaluations: tuple[Record, ...]
     validation: Record | None = None
+    rows: Record | None = None
 
     @property
     def seed(self) -> int:
@@ -145,6 +148,20 @@ class Run:
                 f"{path} is damaged: {error}; remove it to have the report without it"
             ) from None
 
+    def row_values(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Exact and measured outputs of the rows of feature maps (`rows.csv`), (values,) each.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "rows.csv"
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                lines = [(float(row["exact"]), float(row["measured"])) for row in DictReader(file)]
+            exact, measured = np.array(lines).T
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{path} is damaged: {error}") from None
+        return exact, measured
+
     def answers(self) -> Answers | None:
         """The arrays of the last evaluation, None where there was none.
 
@@ -193,6 +210,7 @@ def read_run(path: Path) -> Run:
             epochs=tuple(folder.epochs()),
             evaluations=tuple(folder.evaluations()),
             validation=folder.validation_record,
+            rows=folder.row_record,
         )
     except ConfigError as error:
         raise RunFolderError(f"{folder.config_file} is not a run's record: {error}") from None

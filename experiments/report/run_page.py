@@ -8,7 +8,7 @@ from typing import Any
 
 from ..construct import pointwise_spec
 from ..environment import without_home
-from . import insight, noise, outcome, provenance, validation
+from . import insight, noise, outcome, provenance, rows, validation
 from .records import Run
 from .render import Drawing, Part, Section, write_page
 from .words import counted, described_backend, duration, number, percent
@@ -36,6 +36,7 @@ POINTWISE_SENTENCES = {
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
     ("machine", "Machine and simulation", validation.machine),
+    ("rows", "Rows of feature maps", rows.measured),
     ("curves", "Training", outcome.curves),
     ("confusion", "Confusion matrix", outcome.confusion),
     ("classes", "Classes", outcome.classes),
@@ -134,7 +135,7 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
         interval = f"95 % interval {low:.2f} to {high:.2f} %"
         tiles.append((f"{split} accuracy", percent(found["accuracy"]), interval))
         tiles.append((f"{split} macro F1", percent(found["f1"]), "mean over the classes"))
-        tiles += validation.tiles(run)
+        tiles += [*validation.tiles(run), *rows.tiles(run)]
     if best:
         accuracy = percent(best["validation"]["accuracy"])
         tiles.append(("Validation accuracy", accuracy, f"best epoch, number {best['epoch']}"))

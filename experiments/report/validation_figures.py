@@ -22,7 +22,11 @@ COLUMNS = 4
 
 
 @styled
-def outputs(ideal: NDArray[np.floating], others: Mapping[str, NDArray[np.floating]]) -> Figure:
+def outputs(
+    ideal: NDArray[np.floating],
+    others: Mapping[str, NDArray[np.floating]],
+    title: str = "Outputs of every image",
+) -> Figure:
     """Every output (N, M) of the other stages over that without noise."""
     figure, axes = blank(4.6, 4.4)
     axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
@@ -41,7 +45,7 @@ def outputs(ideal: NDArray[np.floating], others: Mapping[str, NDArray[np.floatin
         )
     reach = 1.05 * max(np.abs(values).max() for values in (ideal, *others.values()))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title("Outputs of every image")
+    axes.set_title(title)
     axes.set_xlabel("expectation value without noise")
     axes.set_ylabel("expectation value")
     axes.legend(loc="upper left")
