@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -56,8 +56,9 @@ def assess(
     checkpoint: str,
     backend: str | None = None,
     maps: Sequence[AffineMap] = (),
+    keep: Callable[[Evaluation], None] | None = None,
     **more: Any,
-) -> Evaluation:
+) -> None:
     """Evaluate on the test images of the config and record it.
 
     Args:
@@ -68,6 +69,7 @@ def assess(
         checkpoint: whose weights the model has.
         backend: name of the exact one that stands in for the config's, if it does.
         maps: that correct its quantum layers.
+        keep: what is done with the evaluation before the record says that it is there.
         more: what else the record says.
     """
     split = evaluation_split(data.test, config.run.limit, config.run.seed)
@@ -77,6 +79,8 @@ def assess(
     images = in_order(split, model, config, data)
     evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
     write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
+    if keep is not None:
+        keep(evaluation)
     compiled = layers[0].neural_network.compiled.record if layers else {}
     if "device" in compiled:
         more["compiled"] = compiled
@@ -94,7 +98,6 @@ def assess(
             **more,
         )
     )
-    return evaluation
 
 
 def ideal_passages(model: nn.Module, config: Config, data: ImageData) -> list[Passage]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from models import to_backend
 from qbackend.base import QuantumBackend
+from qbackend.calibration import AffineMap
 from qbackend.ibm.entries import State
 from qbackend.ibm.ledger import Ledger
 
@@ -90,19 +92,23 @@ class Validation:
                 layer.reseed(seed)
             maps = fit_maps(self.model, passages)
             with calibrated(self.model, maps):
-                evaluation = assess(
-                    self.model, self.config, self.data, self.folder,
-                    checkpoint=self.checkpoint, maps=maps, stage="corrected",
-                )  # fmt: skip
-            self._keep("corrected", evaluation)
+                self._assess("corrected", maps=maps)
         self._compare()
 
-    def _assess(self, stage: str, backend: str | None = None) -> None:
-        evaluation = assess(
-            self.model, self.config, self.data, self.folder,
-            checkpoint=self.checkpoint, backend=backend, stage=stage,
-        )  # fmt: skip
-        self._keep(stage, evaluation)
+    def _assess(
+        self, stage: str, backend: str | None = None, maps: Sequence[AffineMap] = ()
+    ) -> None:
+        assess(
+            self.model,
+            self.config,
+            self.data,
+            self.folder,
+            checkpoint=self.checkpoint,
+            backend=backend,
+            maps=maps,
+            keep=partial(self._keep, stage),
+            stage=stage,
+        )
 
     def _keep(self, stage: str, evaluation: Evaluation) -> None:
         """Add a stage to `validation.npz`."""

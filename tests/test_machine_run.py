@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from experiments import approval
+from experiments import approval, validation
 from experiments.cli import main
 from experiments.record import RunFolder
 from experiments.report import write_report
+from qbackend.errors import RecordError
 from qbackend.ibm import limits
 from qbackend.ibm.ledger import Ledger
 from tests.loopback import LoopbackServer, Plan, State
@@ -216,6 +217,28 @@ def test_jobs_that_nobody_waits_for_are_collected_later(
     code, out, _ = qhc("jobs", "a", "--json")
     (found,) = last_line(out)["jobs"]
     assert (found["state"], found["charged_seconds"]) == ("done", pytest.approx(job.charged))
+
+
+def test_a_full_disk_between_answer_and_record_loses_nothing(
+    qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = validation.write_atomically
+
+    def full(path: Path, content: bytes) -> None:
+        if server.jobs:
+            raise RecordError("no space left")
+        written(path, content)
+
+    monkeypatch.setattr(validation, "write_atomically", full)
+    code, _, err = qhc(*sent(trained, "--yes", "--out", "a"))
+    assert code == 1
+    assert "no space left" in err
+    monkeypatch.setattr(validation, "write_atomically", written)
+    code, _, err = qhc("resume", "a")
+    assert code == 0, err
+    assert stages("a") == ["ideal", "noise", "machine"]
+    (job,) = server.jobs
+    assert server.deliveries(job) == 1
 
 
 def test_a_deadline_ends_the_wait_and_no_job(
