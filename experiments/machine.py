@@ -10,6 +10,7 @@ from typing import Any
 from qbackend.errors import OptionError
 from qbackend.registry import is_machine
 
+from .backends import target_backend
 from .config import Config
 from .environment import without_home
 
@@ -113,7 +114,7 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
             f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
         )
     is_simulated_device = ":" in backend
-    if run.rows is None and (is_machine(backend) or (is_simulated_device and run.limit is None)):
+    if run.rows is None and (is_machine(backend) or _would_take_hours(config)):
         run = run.model_copy(update={"rows": N_ROWS})
         whole = "; --limit N executes N whole images" if is_simulated_device else ""
         notes.append(
@@ -129,8 +130,8 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
         )
     if not (is_machine(backend) or is_simulated_device or run.shots is not None):
         raise OptionError(
-            f"'{backend}' makes no error that rows could measure; add --shots N, or name a "
-            "device, for example fake_brisbane or aer:fake_brisbane"
+            f"'{backend}' makes no error that rows could measure; name a device, for example "
+            "--backend fake_brisbane or aer:fake_brisbane"
         )
     if run.limit is None:
         run = run.model_copy(update={"limit": N_SIMULATED})
@@ -139,6 +140,15 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
             "seed; --limit N takes another number"
         )
     return config.model_copy(update={"run": run}), notes
+
+
+def _would_take_hours(config: Config) -> bool:
+    """Whether a simulated device would go through all images row by row, unasked."""
+    run = config.run
+    if ":" not in run.backend or run.limit is not None or run.calibrate is not None:
+        return False
+    capabilities = target_backend(config).capabilities
+    return capabilities.noisy and not capabilities.vjp
 
 
 def _has_feature_maps(config: Config) -> bool:
