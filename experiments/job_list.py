@@ -20,6 +20,9 @@ from qbackend.ibm.remote import RemoteState, Service
 from .machine import Access
 from .record import RunFolder
 
+LOOK_SECONDS = 30.0
+"""That a service has to tell of all jobs: the ledger's own lines should not wait for ever."""
+
 
 @dataclass(frozen=True)
 class JobLine:
@@ -113,7 +116,8 @@ def print_jobs(lines: list[JobLine], console: Console) -> None:
     console.print(table)
     estimated = sum(line.estimated_seconds for line in lines)
     settled = sum(line.charged_seconds or 0.0 for line in lines)
-    console.print(f"{len(lines)} jobs, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
+    jobs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
+    console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
 
 
 def _line(entry: Entry, request: int) -> JobLine:
@@ -134,12 +138,12 @@ def _line(entry: Entry, request: int) -> JobLine:
 
 def _asked(lines: list[JobLine], gateway: Gateway) -> list[JobLine]:
     """The lines with what the service says of the jobs under way."""
-    asked = []
+    asked, until = [], gateway.clock.now() + LOOK_SECONDS
     for line in lines:
         job_id = line.job_id
         if line.state == State.SUBMITTED.value and job_id is not None:
             try:
-                state = gateway.ask(partial(_state, job_id=job_id))
+                state = gateway.ask(partial(_state, job_id=job_id), until=until)
             except QhcError as error:
                 line = replace(line, words=f"the service does not tell: {error}")
             else:

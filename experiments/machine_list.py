@@ -14,6 +14,9 @@ from qbackend.ibm.service import connect
 
 from .machine import Access
 
+LIST_SECONDS = 60.0
+"""That a service has to tell of its machines: the other backends are listed without it."""
+
 NO_ACCOUNT = (
     "machines: no credentials for IBM Quantum were found, so none are listed; "
     "credentials.example.toml tells how to add yours"
@@ -57,5 +60,7 @@ def _machines(access: Access) -> tuple[list[MachineInfo], PlanInfo, str] | None:
     if credentials is None:
         return None
     gateway = Gateway(lambda: connect(credentials))
-    machines = gateway.ask(lambda service: service.machines())
-    return machines, gateway.ask(lambda service: service.plan()), credentials.source
+    until = gateway.clock.now() + LIST_SECONDS
+    machines = gateway.ask(lambda service: service.machines(), until=until)
+    plan = gateway.ask(lambda service: service.plan(), until=until)
+    return machines, plan, credentials.source

@@ -55,6 +55,8 @@ def configure(values: Values, settings: Iterable[str], source: str) -> Config:
     overrides: Values = {}
     for setting in settings:
         _set(overrides, setting, mistakes)
+    if overrides or mistakes:
+        source += " with the values given"
     resolved = merge(_select(dict(values), overrides, mistakes), overrides)
     return Config.from_dict(resolved, source, mistakes)
 

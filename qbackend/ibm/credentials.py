@@ -99,7 +99,8 @@ def find_credentials(path: Path | None = None, profile: str | None = None) -> Cr
         profile: of the file; without it the one that the file names.
 
     Raises:
-        CredentialsError: a file that is missing, damaged or without a token, or no such profile.
+        CredentialsError: a file that is missing, damaged or without a token, no such profile, or
+            saved accounts that are damaged.
     """
     if found := _from_environment():
         if path is not None or profile is not None:
@@ -192,7 +193,13 @@ def _from_table(table: Any, source: str) -> Credentials:
 
 def _saved() -> Credentials | None:
     """The account that the client would take: the default one, else the first."""
-    accounts = QiskitRuntimeService.saved_accounts()
+    try:
+        accounts = QiskitRuntimeService.saved_accounts()
+    except (OSError, ValueError) as error:
+        raise CredentialsError(
+            f"the accounts saved by Qiskit cannot be read ({type(error).__name__}): mend or remove "
+            "~/.qiskit/qiskit-ibm.json, or set QISKIT_IBM_TOKEN"
+        ) from None
     if not accounts:
         return None
     default = (name for name, values in accounts.items() if values.get("is_default_account"))

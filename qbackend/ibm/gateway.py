@@ -235,10 +235,11 @@ class Gateway:
             raise error
         pause = max(pause, asked)
         left = until - self.clock.now()
-        if left <= 0:
-            return  # the next try says that the time is over
-        self._tell(f"{error}; trying again in {min(pause, left):.0f} s")
-        self.clock.sleep(min(pause, left))
+        if left > 0:
+            self._tell(f"{error}; trying again in {min(pause, left):.0f} s")
+            self.clock.sleep(min(pause, left))
+        if pause >= left:
+            raise JobTimeoutError(f"the time to wait is over; {error}") from error
 
 
 def cancel_all(service: Service | Gateway, ledger: Ledger) -> list[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import logging
 import pickle
 import tomllib
@@ -135,6 +136,16 @@ def test_a_file_that_is_named_must_be_there(
     monkeypatch.setenv("QHC_CREDENTIALS", str(tmp_path / "no.toml"))
     with pytest.raises(errors.CredentialsError, match="QHC_CREDENTIALS names"):
         find_credentials()
+
+
+def test_saved_accounts_that_are_damaged_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged() -> dict[str, object]:
+        return json.loads('{"mine": {"token": "secret-x')
+
+    monkeypatch.setattr(credentials.QiskitRuntimeService, "saved_accounts", damaged)
+    with pytest.raises(errors.CredentialsError, match=r"qiskit-ibm\.json") as caught:
+        find_credentials()
+    assert "secret-x" not in str(caught.value)
 
 
 def test_a_profile_needs_a_file() -> None:

@@ -124,7 +124,7 @@ def test_within_gives_what_a_call_gives() -> None:
 def test_a_deadline_ends_the_tries() -> None:
     service, time = FakeService(), Time()
     service.faults.append(Fault("machines", LOST, count=10**6))
-    with pytest.raises(JobTimeoutError):
+    with pytest.raises(JobTimeoutError, match="connection reset"):
         gateway(service, time).ask(lambda s: s.machines(), until=time.seconds + 10)
     assert time.seconds == 10
 
