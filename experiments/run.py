@@ -65,7 +65,7 @@ def start(
     fabric = launch(config.fabric)
     data = load_images(config, place.data_root, fabric.device)
     steps_per_epoch(config, data, fabric)
-    if is_machine(config.run.backend):
+    if _has_plan(config):
         untrained = new_model(config, data, backend=ideal_backend())
         _check_plan(untrained, config, data, access, display)
     model = new_model(config, data, backend=training_backend(config))
@@ -107,7 +107,7 @@ def validate(
     is_tuned = config.train.weights == "quantum"
     if is_tuned:
         steps_per_epoch(config, data, fabric)
-    if is_machine(config.run.backend):
+    if _has_plan(config):
         model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         _check_plan(model, config, data, access, display)
     recorded = _recorded(place, config, data, access, notes)
@@ -210,6 +210,11 @@ def _check_plan(
     if charges(plan.total.cost) and not (access.yes or can_ask()):
         show_plan(plan, config.run.backend, display.console)
         check_can_ask()
+
+
+def _has_plan(config: Config) -> bool:
+    """Whether there is something to know of the backend's part before it is asked for anything."""
+    return is_machine(config.run.backend) or config.run.rows is not None
 
 
 def _check_has_model(config: Config, checkpoint: Path | None) -> None:
