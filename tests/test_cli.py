@@ -41,8 +41,8 @@ RECIPE_FLAGS = {
 }  # fmt: skip
 ACCOUNT_FLAGS = {"--credentials", "--profile"}
 RUN_FLAGS = {
-    *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--encoder", "--calibrate", "--train",
-    "--train-limit", "--gradient", "--primitive", "--generation", "--mode", "--session",
+    *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--encoder", "--calibrate", "--rows",
+    "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode", "--session",
     "--precision", "--dynamical-decoupling", "--gate-twirling", "--measurement-twirling",
     "--readout-mitigation", "--zne", "--max-execution-time", "--max-qpu-seconds", "--deadline",
     "--json",
