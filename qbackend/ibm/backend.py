@@ -93,6 +93,11 @@ class IbmBackend(QuantumBackend):
         self.shots = DEFAULT_SHOTS if shots is None else shots
         self.seed = seed
         self.options = options or ExecutionOptions()
+        if shots is not None and self.options.precision is not None:
+            raise OptionError(
+                f"{shots} shots and a precision of {self.options.precision:g} contradict each "
+                "other: leave out one of --shots and --precision"
+            )
         self.encoder = encoder
         self.wait = wait
         self.last_cost: MachineCost | None = None

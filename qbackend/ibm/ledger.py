@@ -197,12 +197,14 @@ class Ledger:
         return bytes(self._read("SELECT raw FROM jobs WHERE tag = ?", (tag,))[0][0])
 
     def committed_seconds(self) -> float:
-        """QPU time charged, and estimated where the charge is not known yet."""
+        """QPU time charged, and estimated where the charge is not known yet.
+
+        A job that failed may have executed, and its result may be what was of no use.
+        """
         return sum(
             entry.estimate_seconds if entry.qpu_seconds is None else entry.qpu_seconds
             for entry in self.entries()
-            if entry.qpu_seconds is not None
-            or entry.state in (State.PLANNED, State.SUBMITTED, State.DONE)
+            if entry.qpu_seconds is not None or entry.state is not State.CANCELLED
         )
 
     def layer(self, key: str) -> str | None:

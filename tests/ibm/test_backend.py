@@ -27,11 +27,13 @@ from qbackend.errors import (
     UserError,
 )
 from qbackend.ibm import limits
+from qbackend.ibm.backend import IbmBackend
 from qbackend.ibm.budget import check_budget
 from qbackend.ibm.cost import MachineCost
 from qbackend.ibm.entries import State
 from qbackend.ibm.gateway import Progress, cancel_all
 from qbackend.ibm.ledger import Ledger
+from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.remote import RemoteState
 from qbackend.jobs import JobStatus
 from qbackend.spec import LayerSpec
@@ -494,6 +496,8 @@ def test_refusals_come_before_anything_is_sent() -> None:
         backend.submit(type(request)(request.compiled, request.parameters))
     with pytest.raises(InputError):
         type(request)(request.compiled, request.parameters * np.nan, shots=1)
+    with pytest.raises(OptionError, match="--shots and --precision"):
+        IbmBackend(MACHINE, shots=64, options=ExecutionOptions("estimator", precision=0.1))
     assert service.jobs == []
 
 
