@@ -73,7 +73,8 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
     A simulator has none, but for rows of feature maps in place of whole images.
 
     Raises:
-        OptionError: such rows, of a model that has none, or together with what takes whole images.
+        OptionError: such rows, of a model that has none, or together with what takes whole images;
+            all images of such a model, row by row on a simulated device.
     """
     config, notes = _bounded_rows(config)
     run, train = config.run, config.train
@@ -114,12 +115,17 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
             f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
         )
     is_simulated_device = ":" in backend
-    if run.rows is None and (is_machine(backend) or _would_take_hours(config)):
+    if run.rows is None and is_machine(backend):
         run = run.model_copy(update={"rows": N_ROWS})
-        whole = "; --limit N executes N whole images" if is_simulated_device else ""
         notes.append(
             f"every image takes hundreds of executions of {config.model.name}: {N_ROWS} rows of "
-            f"its feature maps are drawn by the seed; --rows N draws another number{whole}"
+            "its feature maps are drawn by the seed; --rows N draws another number"
+        )
+    if run.rows is None and _would_take_hours(config):
+        raise OptionError(
+            f"every image takes hundreds of executions of {config.model.name}, and all of them "
+            f"hours on '{backend}'; add --rows {N_ROWS} to execute rows of its feature maps, or "
+            "--limit N for N whole images"
         )
     if run.rows is None:
         return config, notes
@@ -145,7 +151,7 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
 def _would_take_hours(config: Config) -> bool:
     """Whether a simulated device would go through all images row by row, unasked."""
     run = config.run
-    if ":" not in run.backend or run.limit is not None or run.calibrate is not None:
+    if ":" not in run.backend or run.limit is not None:
         return False
     capabilities = target_backend(config).capabilities
     return capabilities.noisy and not capabilities.vjp

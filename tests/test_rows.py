@@ -371,6 +371,7 @@ def test_a_machine_gets_a_hundred_rows_unless_told(
     [
         (("--rows", "40", "--backend", FAKE), "--limit N takes fewer images"),
         (("--rows", "40", "--recipe", "qpc-fashionmnist"), "'native' makes no error"),
+        (("--recipe", "qpc-fashionmnist", "--backend", f"aer:{FAKE}"), "add --rows 100"),
     ],
 )
 def test_rows_of_nothing_are_refused(
