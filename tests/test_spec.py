@@ -29,7 +29,7 @@ def test_json_round_trip(spec: LayerSpec) -> None:
 @given(specs)
 def test_counts_follow_the_definitions(spec: LayerSpec) -> None:
     assert spec.n_features == (2**spec.n_wires if spec.encoding == "amplitude" else spec.n_wires)
-    angles = 3 if spec.ansatz == "strongly_entangling" else 1
+    angles = 3 if spec.ansatz in ("strongly_entangling", "unentangled") else 1
     assert spec.n_weights == angles * spec.n_wires * spec.n_layers
     used = [index for op in spec.operations for index in getattr(op, "weights", ())]
     assert sorted(used) == list(range(spec.n_weights))
