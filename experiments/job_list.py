@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,23 +61,26 @@ class JobLine:
 def list_jobs(run: Path, access: Access) -> list[JobLine]:
     """A run's jobs by time of planning.
 
-    Those under way are asked for at their service; where that does not answer, its words say so.
+    Their service is asked for those under way, and for what ended ones cost that it had not settled
+    before; where it does not answer, the words of the former say so.
 
     Raises:
         RunFolderError: no run, or one that planned no jobs.
     """
     folder = RunFolder.open(run)
-    ledger = Ledger.existing(folder.ledger)
+    ledger, gateway = Ledger.existing(folder.ledger), _gateway(folder, access)
+    is_local = folder.config().run.backend.startswith("fake_")
     try:
+        if not is_local:
+            # What is in the ledger is shown without them.
+            with suppress(QhcError):
+                gateway.settle(ledger)
         entries = ledger.entries()
     finally:
         ledger.close()
     requests = list(dict.fromkeys(entry.request for entry in entries))
     lines = [_line(entry, requests.index(entry.request) + 1) for entry in entries]
-    machine = folder.config().run.backend
-    if machine.startswith("fake_") or not any(e.state is State.SUBMITTED for e in entries):
-        return lines
-    return _asked(lines, _gateway(folder, access))
+    return lines if is_local else _asked(lines, gateway)
 
 
 def cancel_jobs(run: Path, access: Access) -> list[str]:

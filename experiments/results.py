@@ -134,7 +134,7 @@ def charged_words(validation: Record) -> str:
         return "none charged: simulated on this computer"
     words = f"{charged:.1f} s charged, {estimated:.1f} s estimated"
     if validation["unsettled"]:
-        return f"{words}; {validation['unsettled']} jobs are not settled yet"
+        return f"{words}; not settled yet: {validation['unsettled']} (qhc jobs asks again)"
     return f"{words} ({100 * (charged / estimated - 1):+.0f} %)"
 
 

@@ -173,7 +173,11 @@ def resume(
 
 
 def plan_of(
-    config: Config, checkpoint: Path | None, data_root: Path, access: Access = DEFAULT_ACCESS
+    config: Config,
+    checkpoint: Path | None,
+    data_root: Path,
+    display: Display,
+    access: Access = DEFAULT_ACCESS,
 ) -> RunPlan:
     """What the run of a config, of a checkpoint's model if there is one, would ask of its backend.
 
@@ -190,12 +194,15 @@ def plan_of(
     else:
         data = _data_of(checkpoint, config, data_root, fabric)
         model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
-    return _plan(model, config, data, access)
+    return _plan(model, config, data, access, display)
 
 
-def _plan(model: nn.Module, config: Config, data: ImageData, access: Access) -> RunPlan:
-    backend = target_backend(config, **access.account())
-    with closing(backend):
+def _plan(
+    model: nn.Module, config: Config, data: ImageData, access: Access, display: Display
+) -> RunPlan:
+    reached = {**access.account(), "progress": display.progress}
+    backend = target_backend(config, **reached)
+    with closing(backend), display.waiting():
         return plan_run(model, config, data, backend)
 
 
@@ -205,7 +212,7 @@ def _check_plan(
     """Raise `UserError` for a machine that could not be asked, or not be paid, in the end."""
     if config.train.weights == "quantum" and not access.wait:
         raise OptionError("training waits for the result of every step; leave --no-wait out")
-    plan = _plan(model, config, data, access)
+    plan = _plan(model, config, data, access, display)
     plan.check(config.machine.max_qpu_seconds)
     if charges(plan.total.cost) and not (access.yes or can_ask()):
         show_plan(plan, config.run.backend, display.console)

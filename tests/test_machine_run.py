@@ -19,6 +19,7 @@ from experiments.record import RunFolder
 from experiments.report import write_report
 from qbackend.errors import RecordError
 from qbackend.ibm import limits
+from qbackend.ibm.entries import State as EntryState
 from qbackend.ibm.ledger import Ledger
 from tests.loopback import LoopbackServer, Plan, State
 from tests.loopback.account import Instance
@@ -239,6 +240,25 @@ def test_a_full_disk_between_answer_and_record_loses_nothing(
     assert stages("a") == ["ideal", "noise", "machine"]
     (job,) = server.jobs
     assert server.deliveries(job) == 1
+
+
+def test_a_job_that_is_settled_late_shows_its_price_later(qhc: Qhc, trained: Path) -> None:
+    with served(usage_seconds=1.0) as server:
+        server.workload.hold(State.QUEUED)
+        assert qhc(*sent(trained, "--yes", "--no-wait", "--out", "a"))[0] == 0
+        (job,) = server.jobs
+        ledger = Ledger(Path("a/jobs.sqlite"))
+        (entry,) = ledger.entries()
+        ledger.ended(entry.tag, EntryState.FAILED, "")
+        server.workload.release()
+        server.wait_for(State.COMPLETED)
+
+        def charged() -> float | None:
+            return last_line(qhc("jobs", "a", "--json")[1])["jobs"][0]["charged_seconds"]
+
+        assert charged() is None
+        server.wait(lambda: charged() is not None)
+        assert charged() == pytest.approx(job.charged)
 
 
 def test_a_deadline_ends_the_wait_and_no_job(

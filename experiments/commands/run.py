@@ -158,11 +158,13 @@ def estimate(as_json: bool, **given: Any) -> None:
     checkpoint, config = _chosen(given)
     with loading():
         from ..approval import show_plan
+        from ..display import Display
         from ..machine import bounded
         from ..run import plan_of
 
     config, notes = bounded(config)
-    plan = plan_of(config, checkpoint, given["data_root"] or DATA_ROOT, access_of(given))
+    root = given["data_root"] or DATA_ROOT
+    plan = plan_of(config, checkpoint, root, Display(), access_of(given))
     for note in notes:
         click.echo(f"note: {note}", err=True)
     show_plan(plan, config.run.backend, results_console(stderr=as_json))

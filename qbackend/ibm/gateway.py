@@ -180,12 +180,13 @@ class Gateway:
                 "(--credentials, --profile)"
             )
 
-    def charge(self, ledger: Ledger, entry: Entry) -> None:
+    def charge(self, ledger: Ledger, entry: Entry, until: float | None = None) -> None:
         """Enter what a job cost, if the service says so soon; its result does not depend on it."""
         job_id = entry.job_id
         if job_id is None:
             return
-        until = self.clock.now() + CHARGE_SECONDS
+        if until is None:
+            until = self.clock.now() + CHARGE_SECONDS
         try:
             seconds = self.ask(lambda service: service.usage(job_id), until=until)
         except BackendError as error:
@@ -196,9 +197,10 @@ class Gateway:
 
     def settle(self, ledger: Ledger) -> None:
         """Enter what ended jobs cost that the service had not settled before."""
+        until = self.clock.now() + CHARGE_SECONDS
         for entry in ledger.entries():
             if entry.state.is_final and entry.qpu_seconds is None:
-                self.charge(ledger, entry)
+                self.charge(ledger, entry, until)
 
     def _once(self, question: Callable[[Service], T], seconds: float, until: float = math.inf) -> T:
         try:
