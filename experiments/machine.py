@@ -73,8 +73,8 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
     A simulator has none, but for rows of feature maps in place of whole images.
 
     Raises:
-        OptionError: such rows, of a model that has none, or together with what takes whole images;
-            all images of such a model, row by row on a simulated device.
+        OptionError: such rows, of a model that has none; of a model that has them, what takes
+            whole images, or all images row by row on a simulated device.
     """
     config, notes = _bounded_rows(config)
     run, train = config.run, config.train
@@ -114,6 +114,11 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
             f"every image takes hundreds of rows of {config.model.name}: its circuits cannot be "
             f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
         )
+    if run.calibrate is not None:
+        raise OptionError(
+            f"--calibrate fits its map on whole images, which {config.model.name} takes hundreds "
+            "of rows for; leave it out, --rows N fits such a map on rows of feature maps"
+        )
     is_simulated_device = ":" in backend
     if run.rows is None and is_machine(backend):
         run = run.model_copy(update={"rows": N_ROWS})
@@ -129,11 +134,6 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
         )
     if run.rows is None:
         return config, notes
-    if run.calibrate is not None:
-        raise OptionError(
-            "--calibrate takes whole images, and the rows that --rows draws fit such a map "
-            "already; leave one of the two out"
-        )
     if not (is_machine(backend) or is_simulated_device or run.shots is not None):
         raise OptionError(
             f"'{backend}' makes no error that rows could measure; name a device, for example "

@@ -388,7 +388,7 @@ def test_rows_of_nothing_are_refused(
     [
         (("--rows", "19"), "--rows 20 is the least"),
         (("--rows", "19", "--backend", f"native:{FAKE}"), "--rows 20 is the least"),
-        (("--rows", "40", "--calibrate", "8"), "leave one of the two out"),
+        (("--rows", "40", "--calibrate", "8"), "--rows N fits such a map"),
         (("--train", "quantum", "--gradient", "spsa"), "leave --train out"),
     ],
 )
