@@ -153,7 +153,7 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
 def estimate(as_json: bool, **given: Any) -> None:
     """Say what a run would ask of its backend, and execute nothing.
 
-    It takes what `qhc run` takes.
+    It takes what `qhc run` takes but --yes, --no-wait and --out.
     """
     checkpoint, config = _chosen(given)
     with loading():

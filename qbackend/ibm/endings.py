@@ -81,7 +81,8 @@ class Whereabouts:
         planned = sum(entry.state is State.PLANNED for entry in self.entries)
         words = []
         if sent and any(entry.instance == LOCAL for entry in self.entries):
-            words.append(f"{len(sent)} jobs for {self.machine} were simulated here")
+            were = "job was" if len(sent) == 1 else "jobs were"
+            words.append(f"{len(sent)} {were} simulated here for {self.machine}")
         elif sent:
             words.append(
                 f"job{'s' if len(sent) > 1 else ''} {', '.join(sent)} on {self.machine} "
