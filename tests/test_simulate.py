@@ -47,7 +47,8 @@ def in_one_call(
     spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
 ) -> Forward:
     given = torch.tensor(angles, dtype=rows.dtype)
-    return whole.program(spec, rows.dtype).forward(rows, given, differentiate=differentiate)
+    done = whole.program(spec, rows.dtype).forward(rows, given)
+    return done if differentiate else Forward(done.values, None)
 
 
 SIMULATORS: dict[str, Simulator] = {

@@ -8,6 +8,8 @@ Letters: B batch, F features, W weights, M observables, N rows, D = 2^Q amplitud
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
@@ -70,20 +72,18 @@ class NativeBackend(ExactSimulator, PixelBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        spec = compiled.spec
-        prefers_forms = _prefers_forms(spec, features, differentiate)
-        if not prefers_forms and features.is_cpu and weights.is_cpu:
-            dtype = features.dtype
-            program = whole.program(spec, dtype)
-            if weights.dtype == dtype and features.shape[0] <= program.max_rows:
-                return program.forward(features, weights, differentiate=differentiate)
+        spec, dtype = compiled.spec, features.dtype
+        if differentiate and features.is_cpu and weights.is_cpu and weights.dtype == dtype:
+            program, max_rows = _small_batches(spec, dtype)
+            if features.shape[0] <= max_rows:
+                return program.forward(features, weights)
         angles = angles_of(weights)
-        if not prefers_forms:
+        if not _prefers_forms(spec, features, differentiate):
             simulate = engine.forward if features.is_cpu else tensors.forward
             return simulate(spec, features, angles, differentiate=differentiate)
         forms = self._forms
-        if forms is None or not forms.serve(spec, angles, features.dtype):
-            forms = self._forms = FormsPass(spec, angles, features.dtype)
+        if forms is None or not forms.serve(spec, angles, dtype):
+            forms = self._forms = FormsPass(spec, angles, dtype)
         return forms.forward(features, differentiate=differentiate)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
@@ -103,6 +103,16 @@ class NativeBackend(ExactSimulator, PixelBackend):
 
     def __getstate__(self) -> dict[str, object]:
         return {"seed": self.seed, "_forms": None}
+
+
+@lru_cache(maxsize=64)
+def _small_batches(spec: LayerSpec, dtype: torch.dtype) -> tuple[whole.Program, int]:
+    """What trains on batches that pass in one call, and how many rows are few enough for that."""
+    program = whole.program(spec, dtype)
+    if spec.n_wires > FORM_WIRES or spec.n_layers == 1:
+        return program, program.max_rows
+    n_vectors = FORM_OVERHEAD / (spec.n_layers - 1)
+    return program, min(program.max_rows, int(n_vectors * VECTOR_BYTES / dtype.itemsize))
 
 
 def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,10 +52,8 @@ class Program:
     memory: int
     memory_per_block: int
 
-    def forward(
-        self, features: torch.Tensor, weights: torch.Tensor, *, differentiate: bool
-    ) -> Forward:
-        """Outputs for features (B, F) and weights (W,) of the program's number format.
+    def forward(self, features: torch.Tensor, weights: torch.Tensor) -> Forward:
+        """Outputs and pullback for features (B, F) and weights (W,) of the program's format.
 
         Raises:
             InputError: a feature or a weight that is not finite.
@@ -78,8 +75,6 @@ class Program:
             check_finite("weights", angles.detach().numpy()[None])
         elif bad >= 0:
             check_finite("features", given.detach().numpy())
-        if not differentiate:
-            return Forward(values, None)
 
         def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             factors = cotangent.contiguous()
@@ -99,7 +94,6 @@ class Program:
         return Forward(values, pull)
 
 
-@lru_cache(maxsize=64)
 def program(spec: LayerSpec, dtype: torch.dtype) -> Program:
     """The layer's program for float32 or float64."""
     circuit = circuit_of(spec)
