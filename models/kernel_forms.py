@@ -6,7 +6,7 @@ Letters: K kernels, W weights of each, Q wires, D = 2^Q amplitudes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class KernelForms:
     """The forms for the latest weights: they are computed once while the weights stand still."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[QuadraticBackend, Array, Forms]] = {}
+        self._known: tuple[Sequence[QuadraticBackend], Array, list[Forms]] | None = None
 
     def matrices(self, layers: Sequence[QuantumLayer]) -> Tensor:
         """Re(U† Z_q U) of every kernel and wire, (K, Q, D, D), float64, on the weights' device.
@@ -43,18 +43,23 @@ class KernelForms:
         weights = torch.stack([layer.weight for layer in layers])
         return _Matrices.apply(weights, layers, self)
 
-    def of(self, index: int, layer: QuantumLayer, weights: Array) -> Forms:
-        """The forms of the kernel at `index`, which is `layer`, for weights (W,)."""
-        backend = layer.backend
-        assert isinstance(backend, QuadraticBackend)
-        known = self._known.get(index)
-        if known is None or known[0] is not backend or not np.array_equal(known[1], weights):
-            known = backend, weights.copy(), backend.forms(layer.neural_network.compiled, weights)
-            self._known[index] = known
-        return known[2]
+    def of(self, layers: Sequence[QuantumLayer], weights: Array) -> list[Forms]:
+        """The forms of the layers for weights (K, W): together where they share a backend."""
+        backends = [cast(QuadraticBackend, layer.backend) for layer in layers]
+        known = self._known
+        if known is not None and known[0] == backends and np.array_equal(known[1], weights):
+            return known[2]
+        compiled = layers[0].neural_network.compiled
+        if all(backend is backends[0] for backend in backends):
+            forms = [backends[0].forms(compiled, weights)]
+        else:
+            pairs = zip(backends, weights, strict=True)
+            forms = [backend.forms(compiled, vector[None]) for backend, vector in pairs]
+        self._known = backends, weights.copy(), forms
+        return forms
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_known": {}}
+        return {"_known": None}
 
 
 class _Matrices(torch.autograd.Function):
@@ -62,19 +67,21 @@ class _Matrices(torch.autograd.Function):
     def forward(
         ctx: Any, weights: Tensor, layers: Sequence[QuantumLayer], forms: KernelForms
     ) -> Tensor:
-        vectors = weights.detach().cpu()
-        found = [
-            forms.of(index, layer, angles_of(vectors[index])) for index, layer in enumerate(layers)
-        ]
-        ctx.pullbacks = [form.pullback for form in found]
+        found = forms.of(layers, angles_of(weights))
+        ctx.found = found
         ctx.weights = weights.dtype, weights.device
-        return torch.from_numpy(np.stack([form.matrices for form in found])).to(weights.device)
+        return torch.from_numpy(np.concatenate([f.matrices for f in found])).to(weights.device)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_matrices: Tensor) -> tuple[Tensor | None, ...]:
         # Whoever uses one triangle only has his gradient there: a pullback takes the symmetric.
         symmetric = ((of_matrices + of_matrices.transpose(2, 3)) / 2).cpu().numpy()
-        gradients = [pull(part) for pull, part in zip(ctx.pullbacks, symmetric, strict=True)]
+        gradients, first = [], 0
+        for forms in ctx.found:
+            last = first + len(forms.matrices)
+            gradients.append(forms.pullback(symmetric[first:last]))
+            first = last
         dtype, device = ctx.weights
-        return torch.from_numpy(np.stack(gradients)).to(device=device, dtype=dtype), None, None
+        of_weights = torch.from_numpy(np.concatenate(gradients)).to(device=device, dtype=dtype)
+        return of_weights, None, None

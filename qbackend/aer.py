@@ -88,9 +88,14 @@ class AerExact(ExactSimulator, QuadraticBackend):
         return Forward(forward.values, pull)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        unitary = self._unitaries_for(compiled.spec, weights.tolist())
-        matrices = unitary.matrices(torch.float64, torch.device("cpu"))
-        return Forms(matrices.numpy(), unitary.weight_gradient)
+        passes = [self._unitaries_for(compiled.spec, vector) for vector in weights.tolist()]
+        cpu = torch.device("cpu")
+
+        def pull(of_matrices: Array) -> Array:
+            pairs = zip(passes, of_matrices, strict=True)
+            return np.stack([unitary.weight_gradient(part) for unitary, part in pairs])
+
+        return Forms(np.stack([u.matrices(torch.float64, cpu).numpy() for u in passes]), pull)
 
     def run(self, request: Request, job_id: str) -> Result:
         values = row_probabilities(request.compiled, request.parameters) @ _signs(request).T

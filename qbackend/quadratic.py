@@ -41,12 +41,12 @@ PRODUCTS_PER_NANOSECOND = 20
 
 @dataclass(frozen=True)
 class Forms:
-    """A layer's outputs as quadratic forms, for one weight vector.
+    """The outputs of K layers of one kind as quadratic forms.
 
     Attributes:
-        matrices: Re(U† O_i U), (M, D, D), symmetric, float64.
-        pullback: maps symmetric gradients with respect to the matrices (M, D, D), float64, to
-            the gradient with respect to the weights (W,).
+        matrices: Re(U† O_i U), (K, M, D, D), symmetric, float64.
+        pullback: maps symmetric gradients with respect to the matrices (K, M, D, D), float64, to
+            the gradient with respect to the weights (K, W).
     """
 
     matrices: Array
@@ -58,7 +58,11 @@ class QuadraticBackend(DifferentiableBackend):
 
     @abstractmethod
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        """The forms for weights (W,), in float64; see `Forms`."""
+        """The forms for weights (K, W), in float64; see `Forms`.
+
+        Raises:
+            InputError: a weight that is not finite.
+        """
 
 
 class PixelCircuits(Protocol):

@@ -34,11 +34,6 @@ class FormsPass:
         self._signs = np.tile(circuit.signs().astype(columns.dtype), 2)[:, None, :]
         self._matrices = torch.from_numpy((self._unitary * self._signs) @ self._unitary.T)
 
-    @property
-    def matrices(self) -> FloatArray:
-        """(M, D, D)."""
-        return self._matrices.cpu().numpy()
-
     def serve(self, spec: LayerSpec, weights: Array, dtype: torch.dtype) -> bool:
         """Whether these forms are the ones for these weights."""
         return (

@@ -32,6 +32,7 @@ from ..spec import LayerSpec
 from . import engine, tensors, whole
 from .forms import FormsPass
 from .pixel_circuits import PixelCircuits
+from .unitaries import Unitaries
 
 MAX_WIRES = 20
 FORM_WIRES = 4
@@ -87,8 +88,8 @@ class NativeBackend(ExactSimulator, PixelBackend):
         return forms.forward(features, differentiate=differentiate)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        forms = FormsPass(compiled.spec, weights, torch.float64)
-        return Forms(forms.matrices.astype(np.float64, copy=False), forms.weight_gradient)
+        unitaries = Unitaries(compiled.spec, weights)
+        return Forms(unitaries.forms(), unitaries.pull_forms)
 
     def pixel_circuits(
         self, compiled: CompiledLayer, weights: Array, dtype: DTypeLike
