@@ -11,7 +11,7 @@ from qbackend import LayerSpec, QuantumLayer
 from qbackend.ibm import calibrations
 from qbackend.registry import find_device
 
-from .loopback import Fault, LoopbackServer, Machine, Status
+from .loopback import Fault, Hang, LoopbackServer, Machine, Status
 from .loopback.client import served
 
 
@@ -71,3 +71,14 @@ def test_a_refused_token(server: LoopbackServer, caplog: pytest.LogCaptureFixtur
     assert device.source == "snapshot"
     assert "could not be read" in caplog.text
     assert server.environment["QISKIT_IBM_TOKEN"] not in caplog.text
+
+
+def test_a_server_that_hangs(
+    server: LoopbackServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrations, "LIVE_SECONDS", 0.2)
+    server.faults.add(Fault("*", "*", Hang(60.0), count=None))
+    with caplog.at_level(logging.WARNING, logger="qbackend"):
+        device, _ = find_device("ibm_fez")
+    assert device.source == "snapshot"
+    assert "not answered within" in caplog.text

@@ -12,6 +12,10 @@ from functools import lru_cache
 from ..errors import QhcError
 from ..snapshots import Device
 from .credentials import find_credentials
+from .patience import within
+
+LIVE_SECONDS = 60.0
+"""That a service has to report a device: the shipped snapshot is there at once."""
 
 _LOGGER = logging.getLogger("qbackend")
 
@@ -21,7 +25,7 @@ def load_live(name: str) -> Device | None:
     """The device `ibm_NAME` as its service reports it now; None without an account.
 
     None as well, with a warning in the log, where the account or the network does not reach the
-    device. Read once per process, so that all parts of a run see one calibration.
+    device in time. Read once per process, so that all parts of a run see one calibration.
     """
     try:
         credentials = find_credentials()
@@ -30,7 +34,7 @@ def load_live(name: str) -> Device | None:
         # The connection loads what only an account needs.
         from .service import connect
 
-        return connect(credentials).device(name)
+        return within(LIVE_SECONDS, lambda: connect(credentials).device(name))
     except QhcError as error:
         _LOGGER.warning(
             "the live calibration of %s could not be read, the shipped snapshot is used: %s",
