@@ -148,6 +148,10 @@ class JobsPendingError(BackendError):
     """The jobs are on their way and nobody waits for them here; `qhc resume` collects them."""
 
 
+class SendingInterruptedError(JobsPendingError):
+    """Ctrl-C while jobs were sent; its message says how many are not."""
+
+
 class JobTimeoutError(BackendError):
     """The result did not arrive in the time given; the job itself is unharmed."""
 

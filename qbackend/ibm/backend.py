@@ -25,7 +25,7 @@ from . import cost, limits
 from .budget import check_budget, total
 from .cost import MachineCost
 from .dispatch import Dispatcher
-from .endings import Whereabouts
+from .endings import Whereabouts, is_gone
 from .entries import Entry, Intent, State
 from .gateway import Gateway, Progress
 from .identity import content_key, layer_key
@@ -222,7 +222,8 @@ class IbmBackend(QuantumBackend):
     def _plan_again(self, key: str, request: Request) -> list[Entry]:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
 
-        Jobs that another process simulated, and took with it, are planned as before.
+        Jobs that another process simulated, and took with it, are planned as before; those that
+        were not found are looked for once more.
         """
         entries = self.ledger.current(key)
         self.gateway.check_instance(entries)
@@ -230,7 +231,10 @@ class IbmBackend(QuantumBackend):
             for entry in entries:
                 if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
                     self.ledger.forgotten(entry.tag)
-        ended = [e for e in entries if e.state in (State.FAILED, State.CANCELLED)]
+        for entry in entries:
+            if is_gone(entry):
+                self._dispatcher.adopt(entry)
+        ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
         if not ended:
             return []
         self._agree(self._costs(request, [range(entry.n_rows) for entry in ended]))

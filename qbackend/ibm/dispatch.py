@@ -41,7 +41,7 @@ class Dispatcher:
         What the service may have accepted before a process died is asked for first, that is all
         but the `new` tags. Where the plan allows no more pending jobs, the rest stays planned.
         """
-        waiting = [entry for entry in entries if entry.tag in new or not self._adopted(entry)]
+        waiting = [entry for entry in entries if entry.tag in new or not self.adopt(entry)]
         closed: QhcError | None = None
         while waiting:
             with self._workload(len(waiting)) as workload:
@@ -57,18 +57,18 @@ class Dispatcher:
             if entry.tag in tags and entry.state is State.SUBMITTED and not entry.is_only:
                 self._gateway.keep_one(self._ledger, entry)
 
+    def adopt(self, entry: Entry) -> bool:
+        """Whether the service has a job with the tag; if so, it is entered as submitted."""
+        found = self._gateway.find(entry.tag)
+        if found:
+            self._ledger.submitted(entry.tag, found[0])
+        return bool(found)
+
     def close(self) -> None:
         """Close the session, if one is open."""
         if self._session is not None:
             self._gateway.close(self._session)
             self._session = None
-
-    def _adopted(self, entry: Entry) -> bool:
-        """Whether the service has the job already; if so, it is entered as submitted."""
-        found = self._gateway.find(entry.tag)
-        if found:
-            self._ledger.submitted(entry.tag, found[0])
-        return bool(found)
 
     def _submit(
         self, entries: Sequence[Entry], call: Callable[[Entry], Call], workload: Workload | None

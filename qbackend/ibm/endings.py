@@ -13,6 +13,7 @@ from ..errors import (
     JobsPendingError,
     JobTimeoutError,
     QhcError,
+    SendingInterruptedError,
 )
 from .entries import Entry, State
 from .remote import LOCAL, MachineInfo
@@ -21,6 +22,9 @@ WORKLOAD_CLOSED, RAN_TOO_LONG, QUEUE_FULL = 1217, 1305, 3458
 """IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
 TOO_LONG = "longer than maximum execution time"
 """What the client makes of a job that ran too long."""
+
+GONE = "not found by its id or tag"
+"""How the words begin of an entry whose job was not found, which is not to say that it ended."""
 
 MOST_ATTEMPTS = 2
 """How often rows are sent without asking anybody."""
@@ -48,6 +52,11 @@ def is_sent_again(entry: Entry) -> bool:
     return entry.state is State.FAILED and closed and entry.attempt < MOST_ATTEMPTS
 
 
+def is_gone(entry: Entry) -> bool:
+    """Whether an entry was given up because the service did not know its job."""
+    return entry.state is State.FAILED and entry.words.startswith(GONE)
+
+
 @dataclass(frozen=True)
 class Whereabouts:
     """Where the jobs of a request are, as errors tell it that leave them alone.
@@ -65,6 +74,11 @@ class Whereabouts:
     def pending(self, reason: str) -> JobsPendingError:
         """Nobody waits for the jobs here."""
         return JobsPendingError(f"{reason}: {self._words}", **self._attributes)
+
+    def interrupted(self) -> SendingInterruptedError:
+        """Somebody stopped the sending of jobs."""
+        words = f"interrupted while jobs were sent: {self._words}"
+        return SendingInterruptedError(words, **self._attributes)
 
     def late(self, seconds: float, remark: str = "") -> JobTimeoutError:
         """The results did not come in time; `remark` is what there is to say of the machine."""

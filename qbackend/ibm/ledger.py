@@ -152,7 +152,8 @@ class Ledger:
     def submitted(self, tag: str, job_id: str) -> None:
         """The service has the job."""
         self._write(
-            "UPDATE jobs SET state = ?, job_id = ?, submitted_at = ? WHERE tag = ?",
+            "UPDATE jobs SET state = ?, job_id = ?, submitted_at = ?, finished_at = NULL, "
+            "words = '' WHERE tag = ?",
             (State.SUBMITTED.value, job_id, _now(), tag),
         )
 
@@ -199,12 +200,12 @@ class Ledger:
     def committed_seconds(self) -> float:
         """QPU time charged, and estimated where the charge is not known yet.
 
-        A job that failed may have executed, and its result may be what was of no use.
+        A job that failed or was cancelled may have executed before.
         """
         return sum(
             entry.estimate_seconds if entry.qpu_seconds is None else entry.qpu_seconds
             for entry in self.entries()
-            if entry.qpu_seconds is not None or entry.state is not State.CANCELLED
+            if entry.job_id is not None or entry.state is not State.CANCELLED
         )
 
     def layer(self, key: str) -> str | None:

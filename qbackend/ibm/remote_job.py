@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from ..base import Result
 from ..errors import BackendError, JobNotFoundError, QhcError
 from ..jobs import Job, JobStatus
 from .dispatch import Dispatcher
-from .endings import Whereabouts, failure, is_sent_again, remark_on
+from .endings import GONE, Whereabouts, failure, is_sent_again, remark_on
 from .entries import Entry, State
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger import Ledger
@@ -27,6 +28,8 @@ LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
 USAGE_LOOKS = 3
 """How often the seconds charged are asked for while a service has not settled them."""
+LOOKS_IN_VAIN = 3
+"""How often in a row a job is not found before its tag is asked for: replicas lag behind."""
 
 ENDED = {JobStatus.FAILED: State.FAILED, JobStatus.CANCELLED: State.CANCELLED}
 
@@ -58,6 +61,7 @@ class RemoteJob(Job):
         self._machine = dispatcher.machine
         self._lock = threading.RLock()
         self._result: Result | None = None
+        self._in_vain: Counter[str] = Counter()
 
     @property
     def id(self) -> str:
@@ -70,13 +74,13 @@ class RemoteJob(Job):
         Only of `fresh` entries it is known that the service has no job with their tag.
 
         Raises:
-            JobsPendingError: interrupted by Ctrl-C; what was accepted goes on.
+            SendingInterruptedError: by Ctrl-C; what was accepted goes on.
             BackendError: the service is out of reach, or does not take them.
         """
         try:
             self._send_planned({entry.tag for entry in fresh})
         except KeyboardInterrupt:
-            raise self._where.pending("interrupted while jobs were sent") from None
+            raise self._where.interrupted() from None
         except BackendError as error:
             raise self._where.named(error) from error
 
@@ -170,8 +174,9 @@ class RemoteJob(Job):
         assert entry.job_id is not None
         try:
             state = self._remote_state(entry.job_id, until)
+            self._in_vain[entry.tag] = 0
         except JobNotFoundError as error:
-            state = RemoteState(JobStatus.FAILED, str(error))
+            state = self._not_found(entry, error)
         self._tell(entry, state)
         if not state.status.is_final:
             return
@@ -183,8 +188,15 @@ class RemoteJob(Job):
                 return  # the one that stays has to be looked at first
             if state.status is JobStatus.DONE:
                 self._fetch(entry, until)
-            else:
+            elif not self._in_vain.pop(entry.tag, 0) or not self._dispatcher.adopt(entry):
                 self._end(entry, state)
+
+    def _not_found(self, entry: Entry, error: JobNotFoundError) -> RemoteState:
+        """Under way as far as is known, until it was looked for often enough."""
+        self._in_vain[entry.tag] += 1
+        if self._in_vain[entry.tag] < LOOKS_IN_VAIN:
+            return RemoteState(JobStatus.SUBMITTED, str(error))
+        return RemoteState(JobStatus.FAILED, f"{GONE}: {error}")
 
     def _only(self, entry: Entry) -> Entry:
         """The entry, once there is no other job with its tag."""

@@ -52,6 +52,7 @@ from .fakes import (
 )
 
 LOST = TransientError("connection reset")
+NOT_FOUND = JobNotFoundError("the service has no job job-0")
 
 
 @pytest.fixture
@@ -513,11 +514,36 @@ def test_a_job_that_the_service_does_not_know_any_more(tmp_path: Path) -> None:
     backend = backend_of(service, ledger=path)
     job = backend.submit(ask(backend))
     service.jobs.clear()
-    service.faults.append(Fault("state", JobNotFoundError("the service has no job job-0")))
+    service.faults.append(Fault("state", NOT_FOUND, count=3))
     with pytest.raises(JobFailedError, match=r"no job job-0.*qhc resume"):
         job.result()
     later = backend_of(service, ledger=path)
     np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+
+
+@pytest.mark.parametrize("looks_in_vain", [2, 4])
+def test_a_job_that_a_replica_does_not_know_yet(tmp_path: Path, looks_in_vain: int) -> None:
+    service = FakeService()
+    service.faults.append(Fault("state", NOT_FOUND, count=looks_in_vain))
+    backend = backend_of(service, ledger=tmp_path / "jobs.sqlite")
+    np.testing.assert_array_equal(backend.evaluate(ask(backend)).values, undisturbed())
+    assert (len(service.jobs), service.jobs[0].deliveries) == (1, 1)
+
+
+def test_a_job_that_comes_back_is_not_sent_again(tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend))
+    lost = service.jobs.pop()
+    service.faults.append(Fault("state", NOT_FOUND, count=3))
+    with pytest.raises(JobFailedError):
+        job.result()
+    service.jobs.append(lost)
+    later = backend_of(service, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, undisturbed())
+    assert (service.jobs, lost.deliveries) == ([lost], 1)
+    (entry,) = Ledger(path).entries()
+    assert (entry.state, entry.attempt, entry.words) == (State.DONE, 1, "")
 
 
 @pytest.mark.parametrize("fault", [None, Fault("start", LOST, after=True)], ids=str)

@@ -63,6 +63,17 @@ def test_a_job_goes_through_its_states(ledger: Ledger) -> None:
     assert ledger.committed_seconds() == 2.0
 
 
+def test_what_was_cancelled_counts_once_it_was_sent(ledger: Ledger) -> None:
+    first, second = planned(ledger)
+    ledger.submitted(first.tag, "job-1")
+    for entry in (first, second):
+        ledger.ended(entry.tag, State.CANCELLED, "cancelled")
+    # It may have run before, until the service says that it did not.
+    assert ledger.committed_seconds() == first.estimate_seconds
+    ledger.charged(first.tag, 0.0)
+    assert ledger.committed_seconds() == 0.0
+
+
 def test_the_first_result_stays(ledger: Ledger) -> None:
     entry = planned(ledger)[0]
     ledger.submitted(entry.tag, "job")
