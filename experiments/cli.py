@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except JobsPendingError as error:
-        # Whoever waits hears of pending jobs only when Ctrl-C ends the wait.
+        # Only what Ctrl-C interrupted, the sending or the wait, comes this far.
         click.echo(str(error), err=True)
         code = 130
     except QhcError as error:

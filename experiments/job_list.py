@@ -78,25 +78,50 @@ def list_jobs(run: Path, access: Access) -> list[JobLine]:
         entries = ledger.entries()
     finally:
         ledger.close()
-    requests = list(dict.fromkeys(entry.request for entry in entries))
-    lines = [_line(entry, requests.index(entry.request) + 1) for entry in entries]
+    lines = _lines(entries)
     return lines if is_local else _asked(lines, gateway)
 
 
-def cancel_jobs(run: Path, access: Access) -> list[str]:
-    """Cancel a run's jobs that have not ended; ids of those that are cancelled by this.
+@dataclass(frozen=True)
+class Cancellation:
+    """What became of the jobs that had not ended: ids of those cancelled, and those that go on."""
+
+    cancelled: list[str]
+    others: list[JobLine]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        others = [job.to_dict() for job in self.others]
+        return {"cancelled": self.cancelled, "not_cancelled": others}
+
+
+def cancel_jobs(run: Path, access: Access) -> Cancellation:
+    """Cancel a run's jobs that have not ended, and ask where those are that cannot be cancelled.
 
     Raises:
         RunFolderError: no run, or one that planned no jobs.
         QhcError: the service does not answer; jobs that are not shown as cancelled go on.
     """
     folder = RunFolder.open(run)
-    ledger = Ledger.existing(folder.ledger)
+    ledger, gateway = Ledger.existing(folder.ledger), _gateway(folder, access)
     try:
-        cancelled = cancel_all(_gateway(folder, access), ledger)
+        cancelled = cancel_all(gateway, ledger)
+        entries = ledger.entries()
     finally:
         ledger.close()
-    return [entry.job_id or entry.tag for entry in cancelled]
+    others = [line for line in _lines(entries) if not State(line.state).is_final]
+    return Cancellation([e.job_id or e.tag for e in cancelled], _asked(others, gateway))
+
+
+def print_cancellation(found: Cancellation, run: Path, console: Console) -> None:
+    """Which jobs are cancelled, which are not, and what to do about the latter."""
+    lines = [f"cancelled: {', '.join(found.cancelled)}"] if found.cancelled else []
+    for job in found.others:
+        lines.append(f"not cancelled: {job.job_id or 'id unknown'} ({job.words or job.state})")
+    if found.others:
+        lines.append(f"qhc resume {run} waits for these, and collects what is done")
+    for line in lines or ["nothing to cancel: every job has ended"]:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_jobs(lines: list[JobLine], console: Console) -> None:
@@ -122,6 +147,11 @@ def print_jobs(lines: list[JobLine], console: Console) -> None:
     settled = sum(line.charged_seconds or 0.0 for line in lines)
     jobs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
     console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
+
+
+def _lines(entries: list[Entry]) -> list[JobLine]:
+    requests = list(dict.fromkeys(entry.request for entry in entries))
+    return [_line(entry, requests.index(entry.request) + 1) for entry in entries]
 
 
 def _line(entry: Entry, request: int) -> JobLine:

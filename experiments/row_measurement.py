@@ -17,7 +17,7 @@ from models import to_backend
 from models.exchange import quantum_pointwise
 from qbackend.base import Array, QuantumBackend, Request, Result, angles_of
 from qbackend.calibration import fit_affine_map
-from qbackend.errors import JobsPendingError
+from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.jobs import Job
 
 from .approval import machine_seconds
@@ -119,6 +119,8 @@ class RowMeasurement:
             request = Request(compiled, parameters, shots=self.target.shots, seed=seed)
             try:
                 jobs.append(self.target.submit(request))
+            except SendingInterruptedError:
+                raise
             except JobsPendingError as sent:
                 pending = sent
         if pending is not None:

@@ -12,7 +12,12 @@ from torch import nn
 
 from models import count_parameters
 from qbackend.base import QuantumBackend
-from qbackend.errors import JobsPendingError, JobTimeoutError, RecordError
+from qbackend.errors import (
+    JobsPendingError,
+    JobTimeoutError,
+    RecordError,
+    SendingInterruptedError,
+)
 from qbackend.registry import is_machine
 
 from .approval import Approval
@@ -166,7 +171,7 @@ class Runner:
             raise
         except (JobsPendingError, JobTimeoutError) as pending:
             self._note_end("waiting")
-            if self.access.wait:
+            if self.access.wait or isinstance(pending, SendingInterruptedError):
                 raise
             self.display.say(str(pending))
         except BaseException:

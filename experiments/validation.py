@@ -156,17 +156,23 @@ def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
 
 
 def ledger_summary(path: Path) -> Record:
-    """What the jobs of a run took, as far as its ledger knows; nothing without a ledger."""
+    """What the jobs of a run took, as far as its ledger knows; nothing without a ledger.
+
+    Attempts without a result are charged too; what they took is compared with its estimate.
+    """
     if not path.exists():
         return {}
     ledger = Ledger.existing(path)
-    entries = [entry for entry in ledger.entries() if entry.state is State.DONE]
+    entries = ledger.entries()
     ledger.close()
+    done = [entry for entry in entries if entry.state is State.DONE]
+    executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
+    sent = [entry for entry in entries if entry.job_id is not None]
     return {
-        "job_ids": [entry.job_id for entry in entries],
-        "estimated_seconds": sum(entry.estimate_seconds for entry in entries),
-        "charged_seconds": sum(entry.qpu_seconds or 0.0 for entry in entries),
-        "unsettled": sum(entry.qpu_seconds is None for entry in entries),
+        "job_ids": [entry.job_id for entry in done],
+        "estimated_seconds": sum(entry.estimate_seconds for entry in executed),
+        "charged_seconds": sum(entry.qpu_seconds or 0.0 for entry in executed),
+        "unsettled": sum(entry.qpu_seconds is None for entry in sent),
     }
 
 

@@ -19,9 +19,12 @@ from experiments.record import RunFolder
 from experiments.report import write_report
 from qbackend.errors import RecordError
 from qbackend.ibm import limits
+from qbackend.ibm.entries import Intent
 from qbackend.ibm.entries import State as EntryState
+from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
-from tests.loopback import LoopbackServer, Plan, State
+from qbackend.ibm.options import ExecutionOptions
+from tests.loopback import Fault, LoopbackServer, Plan, State, Status
 from tests.loopback.account import Instance
 from tests.loopback.client import served, tiny
 
@@ -300,6 +303,73 @@ def test_cancelled_jobs_are_sent_again_by_resume(
     code, _, err = qhc("resume", "a", "--max-qpu-seconds", "30")
     assert code == 0, err
     assert [job.state for job in server.jobs] == [State.CANCELLED, State.COMPLETED]
+
+
+def test_jobs_that_cannot_be_cancelled_are_named(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    server.workload.hold(State.QUEUED)
+    assert qhc(*sent(trained, "--yes", "--no-wait", "--out", "a"))[0] == 0
+    (job,) = server.jobs
+    server.faults.add(Fault("POST", "/jobs/{id}/cancel", Status(400), count=None))
+    for where in ("queued", "done"):
+        code, out, err = qhc("cancel", "a")
+        assert code == 0, err
+        assert f"not cancelled: {job.id} ({where}" in out
+        assert "qhc resume a" in out
+        assert "every job has ended" not in out
+        server.workload.release()
+        server.wait_for(State.COMPLETED)
+    line = last_line(qhc("cancel", "a", "--json")[1])
+    assert line["cancelled"] == []
+    assert [found["job_id"] for found in line["not_cancelled"]] == [job.id]
+
+
+def test_what_attempts_without_a_result_took_is_in_the_sum(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    ledger = Ledger(path)
+    intent = Intent("content", MACHINE, "crn", SHOTS, ExecutionOptions())
+    ranges = [range(each, each + 1) for each in range(4)]
+    failed, queued, done, planned = ledger.plan(intent, np.zeros((4, 1)), ranges, [2.0] * 4)
+    for entry, state, seconds in (
+        (failed, EntryState.FAILED, 1.5),
+        (queued, EntryState.CANCELLED, 0.0),
+    ):
+        ledger.submitted(entry.tag, entry.tag)
+        ledger.ended(entry.tag, state, "")
+        ledger.charged(entry.tag, seconds)
+    ledger.submitted(done.tag, "job")
+    ledger.done(done.tag, b"result")
+    ledger.ended(planned.tag, EntryState.CANCELLED, "")
+    assert validation.ledger_summary(path) == {
+        "job_ids": ["job"],
+        "estimated_seconds": 4.0,
+        "charged_seconds": 1.5,
+        "unsettled": 1,
+    }
+
+
+def test_ctrl_c_while_jobs_are_sent_says_how_many_are_not(
+    qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 5 * SHOTS)
+    start = Gateway.start
+
+    def interrupted(gateway: Gateway, *given: Any) -> str:
+        if server.jobs:
+            raise KeyboardInterrupt
+        return start(gateway, *given)
+
+    monkeypatch.setattr(Gateway, "start", interrupted)
+    code, _, err = qhc(*sent(trained, "--yes", "--no-wait", "--out", "a"))
+    assert code == 130
+    assert "2 of 3 jobs" in err
+    assert "not sent yet" in err
+    assert "qhc resume a" in err
+    monkeypatch.setattr(Gateway, "start", start)
+    code, _, err = qhc("resume", "a")
+    assert code == 0, err
+    assert [job.rows for job in server.jobs] == [4, 4, 4]
 
 
 def test_nothing_is_sent_without_a_yes(

@@ -35,6 +35,7 @@ from qbackend.base import (
 )
 from qbackend.calibration import fit_affine_map
 from qbackend.errors import InputError, OptionError
+from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from qbackend.jobs import Job, LocalJob
 from qbackend.registry import get_backend
@@ -355,6 +356,22 @@ def test_the_rows_of_a_machine_are_planned_sent_once_and_collected_later(
     assert line["estimated_seconds"] == pytest.approx(plan["qpu_seconds"])
     # A machine without noise errs by its shots alone.
     assert line["maps_rmse"] <= 1 / np.sqrt(SHOTS) * (1 + 5 / np.sqrt(2 * N_ROWS))
+
+
+def test_ctrl_c_while_rows_are_sent_sends_no_more(
+    qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Gateway, "start", interrupted)
+    sent = ("run", *on(MACHINE, trained, *ROWS, *HASTE), "--yes", "--no-wait", "--out", "a")
+    code, _, err = qhc(*sent)
+    assert code == 130
+    assert "1 of 1 jobs" in err
+    # The other convolution's request was not even made.
+    assert len(Ledger(Path("a/jobs.sqlite")).entries()) == 1
+    assert not server.jobs
 
 
 def test_a_machine_gets_a_hundred_rows_unless_told(

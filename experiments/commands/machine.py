@@ -34,12 +34,10 @@ def jobs(run: Path, as_json: bool, **given: Any) -> None:
 @as_json
 def cancel(run: Path, as_json: bool, **given: Any) -> None:
     """Cancel a run's jobs that have not ended."""
-    from ..job_list import cancel_jobs
+    from ..job_list import cancel_jobs, print_cancellation
 
-    cancelled = cancel_jobs(run, access_of(given))
+    found = cancel_jobs(run, access_of(given))
     if as_json:
-        click.echo(json.dumps({"run": str(run), "cancelled": cancelled}))
-    elif cancelled:
-        click.echo(f"cancelled: {', '.join(cancelled)}")
+        click.echo(json.dumps({"run": str(run), **found.to_dict()}))
     else:
-        click.echo("nothing to cancel: every job has ended")
+        print_cancellation(found, run, results_console())
