@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from experiments.results import best_epoch
 from experiments.environment import computer, peak_memory_mib, versions
 from experiments.loggers import check_loggers, numbers, open_loggers
 from experiments.recipe import load_config
 from experiments.record import RunFolder, command_line
+from experiments.results import best_epoch
 from qbackend.errors import OptionError, RunFolderError
 
 CONFIG = load_config("digits", ["model.arm=linear"])
