@@ -128,7 +128,8 @@ class Service(Protocol):
     def fetch(self, job_id: str) -> bytes:
         """The job's raw result, as text that `primitives.decode` reads; call it once it is done."""
 
-    def cancel(self, job_id: str) -> None: ...
+    def cancel(self, job_id: str) -> None:
+        """End a job; raises `BackendError` if it had ended otherwise before."""
 
     def usage(self, job_id: str) -> float | None:
         """Seconds charged; None while the service has not settled it."""

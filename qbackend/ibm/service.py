@@ -21,7 +21,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeInvalidStateError,
 )
 
-from ..errors import MachineError, PlanError, QhcError, TransientError
+from ..errors import BackendError, MachineError, PlanError, QhcError, TransientError
 from ..jobs import JobStatus
 from ..snapshots import Device, list_snapshots
 from . import primitives
@@ -202,9 +202,14 @@ class RuntimeService:
         with self.asking(job_id):
             try:
                 self._job(job_id).cancel()
-            except RuntimeInvalidStateError:
-                # It has ended already, which is as good.
                 return
+            except RuntimeInvalidStateError:
+                pass
+        # It had ended already. A result that was paid for must not be taken for cancelled.
+        if self.state(job_id).status is not JobStatus.CANCELLED:
+            raise BackendError(
+                f"job {job_id} had ended before it could be cancelled", job_id=job_id
+            )
 
     def usage(self, job_id: str) -> float | None:
         with self.asking(job_id):

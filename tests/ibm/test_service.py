@@ -145,6 +145,14 @@ def test_jobs_are_found_by_their_tag_oldest_first_without_the_cancelled(
         service.fetch(jobs[2])
 
 
+def test_a_job_with_a_result_is_not_taken_for_cancelled(server: LoopbackServer) -> None:
+    service = connect()
+    job = service.start(NAME, call(), "a", None)
+    server.wait(lambda: service.state(job).status is JobStatus.DONE)
+    with pytest.raises(errors.BackendError, match="had ended before it could be cancelled"):
+        service.cancel(job)
+
+
 def test_a_queued_job_tells_its_place_and_a_paused_machine(server: LoopbackServer) -> None:
     service, machine = connect(), server.machines[NAME]
     server.workload.hold(State.QUEUED)
