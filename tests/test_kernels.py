@@ -103,14 +103,35 @@ def test_split_covers_every_item_once(n_threads: int, count: int) -> None:
     assert [item for part in parts for item in part] == list(range(count))
 
 
-def test_small_work_stays_in_its_thread() -> None:
+@pytest.fixture(params=["torch's threads", "threads of our own"])
+def two_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(2)
+    if request.param == "threads of our own":
+        monkeypatch.setattr(threads, "_openmp", lambda: None)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_only_large_work_leaves_its_thread() -> None:
+    together = threading.Barrier(2)
+
+    def meet(first: int, last: int) -> int:
+        together.wait(timeout=60)
+        return threading.get_ident()
+
     here = threading.get_ident()
-    small = threads.split(lambda first, last: threading.get_ident(), 4, 1.0)
-    large = threads.split(lambda first, last: threading.get_ident(), 4, float("inf"))
-    assert small == [here]
-    assert large[0] == here
-    assert large[1] != here
+    assert threads.split(lambda first, last: threading.get_ident(), 4, 1.0) == [here]
+    large = threads.split(meet, 4, float("inf"))
+    assert here in large
+    assert len(set(large)) == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_what_fails_in_another_thread_is_raised_in_this_one() -> None:
+    def fail(first: int, last: int) -> None:
+        raise ValueError(f"items {first} to {last}")
+
+    with pytest.raises(ValueError, match=r"items \d to \d"):
+        threads.split(fail, 4, float("inf"))
 
 
 def _split_in_child() -> None:
