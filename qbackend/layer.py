@@ -1,4 +1,4 @@
-"""The quantum layer: a qiskit-machine-learning network behind a TorchConnector.
+"""The quantum layer as a torch module: a `LayerNetwork` behind a TorchConnector.
 
 Letters: B batch, F features, W weights, M observables.
 """
@@ -8,186 +8,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from qiskit_machine_learning.connectors import TorchConnector
-from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .base import (
-    Array,
-    DifferentiableBackend,
-    Forward,
-    QuantumBackend,
-    Request,
-    Result,
-    check_finite,
-)
-from .encoder_gradient import plan_noisy_shift
-from .errors import InputError, OptionError, suggest
-from .gradients import GradientPlan, plan_parameter_shift, plan_spsa
+from .base import QuantumBackend
+from .errors import InputError, OptionError
+from .network import LayerNetwork
 from .registry import get_backend
 from .spec import LayerSpec
-
-
-class LayerNetwork(NeuralNetwork):
-    """The layer on one backend, as qiskit-machine-learning sees it.
-
-    `forward` and `backward` take and give NumPy arrays as every `NeuralNetwork` does; `evaluate`
-    is the training path, which keeps to torch and never forms a Jacobian.
-
-    Args:
-        spec: the layer.
-        backend: what executes it.
-        gradient: "auto" (the backend's own way) or one of its `capabilities.gradient_methods`.
-        seed: of the sampling and of SPSA's draws; None draws one.
-
-    Raises:
-        OptionError: a layer or a gradient that the backend cannot do.
-    """
-
-    def __init__(
-        self,
-        spec: LayerSpec,
-        backend: QuantumBackend,
-        *,
-        gradient: str = "auto",
-        seed: int | None = None,
-    ) -> None:
-        super().__init__(
-            num_inputs=spec.n_features,
-            num_weights=spec.n_weights,
-            sparse=False,
-            output_shape=spec.n_outputs,
-            input_gradients=True,
-        )
-        methods = backend.capabilities.gradient_methods
-        self.gradient = methods[0] if gradient == "auto" else gradient
-        if self.gradient not in methods:
-            raise OptionError(
-                f"backend '{backend.name}' has no gradient '{gradient}': "
-                f"{suggest(gradient, methods)}"
-            )
-        self.spec = spec
-        self.backend = backend
-        self._differentiable: DifferentiableBackend | None = None
-        if self.gradient == "vjp" and isinstance(backend, DifferentiableBackend):
-            self._differentiable = backend
-        self.compiled = backend.compile(spec)
-        self.reseed(seed)
-
-    def reseed(self, seed: int | None) -> None:
-        """Start the sequence of seeds anew: the same calls then draw the same samples."""
-        self._rng = np.random.default_rng(seed)
-
-    def evaluate(
-        self,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        *,
-        differentiate: bool,
-        of_features: bool = True,
-    ) -> Forward:
-        """Outputs for features (B, F) and weights (W,), in the features' dtype and device.
-
-        Args:
-            features: as `forward` takes them.
-            weights: of the circuit.
-            differentiate: also prepare the pullback. A remote backend is then asked for outputs
-                and derivatives in one request, because every request waits in a queue.
-            of_features: whether the features' gradient is wanted; zero where it is left out.
-
-        Raises `InputError` for an entry that is not finite, before anything is executed.
-        """
-        if self._differentiable is not None:
-            return self._differentiable.forward(
-                self.compiled, features, weights, differentiate=differentiate
-            )
-        rows, angles = _to_numpy(features), _to_numpy(weights)
-        if differentiate and self.backend.capabilities.remote:
-            return self._in_one_request(features, rows, angles, of_features)
-        values = torch.from_numpy(self._forward(rows, angles)).to(features)
-        if not differentiate:
-            return Forward(values, None)
-
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            live = self._live(rows)
-            plan = self._plan(rows[live], angles, of_features)
-            shifted = self._values(plan.rows(self.compiled))
-            return _pulled(plan, shifted, live, features, cotangent)
-
-        return Forward(values, pull)
-
-    def _in_one_request(
-        self, features: torch.Tensor, rows: Array, angles: Array, of_features: bool
-    ) -> Forward:
-        """Outputs and everything that their derivatives need, from one execution."""
-        check_finite("features", rows)
-        check_finite("weights", angles[None])
-        live = self._live(rows)
-        n_live = int(live.sum())
-        plan = self._plan(rows[live], angles, of_features)
-        asked = np.concatenate([self.compiled.rows(rows[live], angles), plan.rows(self.compiled)])
-        answered = self._values(asked)
-        values = np.zeros((len(rows), self.spec.n_outputs))
-        values[live] = answered[:n_live]
-
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return _pulled(plan, answered[n_live:], live, features, cotangent)
-
-        return Forward(torch.from_numpy(values).to(features), pull)
-
-    def execute(self, features: Array, weights: Array) -> Result:
-        """One execution per row of features (N, F), with weights (W,) or (N, W)."""
-        return self._execute(self.compiled.rows(features, weights))
-
-    def _forward(self, input_data: Array | None, weights: Array | None) -> Array:
-        rows, angles = _given(input_data, weights)
-        check_finite("features", rows)
-        check_finite("weights", angles[None])
-        live = self._live(rows)
-        values = np.zeros((len(rows), self.spec.n_outputs))
-        values[live] = self._values(self.compiled.rows(rows[live], angles))
-        return values
-
-    def _backward(
-        self, input_data: Array | None, weights: Array | None
-    ) -> tuple[Array | None, Array | None]:
-        rows, angles = _given(input_data, weights)
-        check_finite("features", rows)
-        check_finite("weights", angles[None])
-        live = self._live(rows)
-        of_features = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_features))
-        of_weights = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_weights))
-        if live.any():
-            plan = self._plan(rows[live], angles)
-            values = self._values(plan.rows(self.compiled))
-            of_features[live], of_weights[live] = plan.jacobians(values)
-        return (of_features if self.input_gradients else None), of_weights
-
-    def _execute(self, rows: Array) -> Result:
-        shots = self.backend.shots
-        seed = None if shots is None else int(self._rng.integers(2**31))
-        return self.backend.evaluate(Request(self.compiled, rows, shots=shots, seed=seed))
-
-    def _values(self, rows: Array) -> Array:
-        """Expectation values (N, M) of rows (N, P); a request without rows is not sent."""
-        if len(rows) == 0:
-            return np.zeros((0, self.spec.n_outputs))
-        return self._execute(rows).values
-
-    def _live(self, features: Array) -> np.ndarray:
-        """Rows that encode something: the others give zero everywhere and are never executed."""
-        return ~self.spec.encoder.is_zero(features)
-
-    def _plan(self, features: Array, weights: Array, of_features: bool = True) -> GradientPlan:
-        if self.gradient == "spsa":
-            return plan_spsa(self.spec, features, weights, rng=self._rng, of_features=of_features)
-        # From samples, errors that the rows of a batch share would not average out over it.
-        if self.compiled.is_noisy and self.backend.capabilities.exact:
-            return plan_noisy_shift(self.compiled, features, weights)
-        return plan_parameter_shift(self.spec, features, weights, of_features=of_features)
 
 
 class _LayerFunction(torch.autograd.Function):
@@ -348,26 +178,3 @@ def _resolve(backend: str | QuantumBackend, shots: int | None, seed: int | None)
     if shots is not None:
         raise OptionError("shots belong to the backend: give them where it is made")
     return backend
-
-
-def _to_numpy(tensor: torch.Tensor) -> Array:
-    return tensor.detach().cpu().double().numpy()
-
-
-def _pulled(
-    plan: GradientPlan,
-    values: Array,
-    live: np.ndarray,
-    features: torch.Tensor,
-    cotangent: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients by features (B, F) and weights (W,) from the values of the plan's rows."""
-    of_features = np.zeros(features.shape)
-    of_features[live], of_weights = plan.vjp(values, _to_numpy(cotangent)[live])
-    return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
-
-
-def _given(features: Array | None, weights: Array | None) -> tuple[Array, Array]:
-    if features is None or weights is None:
-        raise InputError("the layer needs both features and weights")
-    return features, weights

@@ -28,7 +28,7 @@ from qbackend.device_form import drop_idle_qubits
 from qbackend.device_properties import read_properties
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.jobs import JobStatus
-from qbackend.layer import LayerNetwork
+from qbackend.network import LayerNetwork
 from qbackend.noise import NoisyLayer, add_noise
 from qbackend.noise_spec import NoiseSpec
 from qbackend.snapshots import load_snapshot

@@ -16,7 +16,7 @@ from qbackend.base import Array, Request
 from qbackend.compile import compile_layer
 from qbackend.errors import OptionError
 from qbackend.gradients import plan_circuit_shift, plan_parameter_shift, plan_spsa
-from qbackend.layer import LayerNetwork
+from qbackend.network import LayerNetwork
 
 from .cases import ANSATZE, ENCODINGS, features, weights
 

@@ -38,6 +38,7 @@ LEVELS = [
     {"snapshots", "noise"},
     {"aer", "aer_circuits", "aer_machine", "aer_noisy", "devices", "simulate", "generic", "ibm"},
     {"registry"},
+    {"network"},
     {"layer"},
 ]
 """qbackend's modules, lowest first: a module imports from its own level and from those before."""

@@ -119,7 +119,7 @@ class Gateway:
                 self._pause(error, pauses)
                 if found := self.find(entry.tag):
                     return found[0]
-            except Exception:
+            except Exception:  # of any kind: it is raised again unless a job was accepted
                 if found := self.find(entry.tag):
                     return found[0]
                 raise

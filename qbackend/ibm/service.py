@@ -232,8 +232,9 @@ class RuntimeService:
         """The place is the last one that the job can have: the service tells the queue's length."""
         words = "queued"
         try:
-            machine = job.backend().status()
-        except Exception:
+            with self.asking(job.job_id()):
+                machine = job.backend().status()
+        except QhcError:
             # The job's state is known; a retired machine, for one, has no status any more.
             return RemoteState(JobStatus.SUBMITTED, words)
         if machine.status_msg != "active":
