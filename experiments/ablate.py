@@ -6,7 +6,6 @@ so that differences are taken seed by seed. A run that is finished is never repe
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from qbackend.errors import OptionError
 
 from .config import Config
 from .display import Display
-from .files import write_atomically
+from .files import csv_content, write_atomically
 from .recipe import load_config
 from .report import write_report
 from .report.comparison import Group, PairedDifference, Spread, paired_difference
@@ -129,11 +128,7 @@ def write_scores(folder: Path, scores: Sequence[ArmScores], config: Config) -> N
     }
     write_atomically(folder / "arms.json", json.dumps(content, indent=1).encode())
     rows = [_row(each) for each in scores]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / "arms.csv", text.getvalue().encode())
+    write_atomically(folder / "arms.csv", csv_content(rows))
     drawn = io.StringIO()
     Console(file=drawn, width=TABLE_WIDTH).print(scores_table(scores, config))
     write_atomically(folder / "arms.txt", drawn.getvalue().encode())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from qbackend.errors import RecordError
 
@@ -26,6 +30,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             partial.unlink()
         raise _unwritable(path, error) from error
+
+
+def csv_content(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The rows as a CSV file under the first one's keys; nothing for no rows."""
+    text = io.StringIO(newline="")
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def append_line(path: Path, line: str) -> None:

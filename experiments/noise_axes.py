@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
-from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.errors import OptionError
 from qbackend.noise_spec import NoiseSpec
 from qbackend.snapshots import list_snapshots
+
+from .axes import centre_values, check_known, check_not_empty, typed_values
 
 Training = Literal["ideal", "noise-aware", "calibrated"]
 TRAININGS: tuple[Training, ...] = ("ideal", "noise-aware", "calibrated")
@@ -67,15 +69,13 @@ class Axes:
     training: tuple[Training, ...] = TRAININGS
 
     def __post_init__(self) -> None:
-        for axis in fields(self):
-            if not getattr(self, axis.name):
-                raise OptionError(f"{axis.name} needs at least one value")
+        check_not_empty(self)
         snapshots = list_snapshots()
         devices = [*snapshots, *(name.replace("fake_", "ibm_", 1) for name in snapshots)]
-        _check_known("device", self.device, devices)
-        _check_known("part", self.part, (ALL, *NoiseSpec.parts()))
-        _check_known("encoder", self.encoder, ENCODERS)
-        _check_known("training", self.training, TRAININGS)
+        check_known("device", self.device, devices)
+        check_known("part", self.part, (ALL, *NoiseSpec.parts()))
+        check_known("encoder", self.encoder, ENCODERS)
+        check_known("training", self.training, TRAININGS)
         for strength in self.strength:
             NoiseSpec().scaled(strength)
         for shots in self.shots:
@@ -85,11 +85,7 @@ class Axes:
     @classmethod
     def typed(cls, **lists: str | None) -> Axes:
         """From comma-separated lists, None for an axis's own values; raises as the class."""
-        given: dict[str, Any] = {
-            axis: tuple(entry.strip() for entry in text.split(",") if entry.strip())
-            for axis, text in lists.items()
-            if text is not None
-        }
+        given = typed_values(lists)
         if "strength" in given:
             given["strength"] = tuple(_strength(entry) for entry in given["strength"])
         if "shots" in given:
@@ -101,13 +97,7 @@ class Axes:
         """What the other settings differ from: all noise of a device as it is, in endless shots,
         where the axes have that; else their first values."""
         wanted = Setting(self.device[0], ALL, 1.0, None, "compact", "ideal")
-        return Setting(
-            **{
-                axis.name: value if value in values else values[0]
-                for axis in fields(self)
-                for value, values in [(getattr(wanted, axis.name), getattr(self, axis.name))]
-            }
-        )
+        return Setting(**centre_values(self, wanted))
 
     def star(self) -> list[Setting]:
         """Around the centre: every strength of each device and of each part, and the other axes
@@ -123,12 +113,6 @@ class Axes:
     def _plane(self, axes: Collection[str]) -> Iterator[Setting]:
         for values in product(*(getattr(self, axis) for axis in axes)):
             yield replace(self.centre, **dict(zip(axes, values, strict=True)))
-
-
-def _check_known(axis: str, values: Iterable[str], known: Collection[str]) -> None:
-    for value in values:
-        if value not in known:
-            raise UnknownNameError(f"unknown {axis} '{value}': {suggest(value, known)}")
 
 
 def _strength(text: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -15,7 +14,7 @@ from rich.table import Table
 from scipy import stats
 
 from .config import Config
-from .files import write_atomically
+from .files import csv_content, write_atomically
 from .noise_axes import EXACT, Setting
 from .record import Record
 from .report.comparison import CONFIDENCE, Spread, spread
@@ -71,11 +70,7 @@ def write_tables(
     folder: Path, rows: Sequence[Record], scores: Sequence[SettingScores], config: Config
 ) -> None:
     """Write `noise.csv`, `noise.json` and `noise.txt`; raises `RecordError`."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / "noise.csv", text.getvalue().encode())
+    write_atomically(folder / "noise.csv", csv_content(rows))
     content = {
         "recipe": config.recipe,
         "protocol": config.protocol,

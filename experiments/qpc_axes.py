@@ -8,7 +8,9 @@ from itertools import product
 from typing import Any
 
 from models import POINTWISE_ARMS
-from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.errors import OptionError
+
+from .axes import centre_values, check_known, check_not_empty, typed_values
 
 LOSSES = {
     "cross_entropy": {"loss": "cross_entropy", "label_smoothing": 0.0},
@@ -64,19 +66,10 @@ class Axes:
     optimiser: tuple[str, ...] = OPTIMISERS
 
     def __post_init__(self) -> None:
-        for axis in fields(self):
-            if not getattr(self, axis.name):
-                raise OptionError(f"{axis.name} needs at least one value")
-        for axis_name, known in (
-            ("arm", POINTWISE_ARMS),
-            ("loss", tuple(LOSSES)),
-            ("optimiser", OPTIMISERS),
-        ):
-            for value in getattr(self, axis_name):
-                if value not in known:
-                    raise UnknownNameError(
-                        f"unknown {axis_name} '{value}': {suggest(value, known)}"
-                    )
+        check_not_empty(self)
+        check_known("arm", self.arm, POINTWISE_ARMS)
+        check_known("loss", self.loss, tuple(LOSSES))
+        check_known("optimiser", self.optimiser, OPTIMISERS)
         for depth in self.depth:
             if depth < 1:
                 raise OptionError(f"depth must be at least 1, got {depth}")
@@ -84,11 +77,7 @@ class Axes:
     @classmethod
     def typed(cls, **lists: str | None) -> Axes:
         """From comma-separated lists, None for an axis's own values; raises as the class."""
-        given: dict[str, Any] = {
-            axis: tuple(entry.strip() for entry in text.split(",") if entry.strip())
-            for axis, text in lists.items()
-            if text is not None
-        }
+        given = typed_values(lists)
         if "depth" in given:
             given["depth"] = tuple(_depth(entry) for entry in given["depth"])
         return cls(**given)
@@ -98,13 +87,7 @@ class Axes:
         """What the other settings differ from: circuits of depth 2, cross-entropy, AdamW, where
         the axes have those; else their first values."""
         wanted = Setting("quantum", 2, "cross_entropy", "adamw")
-        return Setting(
-            **{
-                axis.name: value if value in values else values[0]
-                for axis in fields(self)
-                for value, values in [(getattr(wanted, axis.name), getattr(self, axis.name))]
-            }
-        )
+        return Setting(**centre_values(self, wanted))
 
     def star(self) -> list[Setting]:
         """Around the centre: every depth, every arm, and every loss and every optimiser, these two

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .config import Config
-from .files import write_atomically
+from .files import csv_content, write_atomically
 from .qpc_axes import REFERENCE, Setting
 from .record import Record
 from .report.comparison import PairedDifference, Spread, difference_by_seed, spread
@@ -104,11 +103,7 @@ def write_tables(
     folder: Path, rows: Sequence[Record], scores: Sequence[SettingScores], config: Config
 ) -> None:
     """Write `qpc.csv`, `qpc.json` and `qpc.txt`; raises `RecordError`."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(folder / "qpc.csv", text.getvalue().encode())
+    write_atomically(folder / "qpc.csv", csv_content(rows))
     content = {
         "recipe": config.recipe,
         "notes": config.notes(),

@@ -15,8 +15,6 @@ report.html, figures/   what a reader looks at first
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 import tomllib
@@ -31,7 +29,7 @@ from qbackend.errors import RunFolderError
 
 from .config import Config
 from .environment import versions, without_home
-from .files import append_line, write_atomically
+from .files import append_line, csv_content, write_atomically
 from .recipe import load_config
 
 Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
@@ -168,12 +166,7 @@ class RunFolder:
 
     def _write_csv(self) -> None:
         rows = [_flat(record) for record in self.epochs()]
-        text = io.StringIO(newline="")
-        if rows:
-            writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        write_atomically(self.path / "metrics.csv", text.getvalue().encode())
+        write_atomically(self.path / "metrics.csv", csv_content(rows))
 
     def _read_config(self) -> Record:
         return tomllib.loads(self.config_file.read_text(encoding="utf-8"))

@@ -11,11 +11,10 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
 
 from models import to_backend
 from models.exchange import quantum_pointwise
-from qbackend.base import Array, QuantumBackend, Request, Result, angles_of
+from qbackend.base import Array, Request, Result, angles_of
 from qbackend.calibration import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.jobs import Job
@@ -23,13 +22,12 @@ from qbackend.jobs import Job
 from .approval import machine_seconds
 from .assess import assess, in_order
 from .backends import LOCAL_BACKEND, ideal_backend
-from .config import Config
 from .construct import quantum_layers
-from .data import ImageData
-from .feed import Batches, evaluation_split
+from .device_run import DeviceRun
+from .feed import Batches
 from .files import write_atomically
 from .plan import plan_run
-from .record import Record, RunFolder
+from .record import Record
 from .row_count import rows_per_convolution
 from .row_draw import DrawnRows, draw_rows, share_rows
 from .row_errors import fit_distortion, row_errors
@@ -37,31 +35,8 @@ from .row_simulation import ASSUMPTION, simulated_accuracies
 from .validation import ledger_summary
 
 
-class RowMeasurement:
-    """A trained model whose rows go to a device.
-
-    Args:
-        model: its weights stay as they are.
-        config: of the run; [run] rows says how many.
-        data: its images.
-        folder: where the records go.
-        target: the device's backend.
-        checkpoint: whose weights the model has.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        config: Config,
-        data: ImageData,
-        folder: RunFolder,
-        target: QuantumBackend,
-        *,
-        checkpoint: str,
-    ) -> None:
-        self.model, self.config, self.data, self.folder = model, config, data, folder
-        self.target, self.checkpoint = target, checkpoint
-        self.split = evaluation_split(data.test, config.run.limit, config.run.seed)
+class RowMeasurement(DeviceRun):
+    """A trained model whose rows go to a device; [run] rows says how many."""
 
     def run(self) -> None:
         """Evaluate exactly, execute the rows, simulate the rest, and record it.

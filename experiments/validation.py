@@ -6,17 +6,14 @@ that goes on later repeats none of them.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from models import to_backend
-from qbackend.base import QuantumBackend
 from qbackend.calibration import AffineMap
 from qbackend.ibm.entries import State
 from qbackend.ibm.ledger import Ledger
@@ -25,42 +22,18 @@ from .agreement import STAGES, Answer, agreements
 from .assess import assess, ideal_passages, save_simulated_noise
 from .backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from .calibrate import Passage, calibrated, fit_maps
-from .config import Config
 from .construct import quantum_layers
-from .data import ImageData, Split
+from .device_run import DeviceRun
 from .evaluate import Evaluation
-from .feed import evaluation_split
-from .files import write_atomically
-from .record import Record, RunFolder
+from .files import csv_content, write_atomically
+from .record import Record
 
 N_CHANGED = 16
 """Images kept to show of those that the machine answers otherwise."""
 
 
-class Validation:
-    """A trained model on its way to a machine.
-
-    Args:
-        model: moved from stage to stage, weights unchanged.
-        config: of the run; it names the machine.
-        data: its images.
-        folder: where every stage leaves its answers.
-        target: the machine's backend.
-        checkpoint: whose weights the model has.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        config: Config,
-        data: ImageData,
-        folder: RunFolder,
-        target: QuantumBackend,
-        *,
-        checkpoint: str,
-    ) -> None:
-        self.model, self.config, self.data, self.folder = model, config, data, folder
-        self.target, self.checkpoint = target, checkpoint
+class Validation(DeviceRun):
+    """A trained model on its way to a machine, moved from stage to stage."""
 
     def run(self) -> None:
         """Every stage that is not on record yet, then their comparison.
@@ -113,9 +86,8 @@ class Validation:
     def _keep(self, stage: str, evaluation: Evaluation) -> None:
         """Add a stage to `validation.npz`."""
         arrays = _read(self.folder.validation)
-        split = self._split()
         arrays |= {"labels": evaluation.predictions.labels.cpu().numpy()}
-        arrays |= {"indices": split.indices.cpu().numpy()}
+        arrays |= {"indices": self.split.indices.cpu().numpy()}
         arrays |= {"classes": np.array(self.data.classes)}
         arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
         if evaluation.outputs is not None:
@@ -126,11 +98,12 @@ class Validation:
         arrays = _read(self.folder.validation)
         answers = answers_of(arrays)
         changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
-        images = self._split().images.cpu().numpy()
+        images = self.split.images.cpu().numpy()
         arrays |= {"changed_places": changed[:N_CHANGED]}
         arrays |= {"changed_images": images[changed[:N_CHANGED]]}
         _write(self.folder.validation, arrays)
-        write_atomically(self.folder.validation_table, _table(arrays, answers).encode())
+        rows = list(_rows(arrays, answers))
+        write_atomically(self.folder.validation_table, csv_content(rows))
         self.folder.append(
             {
                 "kind": "validation",
@@ -141,9 +114,6 @@ class Validation:
                 **ledger_summary(self.folder.ledger),
             }
         )
-
-    def _split(self) -> Split:
-        return evaluation_split(self.data.test, self.config.run.limit, self.config.run.seed)
 
 
 def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
@@ -189,17 +159,8 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _table(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> str:
-    """A line per image and stage."""
-    text = io.StringIO(newline="")
-    rows = list(_rows(arrays, answers))
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
 def _rows(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> Iterator[Record]:
+    """One per image and stage."""
     classes = arrays["classes"]
     for stage, answer in answers.items():
         predictions = answer.predictions
