@@ -26,7 +26,7 @@ from .budget import check_budget, total
 from .cost import MachineCost
 from .dispatch import Dispatcher
 from .endings import Whereabouts, is_gone
-from .entries import Entry, Intent, State
+from .entries import Intent, State
 from .gateway import Gateway, Progress
 from .identity import content_key, layer_key
 from .layers import from_text, to_text
@@ -180,10 +180,9 @@ class IbmBackend(QuantumBackend):
         with ledger.locked():
             key = ledger.find_request(content, request.parameters)
             if key is None:
-                fresh = self._plan(content, request)
-                key = fresh[0].request
+                key = self._plan(content, request)
             else:
-                fresh = self._plan_again(key, request)
+                self._plan_again(key, request)
             work = Work(
                 key=key,
                 compiled=request.compiled,
@@ -195,7 +194,7 @@ class IbmBackend(QuantumBackend):
             job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
             # Jobs in this process would end with it.
             if self.wait or not self._is_local:
-                job.send(fresh)
+                job.send()
         entries = ledger.current(key)
         if not self.wait and not all(entry.state is State.DONE for entry in entries):
             where = Whereabouts(entries, self.name, ledger.run)
@@ -209,17 +208,17 @@ class IbmBackend(QuantumBackend):
         if "ledger" in self.__dict__:
             self.ledger.close()
 
-    def _plan(self, content: str, request: Request) -> list[Entry]:
-        """Enter a request that is new to the ledger, once it is affordable and approved."""
+    def _plan(self, content: str, request: Request) -> str:
+        """Enter a request that is new to the ledger, once affordable and approved; its key."""
         ranges = self._pack(request)
         costs = self._costs(request, ranges)
         self._agree(costs)
         instance = self.gateway.service.instance
         intent = Intent(content, self.name, instance, self._shots(request), self.options)
         seconds = [each.qpu_seconds for each in costs]
-        return self.ledger.plan(intent, request.parameters, ranges, seconds)
+        return self.ledger.plan(intent, request.parameters, ranges, seconds)[0].request
 
-    def _plan_again(self, key: str, request: Request) -> list[Entry]:
+    def _plan_again(self, key: str, request: Request) -> None:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
 
         Jobs that another process simulated, and took with it, are planned as before; those that
@@ -235,12 +234,9 @@ class IbmBackend(QuantumBackend):
             if is_gone(entry):
                 self._dispatcher.adopt(entry)
         ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
-        if not ended:
-            return []
-        self._agree(self._costs(request, [range(entry.n_rows) for entry in ended]))
-        self.ledger.plan_again(ended, self.gateway.service.instance)
-        rows = {entry.first_row for entry in ended}
-        return [entry for entry in self.ledger.current(key) if entry.first_row in rows]
+        if ended:
+            self._agree(self._costs(request, [range(entry.n_rows) for entry in ended]))
+            self.ledger.plan_again(ended, self.gateway.service.instance)
 
     def _agree(self, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs fit the budget and the plan, and are approved."""

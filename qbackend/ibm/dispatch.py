@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import QhcError
@@ -33,15 +33,13 @@ class Dispatcher:
         self._options = options
         self._session: Workload | None = None
 
-    def send(
-        self, entries: Sequence[Entry], call: Callable[[Entry], Call], new: Collection[str]
-    ) -> None:
+    def send(self, entries: Sequence[Entry], call: Callable[[Entry], Call]) -> None:
         """Submit planned entries, by a ledger that is locked.
 
-        What the service may have accepted before a process died is asked for first, that is all
-        but the `new` tags. Where the plan allows no more pending jobs, the rest stays planned.
+        What the service may have accepted before, from this process or one that died, is searched
+        for first. Where the plan allows no more pending jobs, the rest stays planned.
         """
-        waiting = [entry for entry in entries if entry.tag in new or not self.adopt(entry)]
+        waiting = [e for e in entries if e.doubtful_since is None or not self.adopt(e)]
         closed: QhcError | None = None
         while waiting:
             with self._workload(len(waiting)) as workload:
@@ -59,7 +57,7 @@ class Dispatcher:
 
     def adopt(self, entry: Entry) -> bool:
         """Whether the service has a job with the tag; if so, it is entered as submitted."""
-        found = self._gateway.find(entry.tag)
+        found = self._gateway.search(entry.tag, entry.doubtful_since or entry.submitted_at)
         if found:
             self._ledger.submitted(entry.tag, found[0])
         return bool(found)
@@ -76,7 +74,7 @@ class Dispatcher:
         """Submit one after the other; what is left when the workload is closed, and its error."""
         for index, entry in enumerate(entries):
             try:
-                job_id = self._gateway.start(entry, self.machine, call(entry), workload)
+                self._gateway.start(self._ledger, entry, self.machine, call(entry), workload)
             except QhcError as error:
                 if workload is not None and is_workload_closed(error):
                     # The service ends a session that was idle for a minute.
@@ -85,7 +83,6 @@ class Dispatcher:
                 if is_queue_full(error) and self._n_submitted() > 0:
                     return [], None
                 raise
-            self._ledger.submitted(entry.tag, job_id)
         return [], None
 
     def _n_submitted(self) -> int:

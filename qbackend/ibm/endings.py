@@ -14,12 +14,16 @@ from ..errors import (
     JobTimeoutError,
     QhcError,
     SendingInterruptedError,
+    TokenRefusedError,
+    TransientError,
 )
 from .entries import Entry, State
 from .remote import LOCAL, MachineInfo
 
 WORKLOAD_CLOSED, RAN_TOO_LONG, QUEUE_FULL = 1217, 1305, 3458
 """IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
+TOO_MANY_REQUESTS = 429
+"""HTTP's status of a submission beyond the account's rate."""
 TOO_LONG = "longer than maximum execution time"
 """What the client makes of a job that ran too long."""
 
@@ -39,6 +43,12 @@ def error_code(words: str) -> int | None:
 def is_queue_full(error: QhcError) -> bool:
     """Whether a submission failed because too many jobs are pending already."""
     return error_code(str(error)) == QUEUE_FULL
+
+
+def is_refused(error: QhcError) -> bool:
+    """Whether a submission failed because the service did not take it, for now."""
+    too_many = isinstance(error, TransientError) and error.status_code == TOO_MANY_REQUESTS
+    return too_many or isinstance(error, TokenRefusedError) or is_queue_full(error)
 
 
 def is_workload_closed(error: QhcError) -> bool:
@@ -104,6 +114,8 @@ class Whereabouts:
             )
         if planned:
             words.append(f"{planned} of {len(self.entries)} jobs for {self.machine} not sent yet")
+            if any(e.state is State.PLANNED and e.doubtful_since for e in self.entries):
+                words[-1] += ", as far as is known"
         if self.run is None:
             return "; ".join([*words, "make the same request again for the results"])
         way = f"qhc resume {self.run} goes on, qhc jobs {self.run} shows all jobs"

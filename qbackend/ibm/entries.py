@@ -9,7 +9,7 @@ from typing import Any
 
 from .options import ExecutionOptions
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE layers (
@@ -25,7 +25,7 @@ CREATE TABLE jobs (
     first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL, attempt INTEGER NOT NULL,
     state TEXT NOT NULL, job_id TEXT, instance TEXT NOT NULL, is_only INTEGER NOT NULL DEFAULT 0,
     submitted_at TEXT, finished_at TEXT, estimate_seconds REAL NOT NULL, qpu_seconds REAL,
-    words TEXT NOT NULL DEFAULT '', raw BLOB,
+    words TEXT NOT NULL DEFAULT '', raw BLOB, doubtful_since TEXT,
     UNIQUE (request, first_row, attempt)
 );
 CREATE INDEX requests_by_content ON requests (content);
@@ -33,7 +33,7 @@ CREATE INDEX requests_by_content ON requests (content);
 
 COLUMNS = (
     "tag, request, first_row, n_rows, attempt, state, job_id, instance, is_only, submitted_at, "
-    "finished_at, estimate_seconds, qpu_seconds, words"
+    "finished_at, estimate_seconds, qpu_seconds, words, doubtful_since"
 )
 
 
@@ -88,6 +88,8 @@ class Entry:
         estimate_seconds: of QPU time, when it was planned.
         qpu_seconds: charged; None while that is not known.
         words: of the machine, about its end.
+        doubtful_since: when the last submission began, or failed, of which nobody knows whether the
+            service took it; None while there is none, UTC.
     """
 
     tag: str
@@ -104,11 +106,12 @@ class Entry:
     estimate_seconds: float
     qpu_seconds: float | None
     words: str
+    doubtful_since: datetime | None
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
     """The entry whose `COLUMNS` these are."""
     values = dict(zip(COLUMNS.split(", "), row, strict=True))
-    for column in ("submitted_at", "finished_at"):
+    for column in ("submitted_at", "finished_at", "doubtful_since"):
         values[column] = values[column] and datetime.fromisoformat(values[column])
     return Entry(**values | {"state": State(values["state"]), "is_only": bool(values["is_only"])})

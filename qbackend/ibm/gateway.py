@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ..errors import (
@@ -16,16 +17,20 @@ from ..errors import (
     TokenRefusedError,
     TransientError,
 )
-from .endings import is_queue_full
+from .endings import is_queue_full, is_refused
 from .entries import Entry, State
 from .ledger import Ledger
 from .patience import (
     CALL_SECONDS,
     CHARGE_SECONDS,
+    DOUBT_PAUSES,
+    DOUBT_SECONDS,
+    LATE_SECONDS,
     LONGEST_RETRY_AFTER,
     START_SECONDS,
     Clock,
     NoAnswerError,
+    poll_pauses,
     retry_pauses,
     within,
 )
@@ -60,6 +65,7 @@ class Gateway:
         clock: what the waits are measured by.
         call_seconds: limit of one question.
         start_seconds: limit of one submission.
+        doubt_seconds: in which a job comes to light that the service may have.
     """
 
     def __init__(
@@ -70,15 +76,16 @@ class Gateway:
         clock: Clock | None = None,
         call_seconds: float = CALL_SECONDS,
         start_seconds: float = START_SECONDS,
+        doubt_seconds: float = DOUBT_SECONDS,
     ) -> None:
         self.clock = clock or Clock()
         self._connect = connect
         self._tell = tell
         self._call_seconds = call_seconds
         self._start_seconds = start_seconds
+        self._doubt_seconds = doubt_seconds
         self._service: Service | None = None
         self._is_stale = False
-        self._doubtful: set[str] = set()
 
     @property
     def service(self) -> Service:
@@ -99,47 +106,79 @@ class Gateway:
             except (TransientError, TokenRefusedError) as error:
                 self._pause(error, pauses, until)
 
-    def start(self, entry: Entry, machine: str, call: Call, workload: Workload | None) -> str:
-        """Submit an entry of which the service has no job; the id of the oldest it has then.
+    def start(
+        self, ledger: Ledger, entry: Entry, machine: str, call: Call, workload: Workload | None
+    ) -> None:
+        """Submit an entry of which the service has no job, and enter the oldest that it has then.
 
-        Any failure may hide an accepted job: the service is asked before each further try.
+        Any failure may hide an accepted job, and so may the end of this process: the ledger knows
+        of the doubt before the service is asked, and the service is searched before each other try.
         """
-        pauses = retry_pauses(self.clock)
-        while True:
+        pauses, tag = retry_pauses(self.clock), entry.tag
+        is_certain = entry.doubtful_since is None
+        found: list[str] = []
+        while not found:
+            ledger.doubted(tag)
             try:
-                return self._once(
-                    lambda service: service.start(machine, call, entry.tag, workload),
+                job_id = self._once(
+                    lambda service: service.start(machine, call, tag, workload),
                     self._start_seconds,
                 )
+                found = [job_id]
             except (TransientError, TokenRefusedError) as error:
+                # What is on its way may be accepted at any later time.
+                since = None if is_refused(error) else ledger.doubted(tag)
+                is_certain = is_certain and since is None
+                if is_certain:
+                    ledger.answered(tag)
                 if is_queue_full(error):
                     raise
-                # What is on its way may be accepted at any later time.
-                self._doubtful.add(entry.tag)
                 self._pause(error, pauses)
-                if found := self.find(entry.tag):
-                    return found[0]
+                found = self.search(tag, since)
             except Exception:  # of any kind: it is raised again unless a job was accepted
-                if found := self.find(entry.tag):
-                    return found[0]
-                raise
+                is_certain = False
+                found = self.find(tag)
+                if not found:
+                    raise
+        ledger.submitted(tag, found[0])
+        if is_certain:
+            ledger.answered(tag)
 
     def find(self, tag: str) -> list[str]:
         """Ids of the jobs with this tag that are not cancelled, oldest first."""
         return list(self.ask(lambda service: service.find(tag)))
 
+    def search(self, tag: str, since: datetime | None) -> list[str]:
+        """The same; while there is none, again until one would have come to light.
+
+        `since` is when the service may have taken one, None for nothing to wait for.
+        """
+        until = self.clock.now() + self._doubt_left(since)
+        pauses = poll_pauses(self.clock, *DOUBT_PAUSES)
+        while not (found := self.find(tag)) and (left := until - self.clock.now()) > 0:
+            self._tell(
+                "the service may have a job that it does not list yet; searching for "
+                f"{left:.0f} s more"
+            )
+            self.clock.sleep(min(next(pauses), left))
+        return found
+
     def keep_one(self, ledger: Ledger, entry: Entry) -> None:
         """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others.
 
-        The entry is settled by this unless a submission of it was left behind here.
+        The entry is settled by this, unless the service does not list its job yet, or may still
+        take a submission of it.
         """
         assert entry.job_id is not None
-        found = self.find(entry.tag) or [entry.job_id]
-        if found[0] != entry.job_id:
-            ledger.submitted(entry.tag, found[0])
-        for other in found[1:]:
-            self.cancel(other)
-        if entry.tag not in self._doubtful:
+        found = self.find(entry.tag)
+        kept = found[0] if found else entry.job_id
+        if kept != entry.job_id:
+            ledger.submitted(entry.tag, kept)
+        for job_id in dict.fromkeys([entry.job_id, *found]):
+            if job_id != kept:
+                self.cancel(job_id)
+        is_certain = entry.doubtful_since is None or _age(entry.doubtful_since) > LATE_SECONDS
+        if is_certain and entry.job_id in found:
             ledger.only(entry.tag)
 
     def cancel(self, job_id: str) -> bool:
@@ -201,6 +240,13 @@ class Gateway:
         for entry in ledger.entries():
             if entry.state.is_final and entry.qpu_seconds is None:
                 self.charge(ledger, entry, until)
+
+    def _doubt_left(self, since: datetime | None) -> float:
+        """Seconds in which a job may come to light that the service may have had since then."""
+        if since is None or self.service.is_local:
+            return 0.0
+        # A clock that was set back makes nobody wait for longer.
+        return self._doubt_seconds - max(0.0, _age(since))
 
     def _once(self, question: Callable[[Service], T], seconds: float, until: float = math.inf) -> T:
         try:
@@ -267,10 +313,15 @@ def cancel_entries(gateway: Gateway, ledger: Ledger, entries: Sequence[Entry]) -
         if entry.state.is_final:
             continue
         known = [] if entry.job_id is None else [entry.job_id]
-        found = dict.fromkeys([*known, *gateway.find(entry.tag)])
+        found = dict.fromkeys([*known, *gateway.search(entry.tag, entry.doubtful_since)])
         stopped = [gateway.cancel(job_id) for job_id in found]
         if all(stopped):
             ledger.ended(entry.tag, State.CANCELLED, "cancelled here")
             gateway.charge(ledger, entry)
             tags.append(entry.tag)
     return tags
+
+
+def _age(moment: datetime) -> float:
+    """Seconds since then."""
+    return (datetime.now(UTC) - moment).total_seconds()

@@ -149,6 +149,16 @@ class Ledger:
                 attempt, estimate = entry.attempt + 1, entry.estimate_seconds
                 _enter(connection, entry.request, rows, attempt, estimate, instance)
 
+    def doubted(self, tag: str) -> datetime:
+        """From now on the service may have a job that nobody knows of; the time."""
+        now = _now()
+        self._write("UPDATE jobs SET doubtful_since = ? WHERE tag = ?", (now, tag))
+        return datetime.fromisoformat(now)
+
+    def answered(self, tag: str) -> None:
+        """Of every submission it is known whether the service took it."""
+        self._write("UPDATE jobs SET doubtful_since = NULL WHERE tag = ?", (tag,))
+
     def submitted(self, tag: str, job_id: str) -> None:
         """The service has the job."""
         self._write(
@@ -185,7 +195,8 @@ class Ledger:
     def forgotten(self, tag: str) -> None:
         """The job is gone with the process that it ran in: it is planned as before."""
         self._write(
-            "UPDATE jobs SET state = ?, job_id = NULL, submitted_at = NULL WHERE tag = ?",
+            "UPDATE jobs SET state = ?, job_id = NULL, submitted_at = NULL, doubtful_since = NULL "
+            "WHERE tag = ?",
             (State.PLANNED.value, tag),
         )
 

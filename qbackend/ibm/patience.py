@@ -22,6 +22,14 @@ CALL_SECONDS = 150.0
 """Of one question: the client retries 15 seconds, and after a lost token stands still for 60."""
 START_SECONDS = 300.0
 """Of a submission, which may be many megabytes; the client itself waits for 15 minutes."""
+DOUBT_SECONDS = 60.0
+"""After a submission in doubt, in which its job may still come to light: a list may be read from a
+replica that lags behind. IBM gives no number; of a queue of hours a minute is little, and a second
+job would be paid for."""
+DOUBT_PAUSES = (5.0, 30.0)
+"""Between two searches for such a job."""
+LATE_SECONDS = 900.0
+"""After a submission in doubt, in which it may still be accepted: so long the client waits."""
 CHARGE_SECONDS = 30.0
 """Of the question what a job cost, with all its tries: the service may answer it later."""
 REMARK_SECONDS = 10.0

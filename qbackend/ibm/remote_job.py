@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
@@ -68,17 +68,15 @@ class RemoteJob(Job):
         """The job's id at its service; of several, all of them."""
         return "+".join(entry.job_id or entry.tag for entry in self._entries())
 
-    def send(self, fresh: Sequence[Entry] = ()) -> None:
+    def send(self) -> None:
         """Submit what is planned, by a ledger that is locked.
-
-        Only of `fresh` entries it is known that the service has no job with their tag.
 
         Raises:
             SendingInterruptedError: by Ctrl-C; what was accepted goes on.
             BackendError: the service is out of reach, or does not take them.
         """
         try:
-            self._send_planned({entry.tag for entry in fresh})
+            self._send_planned()
         except KeyboardInterrupt:
             raise self._where.interrupted() from None
         except BackendError as error:
@@ -160,10 +158,10 @@ class RemoteJob(Job):
         if any(entry.state is not State.DONE for entry in entries):
             raise failure(entries, self._machine, self._ledger.run, self._remark())
 
-    def _send_planned(self, new: Collection[str] = ()) -> None:
+    def _send_planned(self) -> None:
         """Send what is new, was planned again, or was one job too many before."""
         planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
-        self._dispatcher.send(planned, self._work.call, new)
+        self._dispatcher.send(planned, self._work.call)
 
     def _look(self, entry: Entry, until: float) -> None:
         """One look at a submitted job, and what follows from it."""

@@ -36,6 +36,7 @@ def loopback_backend(
     clock: Clock = HASTE,
     call_seconds: float = 20.0,
     start_seconds: float = 20.0,
+    doubt_seconds: float = 0.0,
     poll: tuple[float, float] = (0.02, 0.05),
     **options: Any,
 ) -> IbmBackend:
@@ -51,6 +52,7 @@ def loopback_backend(
         tell=backend._tell,
         call_seconds=call_seconds,
         start_seconds=start_seconds,
+        doubt_seconds=doubt_seconds,
     )
     return backend
 

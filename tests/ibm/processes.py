@@ -17,7 +17,8 @@ from qbackend.ibm.gateway import Gateway
 from .machine_room import HASTE, asked, loopback_backend
 
 ROOT = Path(__file__).parents[2]
-LEDGER = ("keep_layer", "plan", "plan_again", "submitted", "only", "done", "ended", "charged")
+PLANNING = ("keep_layer", "plan", "plan_again")
+LEDGER = (*PLANNING, "doubted", "submitted", "answered", "only", "done", "ended", "charged")
 SERVICE = ("start", "find", "state", "fetch", "usage")
 
 
@@ -96,6 +97,9 @@ def _evaluate(
         connect = backend._service
         backend.ledger = Watched(backend.ledger, LEDGER, executioner)
         backend.gateway = Gateway(
-            lambda: Watched(connect(), SERVICE, executioner), clock=HASTE, tell=backend._tell
+            lambda: Watched(connect(), SERVICE, executioner),
+            clock=HASTE,
+            tell=backend._tell,
+            doubt_seconds=0.0,
         )
     backend.evaluate(asked(backend, n_rows))

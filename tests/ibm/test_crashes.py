@@ -150,7 +150,8 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(
     assert deaths > 5
     np.testing.assert_array_equal(evaluated(loopback_backend(path)), expected())
     assert len(server.jobs) == 1
-    assert 1 <= server.deliveries(server.jobs[0]) <= 2
+    # Once more at the most for each step at which a result is lost.
+    assert 1 <= server.deliveries(server.jobs[0]) <= 1 + len(UNWRITTEN)
 
 
 def test_two_processes_and_a_third_ask_at_once(server: LoopbackServer, path: Path) -> None:

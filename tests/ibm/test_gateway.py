@@ -14,11 +14,12 @@ from qbackend.errors import (
     TokenRefusedError,
     TransientError,
 )
-from qbackend.ibm.entries import Entry, Intent, State
+from qbackend.ibm.entries import Intent, State
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.patience import ATTEMPTS, LONGEST_PAUSE, NoAnswerError, poll_pauses, within
+from qbackend.ibm.remote import Call
 
 from .fakes import MACHINE, FakeService, Fault, Time, ask, backend_of
 
@@ -31,19 +32,26 @@ def gateway(service: FakeService, time: Time | None = None, **options: Any) -> G
 
 
 @pytest.fixture
-def entry() -> Entry:
-    return Entry(
-        "tag", "request", 0, 3, 1, State.PLANNED, None, "crn", False, None, None, 1.0, None, ""
-    )
+def call() -> Call:
+    request = ask(backend_of(FakeService()))
+    return Call(request.compiled, request.parameters, 64, 1, ExecutionOptions())
 
 
 @pytest.fixture
-def call() -> Any:
-    backend = backend_of(FakeService())
-    from qbackend.ibm.remote import Call
+def ledger(call: Call) -> Ledger:
+    """With one planned entry."""
+    ledger = Ledger()
+    intent = Intent("content", MACHINE, "crn", 64, ExecutionOptions())
+    ledger.plan(intent, call.parameters, [range(3)], [1.0])
+    return ledger
 
-    request = ask(backend)
-    return Call(request.compiled, request.parameters, 64, 1, ExecutionOptions())
+
+def start(service: FakeService, ledger: Ledger, call: Call) -> str | None:
+    """The id that the ledger has of the entry once it is submitted."""
+    gateway(service).start(ledger, ledger.entries()[0], MACHINE, call, None)
+    (entry,) = ledger.entries()
+    assert entry.state is State.SUBMITTED
+    return entry.job_id
 
 
 def test_what_may_pass_is_tried_again() -> None:
@@ -135,41 +143,39 @@ def test_pauses_between_looks_rise_and_stay() -> None:
 
 
 @pytest.mark.parametrize("error", [LOST, REFUSED, BackendError("odd"), ValueError("client's own")])
-def test_a_job_behind_any_failure_is_found(entry: Entry, call: Any, error: Exception) -> None:
+def test_a_job_behind_any_failure_is_found(ledger: Ledger, call: Call, error: Exception) -> None:
     service = FakeService()
     service.faults.append(Fault("start", error, after=True))
-    assert gateway(service).start(entry, MACHINE, call, None) == "job-0"
+    assert start(service, ledger, call) == "job-0"
     assert len(service.jobs) == 1
 
 
 @pytest.mark.parametrize("error", [LOST, REFUSED])
-def test_a_submission_that_failed_is_repeated(entry: Entry, call: Any, error: Exception) -> None:
+def test_a_submission_that_failed_is_repeated(ledger: Ledger, call: Call, error: Exception) -> None:
     service = FakeService()
     service.faults.append(Fault("start", error, count=2))
-    assert gateway(service).start(entry, MACHINE, call, None) == "job-0"
-    assert (service.count("start"), service.count("find"), len(service.jobs)) == (3, 2, 1)
+    assert start(service, ledger, call) == "job-0"
+    assert (service.count("start"), len(service.jobs)) == (3, 1)
 
 
-def test_a_submission_that_is_refused_is_not_repeated(entry: Entry, call: Any) -> None:
+def test_a_submission_that_is_refused_is_not_repeated(ledger: Ledger, call: Call) -> None:
     service = FakeService()
     service.faults.append(Fault("start", MachineError("retired")))
     with pytest.raises(MachineError):
-        gateway(service).start(entry, MACHINE, call, None)
+        start(service, ledger, call)
     assert service.count("start") == 1
 
 
-def test_nothing_is_submitted_while_nobody_can_tell(entry: Entry, call: Any) -> None:
+def test_nothing_is_submitted_while_nobody_can_tell(ledger: Ledger, call: Call) -> None:
     service = FakeService()
     service.faults += [Fault("start", LOST, after=True), Fault("find", LOST, count=10**6)]
     with pytest.raises(TransientError):
-        gateway(service).start(entry, MACHINE, call, None)
+        start(service, ledger, call)
     assert len(service.jobs) == 1
 
 
-def test_of_several_jobs_the_oldest_stays(call: Any) -> None:
-    service, ledger = FakeService(looks=5), Ledger()
-    intent = Intent("content", MACHINE, "crn", 64, ExecutionOptions())
-    (planned,) = ledger.plan(intent, call.parameters, [range(3)], [1.0])
+def test_of_several_jobs_the_oldest_stays(ledger: Ledger, call: Call) -> None:
+    service, (planned,) = FakeService(looks=5), ledger.entries()
     for _ in range(3):
         newest = service.start(MACHINE, call, planned.tag, None)
     ledger.submitted(planned.tag, newest)

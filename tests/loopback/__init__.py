@@ -6,7 +6,7 @@ hand.
 """
 
 from .account import PAID_PLAN, Instance, Plan
-from .faults import Cut, Do, Empty, Fault, Hang, Page, Refuse, Reset, Status
+from .faults import Cut, Do, Empty, Fault, Hang, Page, Refuse, Reset, Status, Unlisted
 from .jobs import CANCELLED_ELSEWHERE, FAILED, RAN_TOO_LONG, Ending, Job, Session, State
 from .machines import Machine, MachineStatus
 from .records import Request
@@ -37,5 +37,6 @@ __all__ = [
     "Session",
     "State",
     "Status",
+    "Unlisted",
     "instant_retries",
 ]

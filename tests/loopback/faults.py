@@ -90,6 +90,14 @@ class Empty:
 
 
 @dataclass(frozen=True)
+class Unlisted:
+    """A list without entries, as a replica gives that lags behind."""
+
+    def apply(self, exchange: Exchange) -> None:
+        exchange.send(Reply.json({"jobs": [], "count": 0, "limit": 200, "offset": 0}))
+
+
+@dataclass(frozen=True)
 class Cut:
     """The first half of the true answer; `announced` keeps its whole Content-Length."""
 
