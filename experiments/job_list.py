@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from qbackend.errors import QhcError
 from qbackend.ibm.entries import Entry, State
-from qbackend.ibm.gateway import Gateway, cancel_all
+from qbackend.ibm.gateway import Gateway, Progress, cancel_all
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.remote import RemoteState, Service
 
@@ -95,15 +96,23 @@ class Cancellation:
         return {"cancelled": self.cancelled, "not_cancelled": others}
 
 
-def cancel_jobs(run: Path, access: Access) -> Cancellation:
+def cancel_jobs(
+    run: Path, access: Access, progress: Callable[[Progress], None] = lambda progress: None
+) -> Cancellation:
     """Cancel a run's jobs that have not ended, and ask where those are that cannot be cancelled.
+
+    `progress` is told why there is a wait.
 
     Raises:
         RunFolderError: no run, or one that planned no jobs.
         QhcError: the service does not answer; jobs that are not shown as cancelled go on.
     """
+
+    def tell(words: str) -> None:
+        progress(Progress(0, 0, words))
+
     folder = RunFolder.open(run)
-    ledger, gateway = Ledger.existing(folder.ledger), _gateway(folder, access)
+    ledger, gateway = Ledger.existing(folder.ledger, tell), _gateway(folder, access, tell)
     try:
         cancelled = cancel_all(gateway, ledger)
         entries = ledger.entries()
@@ -191,7 +200,9 @@ def _state(service: Service, job_id: str) -> RemoteState:
     return service.state(job_id)
 
 
-def _gateway(folder: RunFolder, access: Access) -> Gateway:
+def _gateway(
+    folder: RunFolder, access: Access, tell: Callable[[str], None] = lambda words: None
+) -> Gateway:
     """The way to the service that the run's machine belongs to."""
     reached = access.with_account_of(folder.run)
     is_local = folder.config().run.backend.startswith("fake_")
@@ -206,4 +217,4 @@ def _gateway(folder: RunFolder, access: Access) -> Gateway:
 
         return service.connect(find_credentials(reached.credentials, reached.profile))
 
-    return Gateway(connect)
+    return Gateway(connect, tell=tell)

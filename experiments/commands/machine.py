@@ -34,9 +34,12 @@ def jobs(run: Path, as_json: bool, **given: Any) -> None:
 @as_json
 def cancel(run: Path, as_json: bool, **given: Any) -> None:
     """Cancel a run's jobs that have not ended."""
+    from ..display import Display
     from ..job_list import cancel_jobs, print_cancellation
 
-    found = cancel_jobs(run, access_of(given))
+    display = Display()
+    with display.waiting():
+        found = cancel_jobs(run, access_of(given), display.progress)
     if as_json:
         click.echo(json.dumps({"run": str(run), **found.to_dict()}))
     else:

@@ -115,7 +115,7 @@ class IbmBackend(QuantumBackend):
     @cached_property
     def ledger(self) -> Ledger:
         """What is known of the jobs."""
-        return Ledger(self._path)
+        return Ledger(self._path, self._tell)
 
     @cached_property
     def gateway(self) -> Gateway:

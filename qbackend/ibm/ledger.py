@@ -10,35 +10,46 @@ Letters: N rows, P circuit parameters.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..base import Array
 from ..errors import RecordError, RunFolderError
 from .entries import COLUMNS, SCHEMA, VERSION, Entry, Intent, State, entry_of
 from .identity import are_same, request_key
 
+QUIET_SECONDS = 2.0
+"""That another process may act on a ledger before somebody is told: most are done at once."""
+
 
 class Ledger:
     """The ledger in a file, or in memory for None.
+
+    Args:
+        path: of the file.
+        tell: is told, once for each wait, which process is waited for.
 
     Raises:
         RunFolderError: the file is no ledger, or one of another version.
         RecordError: it cannot be read or written.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, tell: Callable[[str], None] = lambda words: None
+    ) -> None:
         self.path = path
+        self._tell = tell
         self._acting, self._using = threading.RLock(), threading.RLock()
         self._file = None if path is None else FileLock(f"{path}.lock")
         try:
@@ -55,11 +66,11 @@ class Ledger:
             raise RunFolderError(f"'{path}' is not a ledger of jobs: {error}") from error
 
     @classmethod
-    def existing(cls, path: Path) -> Ledger:
+    def existing(cls, path: Path, tell: Callable[[str], None] = lambda words: None) -> Ledger:
         """The ledger of a run that has one; raises `RunFolderError`."""
         if not path.is_file():
             raise RunFolderError(f"no jobs were ever planned in '{path.parent}': no {path.name}")
-        return cls(path)
+        return cls(path, tell)
 
     @property
     def run(self) -> str | None:
@@ -74,7 +85,7 @@ class Ledger:
                 yield
                 return
             try:
-                self._file.acquire()
+                self._acquire(self._file)
             except OSError as error:
                 raise self._unusable(error) from error
             try:
@@ -242,6 +253,24 @@ class Ledger:
         """Close the file."""
         with self._using:
             self._connection.close()
+
+    def _acquire(self, lock: FileLock) -> None:
+        """Take the lock, and leave word who has it."""
+        holder = Path(f"{self.path}.pid")
+        try:
+            lock.acquire(timeout=QUIET_SECONDS)
+        except Timeout:
+            process = "another process"
+            with suppress(OSError):
+                process = f"process {holder.read_text(encoding='utf-8')}"
+            self._tell(
+                f"{process} acts on the jobs of {self.run}, which is waited for; Ctrl-C ends this "
+                f"wait and nothing else, qhc jobs {self.run} shows the jobs meanwhile"
+            )
+            lock.acquire()
+        # Nothing depends on it: a full disk, for one, must not stop what is to be done.
+        with suppress(OSError):
+            holder.write_text(str(os.getpid()), encoding="utf-8")
 
     def _prepare(self) -> None:
         """Make the tables of a new file; a file of old is read without waiting for its lock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -138,6 +139,33 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         order.append("one")
     thread.join()
     assert order == ["one", "other"]
+
+
+def test_who_waits_is_told_once_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qbackend.ibm.ledger.QUIET_SECONDS", 0.01)
+    path, heard, told = tmp_path / "jobs.sqlite", [], threading.Event()
+
+    def tell(words: str) -> None:
+        heard.append(words)
+        told.set()
+
+    one, other = Ledger(path), Ledger(path, tell)
+    with other.locked(), other.locked():
+        pass
+    assert heard == []
+
+    def wait() -> None:
+        with other.locked():
+            pass
+
+    with one.locked():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert told.wait(60)
+    thread.join()
+    (words,) = heard
+    assert words.startswith(f"process {os.getpid()} acts on the jobs of {tmp_path}")
+    assert f"qhc jobs {tmp_path}" in words
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
