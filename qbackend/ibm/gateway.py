@@ -153,7 +153,7 @@ class Gateway:
 
         `since` is when the service may have taken one, None for nothing to wait for.
         """
-        until = self.clock.now() + self._doubt_left(since)
+        until = self.clock.now() + self.doubt_left(since)
         pauses = poll_pauses(self.clock, *DOUBT_PAUSES)
         while not (found := self.find(tag)) and (left := until - self.clock.now()) > 0:
             self._tell(
@@ -162,6 +162,13 @@ class Gateway:
             )
             self.clock.sleep(min(next(pauses), left))
         return found
+
+    def doubt_left(self, since: datetime | None) -> float:
+        """Seconds in which a job may still come to light that the service took, or may have, then."""
+        if since is None or self.service.is_local:
+            return 0.0
+        # A clock that was set back makes nobody wait for longer.
+        return self._doubt_seconds - max(0.0, _age(since))
 
     def keep_one(self, ledger: Ledger, entry: Entry) -> None:
         """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others.
@@ -240,13 +247,6 @@ class Gateway:
         for entry in ledger.entries():
             if entry.state.is_final and entry.qpu_seconds is None:
                 self.charge(ledger, entry, until)
-
-    def _doubt_left(self, since: datetime | None) -> float:
-        """Seconds in which a job may come to light that the service may have had since then."""
-        if since is None or self.service.is_local:
-            return 0.0
-        # A clock that was set back makes nobody wait for longer.
-        return self._doubt_seconds - max(0.0, _age(since))
 
     def _once(self, question: Callable[[Service], T], seconds: float, until: float = math.inf) -> T:
         try:

@@ -83,6 +83,12 @@ class RemoteJob(Job):
             raise self._where.named(error) from error
 
     def status(self) -> JobStatus:
+        """Where the jobs are, together: what one look at each says.
+
+        Raises:
+            JobNotFoundError: the service does not know a job, a minute after its submission.
+            TransientError, TokenRefusedError: the service is out of reach.
+        """
         entries = self._entries()
         states = {entry.state for entry in entries}
         if State.FAILED in states:
@@ -91,8 +97,7 @@ class RemoteJob(Job):
             return JobStatus.CANCELLED
         if states == {State.DONE}:
             return JobStatus.DONE
-        sent = [entry.job_id for entry in entries if entry.state is State.SUBMITTED]
-        remote = [self._remote_state(job_id).status for job_id in sent if job_id]
+        remote = [self._seen(entry) for entry in entries if entry.state is State.SUBMITTED]
         waits = all(status is JobStatus.SUBMITTED for status in remote)
         return JobStatus.SUBMITTED if waits else JobStatus.RUNNING
 
@@ -188,6 +193,16 @@ class RemoteJob(Job):
                 self._fetch(entry, until)
             elif not self._in_vain.pop(entry.tag, 0) or not self._dispatcher.adopt(entry):
                 self._end(entry, state)
+
+    def _seen(self, entry: Entry) -> JobStatus:
+        """Of a submitted job."""
+        assert entry.job_id is not None
+        try:
+            return self._remote_state(entry.job_id).status
+        except JobNotFoundError:
+            if self._gateway.doubt_left(entry.submitted_at) > 0:
+                return JobStatus.SUBMITTED
+            raise
 
     def _not_found(self, entry: Entry, error: JobNotFoundError) -> RemoteState:
         """Under way as far as is known, until it was looked for often enough."""

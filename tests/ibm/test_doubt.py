@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qbackend.errors import BackendError, TransientError
+from qbackend.errors import BackendError, JobNotFoundError, TransientError
 from qbackend.ibm.entries import State
 from qbackend.ibm.gateway import Gateway, cancel_all
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.patience import DOUBT_SECONDS, LATE_SECONDS
+from qbackend.jobs import JobStatus
 from tests.loopback import Fault as ServerFault
 from tests.loopback import LoopbackServer, Unlisted
 from tests.loopback.client import served
@@ -28,6 +29,7 @@ from .machine_room import LIST, check_whole, evaluated, expected, loopback_backe
 from .processes import Point, ask_elsewhere
 
 LOST = TransientError("connection reset")
+NOT_FOUND = JobNotFoundError("the service has no job job-0", job_id="job-0")
 BUSY = TransientError("busy", status_code=429)
 
 
@@ -69,11 +71,11 @@ def die_in_doubt(service: FakeService, path: Path, *, accepted: bool = True) -> 
     dying.close()
 
 
-def pass_by(path: Path, seconds: float) -> None:
+def pass_by(path: Path, seconds: float, column: str = "doubtful_since") -> None:
     """Let time pass for the ledger's only entry."""
     since = datetime.now(UTC) - timedelta(seconds=seconds)
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE jobs SET doubtful_since = ?", (since.isoformat(),))
+        database.execute(f"UPDATE jobs SET {column} = ?", (since.isoformat(),))
 
 
 def test_a_killed_processs_job_that_is_listed_late_is_found(
@@ -205,6 +207,18 @@ def test_what_is_cancelled_is_searched_for_too(path: Path) -> None:
     gateway = Gateway(lambda: service, clock=Time().clock)
     assert [entry.state for entry in cancel_all(gateway, Ledger(path))] == [State.CANCELLED]
     assert (len(service.jobs), service.live()) == (1, [])
+
+
+def test_a_job_that_is_not_known_everywhere_yet_is_submitted(path: Path) -> None:
+    service = FakeService(looks=9)
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend))
+    service.faults.append(Fault("state", NOT_FOUND, count=2))
+    assert job.status() is JobStatus.SUBMITTED
+    pass_by(path, DOUBT_SECONDS, "submitted_at")
+    with pytest.raises(JobNotFoundError):
+        job.status()
+    assert job.status() is JobStatus.SUBMITTED
 
 
 def test_who_may_have_sent_something_is_told_so(path: Path) -> None:
