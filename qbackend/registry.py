@@ -82,8 +82,9 @@ def check_name(name: str) -> None:
     key, factories = name.partition(":")[0], _factories()
     if key in factories or key.startswith(DEVICE_PREFIXES):
         return
+    forms = [backend.name for backend in list_backends()]
     raise UnknownNameError(
-        f"unknown backend '{name}': {suggest(key, factories)} (qhc backends lists them)"
+        f"unknown backend '{name}': {suggest(key, forms)} (qhc backends lists them)"
     )
 
 

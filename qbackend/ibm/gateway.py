@@ -164,7 +164,7 @@ class Gateway:
         return found
 
     def doubt_left(self, since: datetime | None) -> float:
-        """Seconds in which a job may still come to light that the service took, or may have, then."""
+        """Seconds in which a job may still come to light that the service may have taken then."""
         if since is None or self.service.is_local:
             return 0.0
         # A clock that was set back makes nobody wait for longer.
