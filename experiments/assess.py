@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 from models import to_backend
+from qbackend import QuantumLayer
 from qbackend.calibration import AffineMap
 from qbackend.noise import NoisyLayer
 from qbackend.noise_spec import SavedNoise, save_noise
@@ -20,7 +22,7 @@ from .data import ImageData, Split, batches
 from .evaluate import Evaluation, evaluate
 from .feed import Batches, calibration_split, evaluation_split
 from .files import write_atomically
-from .record import RunFolder
+from .record import Record, RunFolder
 
 
 def assess_on_target(
@@ -81,9 +83,10 @@ def assess(
     write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
     if keep is not None:
         keep(evaluation)
-    compiled = layers[0].neural_network.compiled.record if layers else {}
-    if "device" in compiled:
-        more["compiled"] = compiled
+    circuits = _compiled_circuits(layers)
+    if circuits and "device" in circuits[0]:
+        more["compiled"] = circuits[0]
+        more["narrower"] = circuits[1:]
     if maps:
         more["calibration"] = {
             "images": config.run.calibrate,
@@ -115,7 +118,21 @@ def in_order(split: Split, model: nn.Module, config: Config, data: ImageData) ->
 
 
 def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
-    """Keep the noise of the model's quantum layers; all of them have the same circuit."""
-    compiled = quantum_layers(model)[0].neural_network.compiled
+    """Keep the noise of the model's widest circuit: its qubits are enough for all others."""
+    compiled = _widest_first(quantum_layers(model))[0].neural_network.compiled
     if isinstance(compiled, NoisyLayer):
         save_noise(folder.noise, SavedNoise(compiled.noise, compiled.properties))
+
+
+def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Record]:
+    """What the record says of every kind of circuit, the widest first, and how many there are."""
+    kinds = Counter(layer.spec for layer in _widest_first(layers))
+    compiled = {layer.spec: layer.neural_network.compiled.record for layer in layers}
+    return [
+        {**compiled[spec], "n_circuits": count, "n_wires": spec.n_wires}
+        for spec, count in kinds.items()
+    ]
+
+
+def _widest_first(layers: Sequence[QuantumLayer]) -> list[QuantumLayer]:
+    return sorted(layers, key=lambda layer: layer.spec.n_wires, reverse=True)

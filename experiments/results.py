@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -54,7 +54,7 @@ def show_results(folder: RunFolder, console: Console) -> None:
     compiled = evaluations[-1].get("compiled")
     if compiled is not None:
         facts["device"] = device_words(compiled)
-        facts["compiled layer"] = compiled_words(compiled)
+        facts |= compiled_facts(evaluations[-1], compiled_words)
     validation = folder.validation_record
     if validation is not None:
         facts |= machine_facts(validation)
@@ -150,8 +150,19 @@ def device_words(compiled: Record) -> str:
     return words
 
 
+def compiled_facts(evaluation: Record, words: Callable[[Record], str]) -> dict[str, str]:
+    """What the layer, or every kind of circuit of a net with many, takes on the device."""
+    kinds = [evaluation["compiled"], *evaluation.get("narrower", [])]
+    if kinds[0].get("n_circuits", 1) == len(kinds) == 1:
+        return {"compiled layer": words(kinds[0])}
+    return {
+        f"compiled, {kind['n_circuits']} circuits of {kind['n_wires']} wires": words(kind)
+        for kind in kinds
+    }
+
+
 def compiled_words(compiled: Record) -> str:
-    """What the layer takes on the device."""
+    """What a circuit takes on the device."""
     return (
         f"{compiled['two_qubit_gates']} two-qubit gates, {compiled['encoder']} encoder, "
         f"reported gate fidelity {compiled['gate_fidelity']:.3f}"

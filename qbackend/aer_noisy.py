@@ -53,6 +53,7 @@ class AerNoisy(ExactSimulator):
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.encoder = encoder
+        self._layers: dict[LayerSpec, NoisyLayer] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -60,12 +61,17 @@ class AerNoisy(ExactSimulator):
         return simulator_capabilities(exact=True, max_wires=max_wires, noisy=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
-        """The layer on the device's best qubits, with the noise that acts there.
+        """The layer on the device's best qubits, with the noise that acts there; one per spec.
 
         Raises:
             OptionError: too many wires, or a gate that the device has no calibration for.
         """
-        check_width(self, spec)
+        if spec not in self._layers:
+            check_width(self, spec)
+            self._layers[spec] = self._compile(spec)
+        return self._layers[spec]
+
+    def _compile(self, spec: LayerSpec) -> NoisyLayer:
         layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
         if layer.circuit.num_qubits > MAX_QUBITS:
             raise OptionError(

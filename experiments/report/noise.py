@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..record import Record
-from ..results import STAGE_WORDS, device_words
+from ..results import STAGE_WORDS, compiled_facts, device_words
 from .records import Run
 from .render import Part
 from .words import counted, number, percent, signed
@@ -24,7 +24,11 @@ def device(run: Run) -> Part | None:
     if found is None or "compiled" not in found:
         return None
     compiled = found["compiled"]
-    facts = [("Device", device_words(compiled)), ("Compiled layer", _cost(compiled))]
+    costs = compiled_facts(found, _cost).items()
+    facts = [
+        ("Device", device_words(compiled)),
+        *((name.capitalize(), cost) for name, cost in costs),
+    ]
     if "noise" in compiled:
         facts.append(("Noise", _strengths(compiled["noise"])))
     ideal = [record for record in run.evaluations if "compiled" not in record]

@@ -52,6 +52,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.encoder = encoder
+        self._layers: dict[LayerSpec, NoisyLayer] = {}
         self._simulations: dict[int, LayerSimulation] = {}
 
     @property
@@ -60,15 +61,17 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         return simulator_capabilities(exact=True, max_wires=max_wires, vjp=True, noisy=True)
 
     def compile(self, spec: LayerSpec) -> CompiledLayer:
-        """The layer on the device's best qubits, with the noise that acts there.
+        """The layer on the device's best qubits, with the noise that acts there; one per spec.
 
         Raises:
             OptionError: too many wires or qubits, or a gate without calibration.
         """
-        check_width(self, spec)
-        layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
-        self._simulation(layer)
-        return layer
+        if spec not in self._layers:
+            check_width(self, spec)
+            layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
+            self._simulation(layer)
+            self._layers[spec] = layer
+        return self._layers[spec]
 
     def forward(
         self,
@@ -106,10 +109,10 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         return _run_rows(self._simulation(request.compiled), request, job_id)
 
     def close(self) -> None:
-        self._simulations = {}
+        self._layers, self._simulations = {}, {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_simulations": {}}
+        return {**self.__dict__, "_layers": {}, "_simulations": {}}
 
     def _simulation(self, compiled: CompiledLayer) -> LayerSimulation:
         """The layer's simulation, which keeps the layer and hence its identity alive."""
