@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from qiskit.providers import JobStatus as ProviderStatus
-from qiskit.transpiler import Target
 
 from .. import snapshots
 from ..aer_machine import simulated
@@ -63,9 +62,6 @@ class LocalService:
 
     def device(self, machine: str) -> Device:
         return _snapshot(machine)
-
-    def target(self, machine: str) -> Target:
-        return self.device(machine).target
 
     def machines(self) -> list[MachineInfo]:
         return [_described(snapshots.load_snapshot(name)) for name in snapshots.list_snapshots()]

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from qiskit.transpiler import Target
-
 from ..base import Array, CompiledLayer
 from ..jobs import JobStatus
 from ..snapshots import Device
@@ -107,8 +105,6 @@ class Service(Protocol):
 
     def device(self, machine: str) -> Device:
         """The machine's target and calibration; raises `MachineError` with alternatives."""
-
-    def target(self, machine: str) -> Target: ...
 
     def machines(self) -> list[MachineInfo]: ...
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
-from qiskit.transpiler import Target
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
 from qiskit_ibm_runtime.exceptions import (
     IBMError,
@@ -119,9 +118,6 @@ class RuntimeService:
             source="live",
             calibrated_at=properties.last_update_date if properties else None,
         )
-
-    def target(self, machine: str) -> Target:
-        return self.device(machine).target
 
     def machines(self) -> list[MachineInfo]:
         with self.asking():

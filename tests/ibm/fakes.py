@@ -138,9 +138,6 @@ class FakeService:
     def device(self, machine: str) -> Device:
         return self._do("device", lambda: self._device(machine))
 
-    def target(self, machine: str) -> Target:
-        return small_target()
-
     def machines(self) -> list[MachineInfo]:
         return self._do(
             "machines",

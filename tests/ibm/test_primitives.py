@@ -42,7 +42,7 @@ SHOTS = 1000
 
 @cache
 def layer() -> CompiledLayer:
-    return compile_for_target(SPEC, LocalService().target(FAKE), device=FAKE)
+    return compile_for_target(SPEC, LocalService().device(FAKE).target, device=FAKE)
 
 
 def call(options: ExecutionOptions | None = None, *, seed: int | None = 0, rows: int = 3) -> Call:
@@ -307,7 +307,7 @@ def test_values_are_extrapolated_by_a_line() -> None:
 
 def test_an_observable_without_qubits_is_certain() -> None:
     spec = LayerSpec(2, observables=("II", "ZI"))
-    compiled = compile_for_target(spec, LocalService().target(FAKE), device=FAKE)
+    compiled = compile_for_target(spec, LocalService().device(FAKE).target, device=FAKE)
     asked = replace(
         call(), compiled=compiled, parameters=compiled.rows(features(spec, 2, 0), weights(spec, 0))
     )
