@@ -39,7 +39,7 @@ def exchange_pointwise(
     """Put another module in the place of every 1x1 convolution whose name matches the pattern.
 
     Args:
-        model: changed in place.
+        model: changed in place; itself no convolution.
         pattern: of dotted names, with the wildcards of a shell: `layer*.downsample.0`.
         make: what stands in for a convolution, from its name and itself.
 
@@ -49,7 +49,7 @@ def exchange_pointwise(
     Raises:
         OptionError: the pattern matches no 1x1 convolution.
     """
-    found = {name: each for name, each in model.named_modules() if is_pointwise(each)}
+    found = {name: each for name, each in model.named_modules() if name and is_pointwise(each)}
     names = [name for name in found if fnmatchcase(name, pattern)]
     if not names:
         raise OptionError(
@@ -128,7 +128,7 @@ def restore_pointwise(model: Model, pattern: str = "*", *, seed: int = 0) -> Mod
         the model.
     """
     for name, layer in list(quantum_pointwise(model)):
-        if fnmatchcase(name, pattern):
+        if name and fnmatchcase(name, pattern):
             with weights_from(seed, name):
                 convolution = nn.Conv2d(
                     layer.in_channels,
@@ -149,6 +149,9 @@ def quantum_pointwise(model: nn.Module) -> Iterator[tuple[str, QuantumPointwiseC
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put the module where the one of that name was: in its mode, on its device, of its dtype."""
+    old = next(model.get_submodule(name).parameters())
+    module.to(device=old.device, dtype=old.dtype).train(model.training)
     parent, _, own = name.rpartition(".")
     # `setattr` would work for attributes alone; parts of a Sequential have numbers for names.
-    model.get_submodule(parent)._modules[own] = module.train(model.training)
+    model.get_submodule(parent)._modules[own] = module

@@ -170,6 +170,22 @@ def test_exchange_keeps_the_mode() -> None:
     assert not any(module.training for module in model.modules())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_exchange_keeps_the_dtype(dtype: torch.dtype) -> None:
+    model = quantize_pointwise(small_net().to(dtype), "*", 1, backend="native")
+    given = images(2, 1, 11, 11).to(dtype)
+    model(given).sum().backward()
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert {p.dtype for p in restore_pointwise(model).parameters()} == {dtype}
+    assert model(given).dtype == dtype
+
+
+def test_a_convolution_alone_cannot_be_exchanged_in_place() -> None:
+    with pytest.raises(OptionError, match="matches no 1x1 convolution"):
+        quantize_pointwise(nn.Conv2d(2, 3, 1), "*", 1)
+
+
 def test_exchange_by_a_control_of_ones_own() -> None:
     names = []
 
