@@ -47,9 +47,11 @@ def exchange_pointwise(
         the model.
 
     Raises:
-        OptionError: the pattern matches no 1x1 convolution.
+        OptionError: the pattern matches no 1x1 convolution, or the model contains none.
     """
     found = {name: each for name, each in model.named_modules() if name and is_pointwise(each)}
+    if not found:
+        raise OptionError("the model contains no 1x1 convolution over all channels to exchange")
     names = [name for name in found if fnmatchcase(name, pattern)]
     if not names:
         raise OptionError(

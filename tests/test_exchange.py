@@ -182,7 +182,7 @@ def test_exchange_keeps_the_dtype(dtype: torch.dtype) -> None:
 
 
 def test_a_convolution_alone_cannot_be_exchanged_in_place() -> None:
-    with pytest.raises(OptionError, match="matches no 1x1 convolution"):
+    with pytest.raises(OptionError, match="contains no 1x1 convolution"):
         quantize_pointwise(nn.Conv2d(2, 3, 1), "*", 1)
 
 
