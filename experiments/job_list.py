@@ -133,6 +133,27 @@ def print_cancellation(found: Cancellation, run: Path, console: Console) -> None
         console.print(line, markup=False, soft_wrap=True)
 
 
+def sending_words(folder: RunFolder) -> str:
+    """How many of the plan's requests are sent, and what sends the rest; empty for a single one.
+
+    What a request asks for may depend on the answers to those before it.
+    """
+    planned = folder.run.get("requests", 1)
+    if planned == 1 or not folder.ledger.exists():
+        return ""
+    ledger = Ledger.existing(folder.ledger)
+    entries = ledger.entries()
+    ledger.close()
+    unsent = {entry.request for entry in entries if entry.job_id is None}
+    sent = {entry.request for entry in entries} - unsent
+    job_ids = ", ".join(entry.job_id for entry in entries if entry.job_id)
+    words = f"{len(sent)} of the run's {planned} requests are sent"
+    words += f" (jobs {job_ids})" if job_ids else ""
+    if len(sent) < planned:
+        words += f"; qhc resume {folder.path} sends the others, once it has the answers before them"
+    return words
+
+
 def print_jobs(lines: list[JobLine], console: Console) -> None:
     """A line per job, then the sums."""
     table = Table("state", "job", box=SIMPLE_HEAD)

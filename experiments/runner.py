@@ -30,6 +30,7 @@ from .data import ImageData
 from .devices import device_name
 from .display import Display
 from .environment import computer
+from .job_list import sending_words
 from .loggers import open_loggers
 from .machine import Access
 from .plan import plan_run
@@ -150,6 +151,7 @@ class Runner:
         if not folder.run.get("approved"):
             approval.plan = plan_run(model, config, self.data, target)
             approval.plan.check(config.machine.max_qpu_seconds)
+            folder.note("run", requests=approval.plan.total.requests)
         return target
 
     def _ended(self) -> RunFolder:
@@ -173,7 +175,9 @@ class Runner:
             self._note_end("waiting")
             if self.access.wait or isinstance(pending, SendingInterruptedError):
                 raise
-            self.display.say(str(pending))
+            for words in (str(pending), sending_words(self.folder)):
+                if words:
+                    self.display.say(words)
         except BaseException:
             self._note_end("failed")
             raise
