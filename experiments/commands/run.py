@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,11 +199,16 @@ def _checkpoint_file(path: Path) -> Path:
 
 
 def _show(folder: RunFolder | None, *, as_json: bool) -> None:
-    """Results on standard output, or on standard error when that is for JSON."""
+    """Results on standard output, or on standard error when that is for JSON.
+
+    A process that only helped to train ends here.
+    """
     from ..results import show_results, summary, waiting_summary
 
     if folder is None:
-        return
+        # Gloo's threads outlive the training, and now and then abort an interpreter that shuts
+        # down below them; Fabric would then kill the first process, which still evaluates.
+        os._exit(0)
     if folder.status == "waiting":
         if as_json:
             click.echo(json.dumps(waiting_summary(folder)))
