@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from .command_line import Qhc, exit_code, without_reports
 from .leaks import _no_token_is_returned, pytest_runtest_makereport
 
 __all__ = ["_no_token_is_returned", "pytest_runtest_makereport"]
@@ -47,3 +48,20 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = Path("nowhere", "credentials.toml")
     monkeypatch.setattr("qbackend.ibm.credentials.searched_files", lambda: (nowhere,))
     monkeypatch.setattr("qiskit_ibm_runtime.QiskitRuntimeService.saved_accounts", lambda: {})
+
+
+@pytest.fixture
+def qhc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Qhc]:
+    """The command in a folder of its own; it draws no reports."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = exit_code(*arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    with without_reports():
+        yield call

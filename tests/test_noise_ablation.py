@@ -15,7 +15,6 @@ from scipy import stats
 
 import experiments.noise_ablation as ablation
 import experiments.series as series
-from experiments.cli import main
 from experiments.construct import quantum_layers, trained_model
 from experiments.data import batches
 from experiments.evaluate import evaluate
@@ -28,6 +27,8 @@ from models import to_backend
 from qbackend import get_backend
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.noise_spec import NoiseSpec
+
+from .command_line import Qhc, exit_code, without_reports
 
 DEVICE = "fake_manila"
 N_IMAGES = 60
@@ -43,18 +44,10 @@ Rows = list[dict[str, str]]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One small ablation, all trainings and a part of every other axis."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.runner.write_report", lambda runs: None)
+    with without_reports():
         path = tmp_path_factory.mktemp("ablation") / "out"
-        assert qhc(*COMMAND, "--out", str(path)) == 0
+        assert exit_code(*COMMAND, "--out", str(path)) == 0
         yield path
-
-
-def qhc(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert isinstance(left.value.code, int)
-    return left.value.code
 
 
 def rows_of(folder: Path) -> Rows:
@@ -141,15 +134,11 @@ def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], word
     ],
 )
 def test_mistakes_leave_with_2_before_anything_is_made(
-    arguments: tuple[str, ...],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert qhc("ablate", "noise", *arguments) == 2
-    assert words in capsys.readouterr().err
+    code, _, err = qhc("ablate", "noise", *arguments)
+    assert code == 2
+    assert words in err
     assert not list(tmp_path.iterdir())
 
 
@@ -252,7 +241,7 @@ def test_the_same_command_computes_nothing(folder: Path, monkeypatch: pytest.Mon
     before = (folder / "noise.csv").read_bytes()
     forbid(monkeypatch, series, "start")
     forbid(monkeypatch, ablation, "compute_cell")
-    assert qhc(*COMMAND, "--out", str(folder)) == 0
+    assert exit_code(*COMMAND, "--out", str(folder)) == 0
     assert (folder / "noise.csv").read_bytes() == before
 
 
@@ -268,7 +257,7 @@ def test_a_killed_ablation_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(
         ablation, "compute_cell", lambda cell: [computed.append(cell), compute(cell)][1]
     )
-    assert qhc(*COMMAND, "--out", str(folder)) == 0
+    assert exit_code(*COMMAND, "--out", str(folder)) == 0
     assert len(computed) == 2
     after = [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
     assert after == before
@@ -276,5 +265,5 @@ def test_a_killed_ablation_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_another_recipe_does_not_mix_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = [*COMMAND, "--set", "train.lr=0.5", "--out", str(folder)]
-    assert qhc(*changed) == 2
+    assert exit_code(*changed) == 2
     assert "train.lr is 0.01 there and 0.5 here" in capsys.readouterr().err

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import torch
 
 from experiments.backends import is_ideal, target_backend, training_backend
 from experiments.checkpoint import load_model_info
-from experiments.cli import main
 from experiments.construct import trained_model
 from experiments.data import batches
 from experiments.evaluate import evaluate
@@ -24,27 +21,11 @@ from qbackend import get_backend
 from qbackend.calibration import AffineMap
 from qbackend.noise_spec import NoiseSpec, load_noise
 
+from .command_line import Qhc, last_line
+
 AER, NATIVE = "aer:fake_manila", "native:fake_manila"
 # A twentieth of the images is trained on, so that an epoch is a batch or two.
 SMALL = ("--epochs", "1", "--limit", "40", "--set", "data.validation=0.9")
-
-Qhc = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def qhc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Qhc:
-    """The command in a folder of its own: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("experiments.runner.write_report", lambda runs: None)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(arguments)
-        captured = capsys.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, captured.out, captured.err
-
-    return call
 
 
 def evaluations(folder: str) -> list[dict[str, Any]]:
@@ -88,7 +69,7 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
         "--out", "b", "--json",
     )  # fmt: skip
     assert code == 0, err
-    summary = json.loads(out.splitlines()[-1])
+    summary = last_line(out)
     assert summary["calibration"] == "file"
     assert summary["accuracy"] == noisy["accuracy"]
     assert summary["ideal_accuracy"] == ideal["accuracy"]
@@ -108,7 +89,7 @@ def test_a_backend_with_derivatives_trains_under_the_noise(qhc: Qhc) -> None:
     assert load_model_info(Path("noisy/checkpoint.safetensors")).config["noise"]
     code, out, err = qhc("run", "--checkpoint", "noisy", "--limit", "40", "--out", "c", "--json")
     assert code == 0, err
-    assert json.loads(out.splitlines()[-1])["noise"]["two_qubit"] == 1
+    assert last_line(out)["noise"]["two_qubit"] == 1
 
 
 def test_sampled_shots_train(qhc: Qhc) -> None:

@@ -14,7 +14,6 @@ from scipy import stats
 from torch.nn import functional
 
 import experiments.series as series
-from experiments.cli import main
 from experiments.config import TrainSection
 from experiments.construct import pointwise_spec, trained_model
 from experiments.optimise import build_loss
@@ -25,6 +24,8 @@ from experiments.record import RunFolder
 from experiments.report import write_report
 from models import POINTWISE_ARMS, PointwiseSpec
 from qbackend.errors import ConfigError, OptionError, SpecError, UnknownNameError
+
+from .command_line import Qhc, exit_code, without_reports
 
 RECIPES = ("qpc-fashionmnist", "qpc-cifar10", "qpc-mobilenet", "qpc-resnet")
 COMMAND = (
@@ -39,18 +40,10 @@ Rows = list[dict[str, str]]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One small ablation: circuits and convolutions under two losses, two seeds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.runner.write_report", lambda runs: None)
+    with without_reports():
         path = tmp_path_factory.mktemp("ablation") / "out"
-        assert qhc(*COMMAND, "--out", str(path)) == 0
+        assert exit_code(*COMMAND, "--out", str(path)) == 0
         yield path
-
-
-def qhc(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert isinstance(left.value.code, int)
-    return left.value.code
 
 
 def rows_of(folder: Path) -> Rows:
@@ -109,15 +102,11 @@ def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], word
     ],
 )
 def test_mistakes_leave_with_2_before_anything_is_made(
-    arguments: tuple[str, ...],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert qhc("ablate", "qpc", "--dataset", "digits", "--jobs", "1", *arguments) == 2
-    assert words in capsys.readouterr().err
+    code, _, err = qhc("ablate", "qpc", "--dataset", "digits", "--jobs", "1", *arguments)
+    assert code == 2
+    assert words in err
     assert not list(tmp_path.iterdir())
 
 
@@ -243,13 +232,13 @@ def test_the_same_command_trains_nothing(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(series, "resume", refuse)
     # Finished runs are known even where their outcomes were lost.
     (folder / "cells.jsonl").unlink()
-    assert qhc(*COMMAND, "--out", str(folder)) == 0
+    assert exit_code(*COMMAND, "--out", str(folder)) == 0
     assert (folder / "qpc.csv").read_bytes() == before
 
 
 def test_another_recipe_does_not_mix_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = [*COMMAND, "--set", "train.lr=0.5", "--out", str(folder)]
-    assert qhc(*changed) == 2
+    assert exit_code(*changed) == 2
     assert "train.lr is 0.01 there and 0.5 here" in capsys.readouterr().err
 
 
@@ -258,7 +247,7 @@ def test_a_checkpoint_answers_on_another_backend(
 ) -> None:
     run = folder / "runs" / "quantum-depth1-cross_entropy-adamw-seed0"
     chosen = ("--backend", "aer", "--limit", "50", "--json", "--out", str(tmp_path / "again"))
-    assert qhc("run", "--checkpoint", str(run), *chosen) == 0
+    assert exit_code("run", "--checkpoint", str(run), *chosen) == 0
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (answer["backend"], answer["n_images"]) == ("aer", 50)
     page = write_report([tmp_path / "again"]).read_text()

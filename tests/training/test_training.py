@@ -1,0 +1,138 @@
+"""Training: what the seed decides, what moves, what is recorded, which epoch is kept."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from experiments.checkpoint import load_model
+from experiments.construct import new_model, quantum_layers
+from experiments.data import ImageData, batches
+from experiments.devices import launch
+from experiments.evaluate import predict
+from experiments.recipe import load_config
+from qbackend.errors import ConfigError, OptionError
+
+from .small import N_EPOCHS, TIMES, Silent, config_of, same_files, training
+
+
+def test_the_seed_decides_everything(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        training(config_of(f"run.seed={seed}"), data, fabric, tmp_path / name).run()
+    files = {name: tmp_path / name / "training.safetensors" for name in ("one", "again", "other")}
+    assert same_files(files["one"], files["again"])
+    assert not same_files(files["one"], files["other"])
+
+
+def test_every_arm_sees_the_same_images_in_the_same_order(
+    data: ImageData, fabric: Fabric, tmp_path: Path
+) -> None:
+    seen: dict[str, list[torch.Tensor]] = {}
+    for arm in ("quantum", "linear"):
+        run = training(config_of(f"model.arm={arm}"), data, fabric, tmp_path / arm)
+        seen[arm] = []
+        run.model.register_forward_pre_hook(
+            lambda module, given, arm=arm: seen[arm].append(given[0].clone())
+        )
+        run.run()
+    assert len(seen["quantum"]) == len(seen["linear"]) > 0
+    assert all(torch.equal(a, b) for a, b in zip(seen["quantum"], seen["linear"], strict=True))
+
+
+def test_only_what_is_trained_moves(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    for arm, moves in (("quantum", True), ("quantum-frozen", False)):
+        run = training(config_of(f"model.arm={arm}"), data, fabric, tmp_path / arm)
+        (layer,) = quantum_layers(run.model)
+        before = layer.weight.detach().clone()
+        run.run()
+        assert (not torch.equal(before, layer.weight)) is moves
+
+
+class Vandal(Silent):
+    """Turns every answer of the model into its opposite before the last epoch."""
+
+    def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
+        super().begin(epoch, n_epochs, n_steps)
+        if epoch == n_epochs:
+            self.model.head[-1].weight.data.neg_()
+
+
+def test_the_checkpoint_is_the_best_epoch(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    config = config_of("model.arm=linear")
+    vandal = Vandal()
+    run = training(config, data, fabric, tmp_path / "run", vandal)
+    vandal.model = run.model
+    best = run.run()
+    assert best.epoch < N_EPOCHS
+    records = run.folder.epochs()
+    assert best.accuracy == max(record["validation"]["accuracy"] for record in records)
+    model = new_model(config, data, backend="aer", shots=None)
+    assert load_model(run.folder.checkpoint, model).epoch == best.epoch
+    options: dict[str, Any] = {"device": "cpu", "mean": data.mean, "std": data.std}
+    answers = predict(model, batches(data.validation, 8, **options), 0.1)
+    scores = answers.scores(data.classes)
+    assert (scores.accuracy, scores.loss) == (best.accuracy, best.loss)
+
+
+def test_an_epochs_record(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    run = training(config_of("model.arm=linear"), data, fabric, tmp_path / "run")
+    run.run()
+    records = run.folder.epochs()
+    assert set(records[0]) == {"kind", "epoch", "lr", "train", "validation", *TIMES}
+    assert set(records[0]["train"]) == {"loss", "accuracy"}
+    assert set(records[0]["validation"]) == {"loss", "accuracy", "precision", "recall", "f1"}
+    assert records[0]["lr"] == pytest.approx(0.01 / 25)
+    with open(tmp_path / "run" / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    assert [float(row["validation_accuracy"]) for row in rows] == [
+        record["validation"]["accuracy"] for record in records
+    ]
+
+
+def test_the_recorded_loss_is_the_mean_over_the_epochs_images(
+    data: ImageData, fabric: Fabric, tmp_path: Path
+) -> None:
+    """With a learning rate that moves nothing, an epoch is an evaluation of the first weights."""
+    config = config_of(
+        "model.arm=linear", "train.epochs=1", "train.schedule=constant", "train.lr=1e-30",
+        "train.weight_decay=0", "train.batch_size=10",
+    )  # fmt: skip
+    run = training(config, data, fabric, tmp_path / "run")
+    for module in run.model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = 0.0
+            module.forward = lambda x, m=module: (
+                (x - 0.1) * m.weight.view(1, -1, *[1] * (x.ndim - 2))
+            )
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0
+    options: dict[str, Any] = {"device": "cpu", "mean": data.mean, "std": data.std}
+    expected = predict(run.model, batches(data.train, 70, **options), 0.1)
+    run.run()
+    (record,) = run.folder.epochs()
+    # A sum of 70 float32 losses in another order.
+    assert record["train"]["loss"] == pytest.approx(expected.losses.mean().item(), rel=1e-5)
+    right = (expected.logits.argmax(1) == expected.labels).float().mean().item()
+    assert record["train"]["accuracy"] == pytest.approx(right, rel=1e-6)
+
+
+def test_too_few_images_for_a_batch(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    few = replace(data, train=data.train.select(torch.arange(7)))
+    with pytest.raises(OptionError, match="7 training images do not fill a batch of 8"):
+        training(config_of(), few, fabric, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "setting", ["accelerator=tpuu", "strategy=ddpp", "precision=half", "devices=-3"]
+)
+def test_devices_that_are_not_to_be_had(setting: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be had on this machine"):
+        launch(load_config("digits", [f"fabric.{setting}"]).fabric)
