@@ -145,7 +145,8 @@ def failure(
     """
     ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
     first, is_failed = ended[0], ended[0].state is State.FAILED
-    message = f"job {first.job_id} on {machine} {'failed' if is_failed else 'was cancelled'}"
+    job = "a job that was not sent" if first.job_id is None else f"job {first.job_id}"
+    message = f"{job} on {machine} {'failed' if is_failed else 'was cancelled'}"
     if first.words:
         message += f": {_plain(first.words)}"
     if len(ended) > 1:

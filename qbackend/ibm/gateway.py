@@ -173,8 +173,8 @@ class Gateway:
     def keep_one(self, ledger: Ledger, entry: Entry) -> None:
         """Of the jobs with a submitted entry's tag, keep the oldest and cancel the others.
 
-        The entry is settled by this, unless the service does not list its job yet, or may still
-        take a submission of it.
+        The entry is settled once the service lists its job and no other, and will take no
+        submission of it any more.
         """
         assert entry.job_id is not None
         found = self.find(entry.tag)
@@ -185,19 +185,22 @@ class Gateway:
             if job_id != kept:
                 self.cancel(job_id)
         is_certain = entry.doubtful_since is None or _age(entry.doubtful_since) > LATE_SECONDS
-        if is_certain and entry.job_id in found:
+        if is_certain and found == [entry.job_id]:
             ledger.only(entry.tag)
 
     def cancel(self, job_id: str) -> bool:
-        """Ask for the end of a job; False if it had ended, or cannot be cancelled any more."""
+        """Ask for the end of a job; False if it had ended, or cannot be cancelled."""
         try:
             if self.ask(lambda service: service.state(job_id)).status.is_final:
                 return False
             self.ask(lambda service: service.cancel(job_id))
         except (TransientError, TokenRefusedError):
             raise
-        except JobNotFoundError:
-            return True
+        except JobNotFoundError as error:
+            # What was simulated ended with its process; a machine's job may only be unknown yet.
+            if not self.service.is_local:
+                _LOGGER.warning("job %s could not be cancelled: %s", job_id, error)
+            return self.service.is_local
         except BackendError as error:
             _LOGGER.warning("job %s could not be cancelled: %s", job_id, error)
             return False

@@ -179,6 +179,7 @@ def test_of_several_jobs_the_oldest_stays(ledger: Ledger, call: Call) -> None:
     for _ in range(3):
         newest = service.start(MACHINE, call, planned.tag, None)
     ledger.submitted(planned.tag, newest)
-    gateway(service).keep_one(ledger, ledger.entries()[0])
+    for _ in range(2):
+        gateway(service).keep_one(ledger, ledger.entries()[0])
     assert [job.id for job in service.live()] == ["job-0"]
     assert (ledger.entries()[0].job_id, ledger.entries()[0].is_only) == ("job-0", True)
