@@ -13,7 +13,7 @@ from qiskit.primitives import StatevectorSampler
 from qiskit.transpiler import Target
 
 from qbackend.base import Request
-from qbackend.errors import BackendError, MachineError
+from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
 from qbackend.ibm import primitives
 from qbackend.ibm.backend import IbmBackend
 from qbackend.ibm.options import ExecutionOptions
@@ -27,7 +27,9 @@ from tests.loopback import Machine
 
 MACHINE = "ibm_fake"
 SPEC = LayerSpec(2)
-SHOTS = 128
+SHOTS = 64
+LOST = TransientError("connection reset")
+NOT_FOUND = JobNotFoundError("the service has no job job-0")
 
 
 @cache

@@ -19,7 +19,7 @@ from tests.loopback import LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.retries import instant_retries
 
-from .fakes import SPEC, ask
+from .fakes import SHOTS, SPEC, ask
 
 NAME = "ibm_loopback"
 POLL = ("GET", "/jobs/{id}")
@@ -44,7 +44,11 @@ def loopback_backend(
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
     backend = IbmBackend(
-        NAME, shots=64, ledger=ledger, options=ExecutionOptions(poll=poll, **execution), **options
+        NAME,
+        shots=SHOTS,
+        ledger=ledger,
+        options=ExecutionOptions(poll=poll, **execution),
+        **options,
     )
     backend.gateway = Gateway(
         backend._service,
@@ -59,7 +63,7 @@ def loopback_backend(
 
 def asked(backend: IbmBackend, n_rows: int = 3) -> Request:
     """A request for rows of `SPEC`, compiled for the machine by this backend."""
-    return ask(backend, n_rows, shots=64)
+    return ask(backend, n_rows)
 
 
 @cache
@@ -72,7 +76,7 @@ def compiled() -> CompiledLayer:
 def ready(n_rows: int = 3) -> Request:
     """The request of `asked`, compiled before."""
     rows = compiled().rows(features(SPEC, n_rows, 0), weights(SPEC, 0))
-    return Request(compiled(), rows, shots=64, seed=5)
+    return Request(compiled(), rows, shots=SHOTS, seed=5)
 
 
 @cache

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from qbackend.errors import JobFailedError
-from qbackend.ibm import limits
 from qbackend.ibm.entries import State as EntryState
 from qbackend.ibm.ledger import Ledger
 from tests.loopback import FAILED, LoopbackServer, State
@@ -42,17 +41,6 @@ def server() -> Iterator[LoopbackServer]:
     expected()
     with served() as running:
         yield running
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.sqlite"
-
-
-@pytest.fixture
-def three_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job takes two rows of 64 shots, so that five rows are three jobs."""
-    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 2 * 64)
 
 
 def killed(server: LoopbackServer, path: Path, point: Point, n_rows: int = 3) -> bool:

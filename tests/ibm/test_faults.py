@@ -19,7 +19,6 @@ import pytest
 from ibm_cloud_sdk_core.token_managers import token_manager
 
 from qbackend.errors import RecordError, TransientError
-from qbackend.ibm import limits
 from qbackend.ibm.entries import State as EntryState
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.patience import Clock
@@ -81,11 +80,6 @@ def server() -> Iterator[LoopbackServer]:
     expected()
     with served() as running:
         yield running
-
-
-@pytest.fixture
-def three_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 2 * 64)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from qbackend.errors import (
     MachineError,
     PlanError,
 )
-from qbackend.ibm import limits
 from qbackend.ibm.gateway import Progress, cancel_all
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.service import connect
@@ -45,17 +44,6 @@ def server() -> Iterator[LoopbackServer]:
     expected()
     with served([tiny(), tiny("ibm_other")]) as running:
         yield running
-
-
-@pytest.fixture
-def three_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job takes two rows of 64 shots, so that five rows are three jobs."""
-    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 2 * 64)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "jobs.sqlite"
 
 
 @pytest.mark.parametrize(
