@@ -14,7 +14,7 @@ from experiments.report import write_report
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from tests.command_line import Qhc, exit_code, last_line, without_reports
-from tests.loopback import LoopbackServer, State
+from tests.loopback import LoopbackServer, MachineStatus, State
 from tests.loopback.client import served
 from tests.loopback.machines import Machine
 
@@ -181,3 +181,16 @@ def test_what_does_not_go_with_rows_is_refused(
     assert code == 2
     assert said in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_machine_that_is_gone_are_evaluated(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    sent = ("run", *on(MACHINE, trained, *ROWS, *HASTE), "--yes", "--no-wait", "--out", "a")
+    code, _, err = qhc(*sent)
+    assert code == 0, err
+    server.wait_for(State.COMPLETED, n_jobs=2)
+    server.machines[MACHINE].status = MachineStatus.RETIRED
+    code, out, err = qhc("resume", "a", "--json")
+    assert code == 0, err
+    assert last_line(out)["whole"]["machine_seconds"] > 0
