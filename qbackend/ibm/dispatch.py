@@ -107,5 +107,5 @@ class Dispatcher:
 
     def _open(self, *, session: bool) -> Workload:
         return self._gateway.ask(
-            lambda service: service.open_workload(self.machine, session=session, max_seconds=None)
+            lambda service: service.open_workload(self.machine, session=session)
         )

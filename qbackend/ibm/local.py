@@ -69,7 +69,7 @@ class LocalService:
     def plan(self) -> PlanInfo:
         return PlanInfo(name=LOCAL, has_sessions=True, seconds_left=None)
 
-    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+    def open_workload(self, machine: str, *, session: bool) -> Workload:
         return LocalWorkload()
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:

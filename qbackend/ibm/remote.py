@@ -110,7 +110,7 @@ class Service(Protocol):
 
     def plan(self) -> PlanInfo: ...
 
-    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+    def open_workload(self, machine: str, *, session: bool) -> Workload:
         """A batch, or a session; raises `PlanError` where the plan has no sessions."""
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:

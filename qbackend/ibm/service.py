@@ -134,7 +134,7 @@ class RuntimeService:
             seconds_left=usage.get("usage_remaining_seconds"),
         )
 
-    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+    def open_workload(self, machine: str, *, session: bool) -> Workload:
         backend = self._machine(machine)
         if session and not self.plan().has_sessions:
             raise PlanError(
@@ -143,7 +143,7 @@ class RuntimeService:
             )
         with self.asking():
             kind = Session if session else Batch
-            return RuntimeWorkload(kind(backend=backend, max_time=max_seconds), self)
+            return RuntimeWorkload(kind(backend=backend), self)
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         backend = self._machine(machine)

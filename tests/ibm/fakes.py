@@ -149,7 +149,7 @@ class FakeService:
     def plan(self) -> PlanInfo:
         return self._do("plan", lambda: PlanInfo("premium", True, self.seconds_left))
 
-    def open_workload(self, machine: str, *, session: bool, max_seconds: int | None) -> Workload:
+    def open_workload(self, machine: str, *, session: bool) -> Workload:
         def opened() -> Workload:
             self.workloads.append(FakeWorkload(f"workload-{len(self.workloads)}", session))
             return self.workloads[-1]

@@ -145,7 +145,7 @@ def test_the_raw_key_is_never_sent() -> None:
 
 def test_sessions_need_a_plan_that_has_them(server: LoopbackServer) -> None:
     with pytest.raises(errors.PlanError, match="--session"):
-        connect().open_workload(NAME, session=True, max_seconds=None)
+        connect().open_workload(NAME, session=True)
     assert not server.sessions
 
 

@@ -95,7 +95,7 @@ def test_the_service_receives_what_was_planned(
     planned = estimate(layer(), 4, SHOTS, options, plan=service.plan())
     workload: Workload | None = None
     if batch:
-        workload = service.open_workload(NAME, session=False, max_seconds=None)
+        workload = service.open_workload(NAME, session=False)
     job_id = service.start(NAME, asked, "mine", workload)
     if workload is not None:
         workload.close()
@@ -169,7 +169,7 @@ def test_a_queued_job_tells_its_place_and_a_paused_machine(server: LoopbackServe
 
 def test_a_new_connection_goes_on_with_a_batch(server: LoopbackServer) -> None:
     service = connect()
-    workload = service.open_workload(NAME, session=False, max_seconds=None)
+    workload = service.open_workload(NAME, session=False)
     server.identity.refuse_issued_tokens()
     with pytest.raises(errors.TokenRefusedError):
         service.start(NAME, call(), "mine", workload)
@@ -184,7 +184,7 @@ def test_a_new_connection_goes_on_with_a_batch(server: LoopbackServer) -> None:
 def test_closing_a_batch_never_raises(
     server: LoopbackServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workload = connect().open_workload(NAME, session=False, max_seconds=None)
+    workload = connect().open_workload(NAME, session=False)
     server.faults.add(Fault("PATCH", "/sessions/{id}", Reset(), count=None))
     with caplog.at_level(logging.WARNING, logger="qbackend"):
         workload.close()
@@ -285,7 +285,7 @@ def test_a_session_on_a_plan_that_has_them() -> None:
     with served([small_machine()], [Instance("paid", PAID_PLAN)]) as server:
         service = connect()
         assert service.plan().seconds_left is None
-        workload = service.open_workload(NAME, session=True, max_seconds=600)
+        workload = service.open_workload(NAME, session=True)
         service.start(NAME, call(), "mine", workload)
         workload.close()
         assert [s.mode for s in server.sessions] == ["dedicated"]
