@@ -61,13 +61,14 @@ class Approval:
         if plan.total.requests == 1:
             # The request itself is known by now, to the row.
             plan = replace(plan, shares=(replace(plan.shares[0], cost=cost),))
-        show_plan(plan, self.machine, self.display.console)
-        if charges(cost) and not self.yes:
-            check_can_ask()
-            question = f"Send this to {self.machine}?"
-            if not Confirm.ask(question, console=self.display.console, default=False):
-                self.display.say(f"asked again by: qhc resume {self.folder.path}")
-                return False
+        with self.display.asking():
+            show_plan(plan, self.machine, self.display.console)
+            if charges(cost) and not self.yes:
+                check_can_ask()
+                question = f"Send this to {self.machine}?"
+                if not Confirm.ask(question, console=self.display.console, default=False):
+                    self.display.say(f"asked again by: qhc resume {self.folder.path}")
+                    return False
         self.folder.note("run", approved=True)
         return True
 

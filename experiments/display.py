@@ -89,9 +89,19 @@ class Display:
         try:
             yield
         finally:
-            if self._spinner is not None:
-                self._spinner.stop()
-                self._spinner = None
+            self._stop_spinner()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Nothing moves while it lasts: a bar or spinner would be drawn over the question."""
+        self._stop_spinner()
+        if self._progress is not None:
+            self._progress.stop()
+        try:
+            yield
+        finally:
+            if self._progress is not None:
+                self._progress.start()
 
     def progress(self, progress: MachineProgress) -> None:
         """Where a machine's jobs are; nothing where nobody is looking, or beside a bar."""
@@ -101,6 +111,11 @@ class Display:
             self._spinner = self.console.status("")
             self._spinner.start()
         self._spinner.update(escape(progress_words(progress)))
+
+    def _stop_spinner(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
 
     def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
         if self._progress is None:

@@ -124,13 +124,13 @@ class Runner:
     def _evaluate(self, model: nn.Module, checkpoint: str) -> None:
         given = (model, self.config, self.data, self.folder)
         if self.config.run.rows is not None:
-            with closing(self._target(model)) as target, self.display.waiting():
+            with self.display.waiting(), closing(self._target(model)) as target:
                 RowMeasurement(*given, target, checkpoint=checkpoint).run()
             return
         if not is_machine(self.config.run.backend):
             assess_on_target(*given, checkpoint=checkpoint)
             return
-        with closing(self._target(model)) as target, self.display.waiting():
+        with self.display.waiting(), closing(self._target(model)) as target:
             Validation(*given, target, checkpoint=checkpoint).run()
 
     def _target(self, model: nn.Module) -> QuantumBackend:
@@ -149,7 +149,8 @@ class Runner:
             wait=access.wait,
         )
         if not folder.run.get("approved"):
-            approval.plan = plan_run(model, config, self.data, target)
+            with self.display.waiting():
+                approval.plan = plan_run(model, config, self.data, target)
             approval.plan.check(config.machine.max_qpu_seconds)
             folder.note("run", requests=approval.plan.total.requests)
         return target
