@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from qbackend.spec import LayerSpec
 
 from .circuit import readable_circuit
+from .image_grid import image_grid, shorten
 from .projection import Projection
 from .style import (
     INK,
@@ -140,34 +141,14 @@ def predictions(
     images: NDArray[np.uint8],
     captions: Sequence[tuple[str, str, float]],
     title: str,
-    columns: int = 4,
 ) -> Figure:
     """Images (N, H, W) or (N, H, W, 3) with (true class, predicted class, its probability)."""
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(4.6, 0.45 + 1.42 * rows), layout="constrained")
-    figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, (true, predicted, probability) in zip(
-        grid.flat, images, captions, strict=False
-    ):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        answer = "" if true == predicted else f"→ {_shorten(predicted, 11)}, "
-        axes.set_title(
-            f"{_shorten(true, 16)}\n{answer}{100 * probability:.0f} %",
-            fontsize=8,
-            fontweight="normal",
-            loc="center",
-            pad=3,
-            color=RIGHT if true == predicted else WRONG,
-        )
-    return figure
-
-
-def _shorten(text: str, limit: int) -> str:
-    """`text`, or its start and an ellipsis where it is longer than `limit`."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    texts = []
+    for true, predicted, probability in captions:
+        answer = "" if true == predicted else f"→ {shorten(predicted, 11)}, "
+        text = f"{shorten(true, 16)}\n{answer}{100 * probability:.0f} %"
+        texts.append((text, RIGHT if true == predicted else WRONG))
+    return image_grid(images, texts, title)
 
 
 @styled
@@ -196,7 +177,7 @@ def scatter(
             axes.text(
                 middle[0],
                 middle[1],
-                _shorten(name, 10),
+                shorten(name, 10),
                 ha="center",
                 va="center",
                 fontweight="bold",

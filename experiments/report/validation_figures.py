@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..results import STAGE_WORDS
+from .image_grid import image_grid, shorten
 from .style import INK, MUTED, RIGHT, WRONG, blank, styled
 
 LOOKS = {"machine": ("#0072b2", "o"), "corrected": ("#009e73", "^"), "noise": ("#e69f00", "s")}
 """Colour and marker of each stage, from Okabe and Ito's; what scatters least is drawn last."""
 
-COLUMNS = 4
-"""Of a grid of images."""
+LONGEST_NAME = 9
+"""Letters of a class above an image."""
 
 
 @styled
@@ -85,25 +86,10 @@ def changed(
     images: NDArray[np.uint8], captions: Sequence[tuple[str, str, str]], title: str
 ) -> Figure:
     """Images (N, H, W, C) with (true class, class without noise, class on the machine)."""
-    rows = -(-len(images) // COLUMNS)
-    figure = Figure(figsize=(4.6, 0.45 + 1.42 * rows), layout="constrained")
-    figure.suptitle(title, x=0.02, ha="left", fontsize=10, fontweight="bold")
-    grid = figure.subplots(rows, COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, (true, ideal, machine) in zip(grid.flat, images, captions, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    texts = []
+    for names in captions:
+        true, ideal, machine = names
         colour = RIGHT if machine == true else WRONG if ideal == true else INK
-        axes.set_title(
-            f"{_short(true)}\n{_short(ideal)} → {_short(machine)}",
-            fontsize=8,
-            fontweight="normal",
-            loc="center",
-            pad=3,
-            color=colour,
-        )
-    return figure
-
-
-def _short(name: str, limit: int = 9) -> str:
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+        of_true, of_ideal, of_machine = (shorten(name, LONGEST_NAME) for name in names)
+        texts.append((f"{of_true}\n{of_ideal} → {of_machine}", colour))
+    return image_grid(images, texts, title)
