@@ -13,7 +13,7 @@ Letters: S stages, Q wires, D = 2^Q amplitudes, R groups of Z rotations, M obser
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,11 @@ class Circuit:
     def n_stages(self) -> int:
         """S."""
         return self.rotations.shape[0]
+
+    @cached_property
+    def angle_places(self) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Where each angle acts: rotations, and stages, orders and angles of the phases."""
+        return self.rotations, self.phase_stages, self.phase_orders, self.phase_angles
 
     def signs(self) -> Array:
         """Eigenvalues of the observables by basis state of the last stage, (M, D)."""

@@ -48,10 +48,7 @@ class Tables:
         self.phases = np.empty((n_stages, 2, n_amplitudes), dtype)
         are_finite = kernels.tabulate(
             weights,
-            circuit.rotations,
-            circuit.phase_stages,
-            circuit.phase_orders,
-            circuit.phase_angles,
+            *circuit.angle_places,
             self.turns,
             self.phases,
         )
@@ -65,10 +62,7 @@ class Tables:
         kernels.pull_tables(
             of_turns,
             of_phases,
-            circuit.rotations,
-            circuit.phase_stages,
-            circuit.phase_orders,
-            circuit.phase_angles,
+            *circuit.angle_places,
             circuit.trainable,
             of_weights,
         )

@@ -108,10 +108,7 @@ def program(spec: LayerSpec, dtype: torch.dtype) -> Program:
         width,
         circuit.opens_apart,
         circuit.orders,
-        circuit.rotations,
-        circuit.phase_stages,
-        circuit.phase_orders,
-        circuit.phase_angles,
+        *circuit.angle_places,
         circuit.trainable,
         circuit.observables,
     )
