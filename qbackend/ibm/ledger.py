@@ -285,7 +285,8 @@ class Ledger:
                     )
         if (version := self._version()) != VERSION:
             raise RunFolderError(
-                f"'{self.path}' is a ledger of version {version}, this qhc reads {VERSION}"
+                f"'{self.path}' is a ledger of version {version}, this qhc reads {VERSION}: go on "
+                "with the qhc that the run began with"
             )
 
     def _version(self) -> int:
