@@ -264,7 +264,7 @@ class Ledger:
             with suppress(OSError):
                 process = f"process {holder.read_text(encoding='utf-8')}"
             self._tell(
-                f"{process} acts on the jobs of {self.run}, which is waited for; Ctrl-C ends this "
+                f"waiting for {process}, which acts on the jobs of {self.run}; Ctrl-C ends this "
                 f"wait and nothing else, qhc jobs {self.run} shows the jobs meanwhile"
             )
             lock.acquire()

@@ -164,7 +164,7 @@ def test_who_waits_is_told_once_for_whom(tmp_path: Path, monkeypatch: pytest.Mon
         assert told.wait(60)
     thread.join()
     (words,) = heard
-    assert words.startswith(f"process {os.getpid()} acts on the jobs of {tmp_path}")
+    assert words.startswith(f"waiting for process {os.getpid()}, which acts on the jobs of")
     assert f"qhc jobs {tmp_path}" in words
 
 
