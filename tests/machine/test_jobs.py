@@ -212,7 +212,7 @@ def test_a_run_without_jobs_says_so(qhc: Qhc, trained: Path, command: str) -> No
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_jobs_running_for_another_process(
-    tmp_path: Path, trained: Path, server: LoopbackServer
+    qhc: Qhc, tmp_path: Path, trained: Path, server: LoopbackServer
 ) -> None:
     server.workload.hold(State.QUEUED)
     waiting = start_qhc(tmp_path, *sent(trained, "--yes", "--out", "a"))
@@ -227,8 +227,7 @@ def test_ctrl_c_leaves_jobs_running_for_another_process(
     assert job.state is State.QUEUED
     assert RunFolder.open(tmp_path / "a").status == "waiting"
     server.workload.release()
-    resumed = start_qhc(tmp_path, "resume", "a", "--json")
-    out, err = resumed.communicate(timeout=120)
-    assert resumed.returncode == 0, err
+    code, out, err = qhc("resume", "a", "--json")
+    assert code == 0, err
     assert last_line(out)["job_ids"] == [job.id]
     assert server.deliveries(job) == 1
