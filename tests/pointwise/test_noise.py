@@ -6,31 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
 from experiments.record import Record, RunFolder
+from experiments.report import write_report
 from models import QuantumPointwiseConv2d, to_backend
 from qbackend.noise_spec import load_noise
+from tests.command_line import Qhc
 
-TRAIN = ("--recipe", "qpc-fashionmnist", "--dataset", "digits", "--epochs", "1")
+TRAIN = (
+    "--recipe", "qpc-fashionmnist", "--dataset", "digits", "--epochs", "1", "--train-limit", "200",
+)  # fmt: skip
 
 
 @pytest.mark.slow
-def test_every_kind_of_circuit_is_told_and_the_noise_serves_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_every_kind_of_circuit_is_told_and_the_noise_serves_all(qhc: Qhc, tmp_path: Path) -> None:
+    def evaluate(backend: str, out: str) -> tuple[Record, str]:
+        options = ("--checkpoint", "net", "--backend", backend, "--limit", "5", "--out", out)
+        code, said, err = qhc("run", *options)
+        assert code == 0, err
+        return RunFolder.open(tmp_path / out).evaluations()[-1], said
 
-    def evaluate(backend: str, out: str) -> Record:
-        with pytest.raises(SystemExit) as left:
-            main(("run", "--checkpoint", "net", "--backend", backend, "--limit", "5", "--out", out))
-        assert not left.value.code, capsys.readouterr().err
-        return RunFolder.open(tmp_path / out).evaluations()[-1]
-
-    with pytest.raises(SystemExit) as left:
-        main(("run", *TRAIN, "--backend", "native", "--limit", "5", "--out", "net"))
-    assert not left.value.code, capsys.readouterr().err
-    record = evaluate("native:fake_manila", "noisy")
-    said = capsys.readouterr().out
+    code, _, err = qhc("run", *TRAIN, "--backend", "native", "--limit", "5", "--out", "net")
+    assert code == 0, err
+    record, said = evaluate("native:fake_manila", "noisy")
     (narrower,) = record["narrower"]
     circuits = [(kind["n_circuits"], kind["n_wires"]) for kind in (record["compiled"], narrower)]
     # 32 outputs of 16 channels, 4 a circuit; 64 of 32, 5 a circuit.
@@ -39,9 +36,9 @@ def test_every_kind_of_circuit_is_told_and_the_noise_serves_all(
         assert len(kind["physical_qubits"]) == wires
         assert f"compiled, {count} circuits of {wires} wires: {kind['two_qubit_gates']} two" in said
     assert len(load_noise(tmp_path / "noisy" / "noise.json").properties.qubits) == 5
-    again = evaluate("native:noisy/noise.json", "again")
+    again, _ = evaluate("native:noisy/noise.json", "again")
     assert again["compiled"]["two_qubit_gates"] == record["compiled"]["two_qubit_gates"]
-    assert "13 circuits of 5 wires" in (tmp_path / "again" / "report.html").read_text()
+    assert "13 circuits of 5 wires" in write_report([tmp_path / "again"]).read_text()
 
 
 @pytest.mark.parametrize("backend", ["aer:fake_manila", "native:fake_manila"])
