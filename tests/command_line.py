@@ -37,6 +37,15 @@ def without_reports() -> Iterator[None]:
         yield
 
 
+def assert_refused(qhc: Qhc, words: str, *arguments: str) -> None:
+    """The mistake in a command is explained with those words, and nothing is made."""
+    code, out, err = qhc(*arguments)
+    assert (code, out) == (2, ""), err
+    assert words in err
+    assert "Traceback" not in err
+    assert list(Path().iterdir()) == []
+
+
 def last_line(out: str) -> dict[str, Any]:
     """What a command with --json says."""
     return json.loads(out.splitlines()[-1])

@@ -7,7 +7,6 @@ import resource
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
 from experiments.recipe import load_config
 from qbackend.errors import BackendError
 
-from .command_line import Qhc
+from .command_line import Qhc, assert_refused
 
 ALWAYS = {"--debug", "--help", "-h"}
 RECIPE_FLAGS = {
@@ -175,14 +174,10 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
 def test_a_users_mistake_is_explained_and_leaves_nothing(
-    qhc: Qhc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    qhc: Qhc, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
 ) -> None:
     monkeypatch.setattr("experiments.loggers.find_spec", lambda name: None)
-    code, out, err = qhc(*arguments)
-    assert (code, out) == (2, "")
-    assert said in err
-    assert "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
+    assert_refused(qhc, said, *arguments)
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -28,7 +28,7 @@ from qbackend import get_backend
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.noise_spec import NoiseSpec
 
-from .command_line import Qhc, exit_code, without_reports
+from .command_line import Qhc, assert_refused, exit_code, without_reports
 
 DEVICE = "fake_manila"
 N_IMAGES = 60
@@ -134,12 +134,9 @@ def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], word
     ],
 )
 def test_mistakes_leave_with_2_before_anything_is_made(
-    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], words: str
+    qhc: Qhc, arguments: tuple[str, ...], words: str
 ) -> None:
-    code, _, err = qhc("ablate", "noise", *arguments)
-    assert code == 2
-    assert words in err
-    assert not list(tmp_path.iterdir())
+    assert_refused(qhc, words, "ablate", "noise", *arguments)
 
 
 def test_scores_by_hand() -> None:

@@ -21,7 +21,7 @@ from qbackend import get_backend
 from qbackend.calibration import AffineMap
 from qbackend.noise_spec import NoiseSpec, load_noise
 
-from .command_line import Qhc, last_line
+from .command_line import Qhc, assert_refused, last_line
 
 AER, NATIVE = "aer:fake_manila", "native:fake_manila"
 # A twentieth of the images is trained on, so that an epoch is a batch or two.
@@ -147,7 +147,4 @@ def test_calibration_images_are_drawn_by_the_seed() -> None:
 def test_mistakes_leave_with_2_before_anything_is_made(
     qhc: Qhc, arguments: tuple[str, ...], words: str
 ) -> None:
-    code, _, err = qhc("run", *SMALL, *arguments)
-    assert code == 2, err
-    assert words in err
-    assert not Path("runs").exists()
+    assert_refused(qhc, words, "run", *SMALL, *arguments)

@@ -25,7 +25,7 @@ from experiments.report import write_report
 from models import POINTWISE_ARMS, PointwiseSpec
 from qbackend.errors import ConfigError, OptionError, SpecError, UnknownNameError
 
-from .command_line import Qhc, exit_code, without_reports
+from .command_line import Qhc, assert_refused, exit_code, without_reports
 
 RECIPES = ("qpc-fashionmnist", "qpc-cifar10", "qpc-mobilenet", "qpc-resnet")
 COMMAND = (
@@ -102,12 +102,9 @@ def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], word
     ],
 )
 def test_mistakes_leave_with_2_before_anything_is_made(
-    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], words: str
+    qhc: Qhc, arguments: tuple[str, ...], words: str
 ) -> None:
-    code, _, err = qhc("ablate", "qpc", "--dataset", "digits", "--jobs", "1", *arguments)
-    assert code == 2
-    assert words in err
-    assert not list(tmp_path.iterdir())
+    assert_refused(qhc, words, "ablate", "qpc", "--dataset", "digits", "--jobs", "1", *arguments)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments import approval
-from tests.command_line import Qhc
+from tests.command_line import Qhc, assert_refused
 from tests.loopback import LoopbackServer, Plan, State
 from tests.loopback.account import Instance
 from tests.loopback.client import served, tiny
@@ -65,12 +65,9 @@ def test_nothing_is_sent_without_a_yes(
     ],
 )
 def test_mistakes_leave_with_2_before_anything_is_made(
-    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], said: str
+    qhc: Qhc, arguments: tuple[str, ...], said: str
 ) -> None:
-    code, out, err = qhc("run", *arguments)
-    assert (code, out) == (2, ""), err
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
+    assert_refused(qhc, said, "run", *arguments)
 
 
 def test_what_an_account_cannot_have_is_refused(qhc: Qhc, trained: Path) -> None:

@@ -13,7 +13,7 @@ from experiments.record import RunFolder
 from experiments.report import write_report
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
-from tests.command_line import Qhc, exit_code, last_line, without_reports
+from tests.command_line import Qhc, assert_refused, exit_code, last_line, without_reports
 from tests.loopback import LoopbackServer, MachineStatus, State
 from tests.loopback.client import served
 from tests.loopback.machines import Machine
@@ -156,13 +156,8 @@ def test_a_machine_gets_a_hundred_rows_unless_told(
         (("--recipe", "qpc-fashionmnist", "--backend", f"aer:{FAKE}"), "add --rows 100"),
     ],
 )
-def test_rows_of_nothing_are_refused(
-    qhc: Qhc, tmp_path: Path, arguments: tuple[str, ...], said: str
-) -> None:
-    code, _, err = qhc("run", *arguments)
-    assert code == 2
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
+def test_rows_of_nothing_are_refused(qhc: Qhc, arguments: tuple[str, ...], said: str) -> None:
+    assert_refused(qhc, said, "run", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +170,9 @@ def test_rows_of_nothing_are_refused(
     ],
 )
 def test_what_does_not_go_with_rows_is_refused(
-    qhc: Qhc, trained: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+    qhc: Qhc, trained: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    code, _, err = qhc("run", *on(FAKE, trained, *arguments))
-    assert code == 2
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
+    assert_refused(qhc, said, "run", *on(FAKE, trained, *arguments))
 
 
 def test_rows_of_a_machine_that_is_gone_are_evaluated(
