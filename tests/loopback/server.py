@@ -146,6 +146,10 @@ class LoopbackServer:
         self._stop_listening()
         threading.Thread(target=self._listen_after, args=(seconds,), daemon=True).start()
 
+    def accept_connections(self) -> None:
+        """Listen again, before the time that `refuse_connections` was told is over."""
+        self._listen()
+
     def note(self, request: Request) -> None:
         """Keep a request; the transport's side of `requests`."""
         with self._lock:
