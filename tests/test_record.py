@@ -155,7 +155,6 @@ def test_a_logger_gets_every_number_under_its_path() -> None:
 
 
 def test_tensorboard_writes_into_the_run(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     with open_loggers(load_config("digits", ["log.tensorboard=true"]), tmp_path) as loggers:
         for logger in loggers:
             logger.log(epoch(1))

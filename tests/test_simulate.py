@@ -1,40 +1,30 @@
-"""The exact simulator: three ways to run a layer, against dense matrices and the shift rules."""
+"""The exact simulator: its ways to run a layer, against dense matrices and the shift rules."""
 
 from __future__ import annotations
 
-import copy
 import itertools
-import pickle
 from collections.abc import Callable
-from functools import reduce
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from qbackend import LayerSpec, ansatze, errors
 from qbackend.ansatze import Ansatz, Cnots, Operation, Rotations
-from qbackend.base import Forward, Request
+from qbackend.base import Forward
 from qbackend.kernels import threads
-from qbackend.simulate import NativeBackend, engine, tensors, whole
+from qbackend.simulate import engine, tensors, whole
 from qbackend.simulate.forms import FormsPass
 from qbackend.simulate.gates import CACHED_WIRES
 
 from .cases import ANSATZE, ENCODINGS, features, weights
+from .dense import Array, dense_gradients, dense_values, gradients, tolerance
 
-Array = NDArray[np.float64]
 Simulator = Callable[..., Forward]
 
 DRAWN = itertools.count()
-
-PAULIS = {
-    "x": np.array([[0, 1], [1, 0]]),
-    "y": np.array([[0, -1j], [1j, 0]]),
-    "z": np.array([[1, 0], [0, -1]]),
-}
 
 
 def through_forms(
@@ -57,52 +47,6 @@ SIMULATORS: dict[str, Simulator] = {
     "tensors": tensors.forward,
     "forms": through_forms,
 }
-
-
-def dense_values(spec: LayerSpec, rows: Array, angles: Array) -> Array:
-    """Expectations by dense matrices over the whole space, from the definitions alone."""
-    states = spec.encoder.states(rows).T.astype(complex)
-    index = np.arange(2**spec.n_wires)
-    for operation in spec.operations:
-        if isinstance(operation, Cnots):
-            for control, target in operation.pairs:
-                read = (index >> (spec.n_wires - 1 - control)) & 1
-                states = states[index ^ (read << (spec.n_wires - 1 - target))]
-            continue
-        half = angles[list(operation.weights)] / 2
-        turns = [np.cos(a) * np.eye(2) - 1j * np.sin(a) * PAULIS[operation.axis] for a in half]
-        states = reduce(np.kron, turns) @ states
-    diagonals = [
-        reduce(np.kron, [np.array([1, -1 if letter == "Z" else 1]) for letter in name])
-        for name in spec.observables
-    ]
-    return (np.array(diagonals) @ np.abs(states) ** 2).T
-
-
-def dense_gradients(
-    spec: LayerSpec, rows: Array, angles: Array, cotangent: Array
-) -> tuple[Array, Array]:
-    """Gradients of sum(values * cotangent) by the shift rules, which are exact."""
-    shifted, directions = spec.encoder.shifted(rows)
-    moved = dense_values(spec, shifted.reshape(-1, spec.n_features), angles)
-    moved = moved.reshape(*shifted.shape[:3], spec.n_outputs)
-    slopes = np.einsum("btm,bm->bt", moved[:, :, 0] - moved[:, :, 1], cotangent)
-    of_weights = [
-        np.sum(cotangent * (dense_values(spec, rows, angles + turn) -
-                            dense_values(spec, rows, angles - turn))) / 2
-        for turn in np.pi / 2 * np.eye(spec.n_weights)
-    ]  # fmt: skip
-    return np.einsum("bt,btf->bf", slopes, directions), np.array(of_weights)
-
-
-def tolerance(spec: LayerSpec, dtype: torch.dtype) -> float:
-    """A few roundings per rotation, and those of a norm's squares as they add up at random."""
-    return 16 * torch.finfo(dtype).eps * (spec.n_weights + 2 ** (spec.n_wires / 2))
-
-
-def gradients(done: Forward, cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    assert done.pullback is not None
-    return done.pullback(cotangent)
 
 
 @pytest.mark.parametrize(
@@ -237,15 +181,6 @@ def test_the_first_bad_row_is_named(encoding: str, simulator: str) -> None:
         SIMULATORS[simulator](spec, rows, weights(spec, 0), differentiate=False)
 
 
-def test_bad_weights_are_named() -> None:
-    spec, backend = LayerSpec(2), NativeBackend()
-    with pytest.raises(errors.InputError, match="weights row 0 "):
-        backend.forward(
-            backend.compile(spec), torch.ones(1, 4), torch.full((4,), torch.nan),
-            differentiate=False,
-        )  # fmt: skip
-
-
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_a_row_without_direction_gives_nothing(simulator: str) -> None:
     spec = LayerSpec(3, ansatz="strongly_entangling")
@@ -293,65 +228,3 @@ def test_threads_change_no_bit(
     monkeypatch.setattr(threads, "WORTH_SPLITTING", 0)
     torch.set_num_threads(n_threads)
     assert all(torch.equal(a, b) for a, b in zip(alone, run(), strict=True))
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_rows_with_weights_of_their_own(encoding: str) -> None:
-    spec, backend = LayerSpec(3, encoding=encoding), NativeBackend()
-    compiled = backend.compile(spec)
-    rows = features(spec, 7, 0)
-    angles = np.stack([weights(spec, seed % 3) for seed in range(7)])
-    result = backend.evaluate(Request(compiled, compiled.rows(rows, angles)))
-    for row in range(7):
-        expected = dense_values(spec, rows[row : row + 1], angles[row])
-        np.testing.assert_allclose(result.values[row], expected[0], atol=1e-14)
-    assert (result.stderr == 0).all()
-    assert result.shots is None
-
-
-def test_shots_are_refused() -> None:
-    backend = NativeBackend()
-    compiled = backend.compile(LayerSpec(1))
-    with pytest.raises(errors.OptionError, match="--backend aer --shots N"):
-        backend.submit(Request(compiled, np.zeros((1, 3)), shots=10))
-
-
-def test_too_many_wires_are_refused() -> None:
-    with pytest.raises(errors.OptionError, match="takes at most 20"):
-        NativeBackend().compile(LayerSpec(21, encoding="angle"))
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))])
-def test_a_used_backend_can_be_copied(copied: Callable[[NativeBackend], NativeBackend]) -> None:
-    spec, backend = LayerSpec(2), NativeBackend(seed=3)
-    compiled = backend.compile(spec)
-    rows, angles = torch.ones(2, 4), torch.ones(4)
-    values = backend.forward(compiled, rows, angles, differentiate=False).values
-    twin = copied(backend)
-    assert twin.seed == 3
-    assert torch.equal(twin.forward(compiled, rows, angles, differentiate=False).values, values)
-
-
-def test_unchanged_weights_are_not_simulated_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, backend = LayerSpec(4), NativeBackend()
-    compiled = backend.compile(spec)
-    rows, angles = torch.randn(5, 16), torch.ones(8)
-    before = backend.forward(compiled, rows, angles, differentiate=False).values
-    monkeypatch.setattr(engine.kernels, "forward", None)
-    after = backend.forward(compiled, rows, angles.clone(), differentiate=False).values
-    assert torch.equal(before, after)
-    with pytest.raises(TypeError):
-        backend.forward(compiled, rows, angles + 1, differentiate=False)
-
-
-@pytest.mark.parametrize("n_rows", [2, 3000])
-def test_every_plan_gives_the_same(n_rows: int) -> None:
-    """Statevectors for few rows, forms for many: the backend chooses, the numbers agree."""
-    spec, backend = LayerSpec(4, n_layers=3), NativeBackend()
-    rows, angles = torch.from_numpy(features(spec, n_rows, 0)), torch.from_numpy(weights(spec, 0))
-    cotangent = torch.randn(n_rows, 4, dtype=torch.float64)
-    done = backend.forward(backend.compile(spec), rows, angles, differentiate=True)
-    direct = engine.forward(spec, rows, angles.numpy(), differentiate=True)
-    np.testing.assert_allclose(done.values, direct.values, atol=tolerance(spec, torch.float64))
-    for ours, theirs in zip(gradients(done, cotangent), gradients(direct, cotangent), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)

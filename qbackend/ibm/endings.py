@@ -46,7 +46,7 @@ def is_queue_full(error: QhcError) -> bool:
 
 
 def is_refused(error: QhcError) -> bool:
-    """Whether a submission failed because the service did not take it, for now."""
+    """Whether the service turned a submission down, one that it may take later."""
     too_many = isinstance(error, TransientError) and error.status_code == TOO_MANY_REQUESTS
     return too_many or isinstance(error, TokenRefusedError) or is_queue_full(error)
 

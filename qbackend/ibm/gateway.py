@@ -135,7 +135,7 @@ class Gateway:
                     raise
                 self._pause(error, pauses)
                 found = self.search(tag, since)
-            except Exception:  # of any kind: it is raised again unless a job was accepted
+            except Exception:  # whatever it is may hide a job; without one it is raised again
                 is_certain = False
                 found = self.find(tag)
                 if not found:

@@ -64,8 +64,6 @@ def test_the_functions_that_stand_for_z_undo_exact_readout_noise(device) -> None
 @pytest.mark.parametrize("method", ["tensored", "m3"])
 @given(devices())
 def test_sampled_values_are_corrected(method: str, device) -> None:
-    if method == "m3":
-        pytest.importorskip("mthree")
     probabilities, rates, seed = device
     generator, shots = np.random.default_rng(seed), 4000
     zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
@@ -81,8 +79,6 @@ def test_sampled_values_are_corrected(method: str, device) -> None:
 @pytest.mark.parametrize("method", ["tensored", "m3"])
 def test_standard_errors_are_those_of_repetitions(method: str) -> None:
     """Over R repetitions with calibrations of their own the scaled mean square is 1."""
-    if method == "m3":
-        pytest.importorskip("mthree")
     generator, shots, repetitions = np.random.default_rng(5), 500, 400
     rates = np.array([[0.02, 0.08], [0.05, 0.1], [0.01, 0.15]])
     probabilities = generator.dirichlet(np.ones(2**N_QUBITS))
@@ -99,7 +95,6 @@ def test_standard_errors_are_those_of_repetitions(method: str) -> None:
 
 @given(devices())
 def test_the_methods_agree_where_every_outcome_was_seen(device) -> None:
-    pytest.importorskip("mthree")
     _, rates, seed = device
     generator = np.random.default_rng(seed)
     bits = np.concatenate([outcomes(), draw(generator, np.full(8, 1 / 8), 500)])[None]

@@ -89,8 +89,6 @@ def test_a_paused_machine_is_shown_as_such(server: LoopbackServer) -> None:
 def test_the_service_receives_what_was_planned(
     server: LoopbackServer, options: ExecutionOptions, batch: bool
 ) -> None:
-    if options.readout_mitigation == "m3":
-        pytest.importorskip("mthree")
     service, asked = connect(), call(options)
     planned = estimate(layer(), 4, SHOTS, options, plan=service.plan())
     workload: Workload | None = None
