@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from qbackend.errors import CheckpointError
 
+from .config import Ties
 from .files import write_atomically
 
 VERSION = 1
@@ -74,15 +75,17 @@ _MODEL_INFO = TypeAdapter(ModelInfo)
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch with the highest validation accuracy, of equal ones that with the lowest loss."""
+    """The epoch with the highest validation accuracy."""
 
     epoch: int
     accuracy: float
     loss: float
 
-    def is_beaten_by(self, other: Best) -> bool:
-        """Whether `other` is to be kept instead."""
-        return (other.accuracy, -other.loss) > (self.accuracy, -self.loss)
+    def is_beaten_by(self, later: Best, ties: Ties) -> bool:
+        """Whether `later` is to be kept instead; `ties` as in `TrainSection`."""
+        if ties == "later":
+            return later.accuracy >= self.accuracy
+        return (later.accuracy, -later.loss) > (self.accuracy, -self.loss)
 
 
 def save_model(path: Path, model: nn.Module, info: ModelInfo) -> None:

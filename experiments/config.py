@@ -28,6 +28,7 @@ from .section import Section
 
 Protocol = Literal["matched", "published"]
 PROTOCOLS: tuple[Protocol, ...] = ("matched", "published")
+Ties = Literal["loss", "later"]
 CLASSICAL = "classical"
 """The arm that is the recipe's classical twin: another network, not the hybrid's with a part
 exchanged."""
@@ -87,6 +88,8 @@ class DataSection(Section):
     """A dataset of `qhc data list`, or folder:DIR."""
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training images that is held out for validation."""
+    stratified: bool = True
+    """Hold out the same share of every class; otherwise of all images, whatever their class."""
     validation_from_test: bool = False
     """Validate on the test split; what `validation` holds out is then left unused."""
     augment_validation: bool = False
@@ -96,6 +99,9 @@ class DataSection(Section):
     download: bool = True
     """Fetch missing data where torchvision can."""
     augmentation: AugmentationSection = AugmentationSection()
+    augment_normalised: bool = False
+    """Augment after normalising, so that what moves in from outside an image is the mean of the
+    dataset rather than black."""
 
     @field_validator("name")
     @classmethod
@@ -161,6 +167,9 @@ class TrainSection(Section):
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=64, ge=2)
+    keep_last: bool = False
+    """Train on a smaller batch at the end of an epoch; otherwise its images wait for another
+    epoch's order."""
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(gt=0)
     """Learning rate; the largest one where the schedule changes it."""
@@ -183,6 +192,9 @@ class TrainSection(Section):
     and test losses are cross-entropies all the same."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Of cross_entropy."""
+    ties: Ties = "loss"
+    """Which of two epochs of equal validation accuracy is the best one: that with the lower
+    validation loss, or the later one."""
     weights: Literal["all", "quantum"] = "all"
     """What is trained; quantum takes a checkpoint and leaves the network around the circuit as it
     is, dropout and running means included."""
@@ -249,6 +261,18 @@ class Config(Section):
             "that it is then tested on": data.validation_from_test,
             "validation images are augmented, so that validation accuracy is not that of the "
             "images as they are": data.augment_validation,
+            "training and validation images are divided at random, not class by class": (
+                not data.stratified
+            ),
+            "images are augmented after normalising: what moves in at their borders is the "
+            "dataset's mean grey, not the black of the background": (
+                data.augment_normalised and any(data.augmentation.model_dump().values())
+            ),
+            "of epochs of equal validation accuracy the later one is kept": train.ties == "later",
+            "validation and test losses include the label smoothing of "
+            f"{train.label_smoothing:g}": (
+                self.protocol == "published" and train.label_smoothing > 0
+            ),
             f"the learning rate restarts every {train.restart_every} batches": (
                 train.schedule == "cosine_restarts"
             ),

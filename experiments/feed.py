@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from .config import Config
-from .data import Augmentation, ImageData, Split, batches, load_data
+from .data import Augmentation, ImageData, Split, batches, load_data, n_batches
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
@@ -32,6 +32,7 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
         root=root,
         seed=config.run.seed,
         validation=section.validation,
+        stratified=section.stratified,
         validation_from_test=section.validation_from_test,
         size=section.size,
         download=section.download,
@@ -55,15 +56,21 @@ def data_notes(data: ImageData) -> list[str]:
 
 
 def training_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
-    """This process's share of the epoch's batches, all of the same size."""
+    """This process's share of the epoch's batches, as many as every other process has."""
     return batches(
         data.train,
-        drop_last=True,
+        multiple_of=_training_unit(config, fabric),
         seed=config.run.seed,
         epoch=epoch,
         augment=_augmentation(config),
         **_options(config, data, fabric),
     )
+
+
+def n_training_batches(config: Config, data: ImageData, fabric: Fabric) -> int:
+    """Of an epoch, in every process; 0 where the images do not fill one."""
+    unit = _training_unit(config, fabric)
+    return n_batches(len(data.train) // unit * unit // fabric.world_size, config.train.batch_size)
 
 
 def validation_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
@@ -94,6 +101,11 @@ def _drawn(split: Split, n: int, seed: int, stream: int) -> Split:
     return split.select(torch.from_numpy(order[:n]).to(split.images.device))
 
 
+def _training_unit(config: Config, fabric: Fabric) -> int:
+    """Of which number an epoch's training images are a multiple."""
+    return fabric.world_size * (1 if config.train.keep_last else config.train.batch_size)
+
+
 def _augmentation(config: Config) -> Augmentation | None:
     changes = config.data.augmentation.model_dump()
     return Augmentation(**changes) if any(changes.values()) else None
@@ -105,6 +117,7 @@ def _options(config: Config, data: ImageData, fabric: Fabric) -> dict[str, Any]:
         "device": fabric.device,
         "mean": data.mean,
         "std": data.std,
+        "augment_normalised": config.data.augment_normalised,
         "rank": fabric.global_rank,
         "world_size": fabric.world_size,
     }

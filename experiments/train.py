@@ -26,7 +26,7 @@ from .construct import model_info, quantum_layers
 from .data import ImageData
 from .environment import peak_memory_mib
 from .evaluate import predict
-from .feed import training_batches, validation_batches
+from .feed import n_training_batches, training_batches, validation_batches
 from .loggers import Logger
 from .metrics import Scores
 from .optimise import build_loss, build_optimiser, build_schedule
@@ -63,17 +63,13 @@ class Pass:
 
 
 def steps_per_epoch(config: Config, data: ImageData, fabric: Fabric) -> int:
-    """Batches of an epoch, all of one size: what is left over waits for another epoch's order.
-
-    Raises `OptionError` if there is none.
-    """
-    n_images, size = len(data.train), config.train.batch_size * fabric.world_size
-    if n_images < size:
+    """Batches of an epoch; raises `OptionError` if there is none."""
+    if len(data.train) < config.train.batch_size * fabric.world_size:
         raise OptionError(
-            f"{n_images} training images do not fill a batch of {config.train.batch_size} in each "
-            f"of {fabric.world_size} processes; choose a smaller train.batch_size"
+            f"{len(data.train)} training images do not fill a batch of {config.train.batch_size} "
+            f"in each of {fabric.world_size} processes; choose a smaller train.batch_size"
         )
-    return n_images // size
+    return n_training_batches(config, data, fabric)
 
 
 class Training:
@@ -154,7 +150,7 @@ class Training:
         scores = self._validate(epoch)
         validation_seconds = time.perf_counter() - start
         reached = Best(epoch, scores.accuracy, scores.loss)
-        improved = best is None or best.is_beaten_by(reached)
+        improved = best is None or best.is_beaten_by(reached, self.config.train.ties)
         kept = reached if improved or best is None else best
         if self.fabric.is_global_zero:
             record = {
@@ -185,8 +181,9 @@ class Training:
     def _pass(self, epoch: int) -> Pass:
         section, device = self.config.train, self.fabric.device
         losses = torch.zeros(self.n_steps, device=device)
+        sizes: list[int] = []
         right = torch.zeros((), device=device)
-        n_images, checked = 0, 0
+        checked = 0
         start, cpu_start = time.perf_counter(), time.process_time()
         # What is not trained answers as it will when it is used.
         self.network.train(section.weights == "all")
@@ -205,14 +202,16 @@ class Training:
             self.schedule.step()
             losses[step] = loss.detach()
             right += (logits.detach().argmax(dim=1) == labels).sum()
-            n_images += len(labels)
+            sizes.append(len(labels))
             if (step + 1) % self.check_every == 0:
                 self._check(losses[checked : step + 1], epoch, checked)
                 checked = step + 1
             if self.fabric.is_global_zero:
                 self.watcher.step()
         self._check(losses[checked:], epoch, checked)
-        sums = torch.stack([losses.mean(), right, torch.tensor(float(n_images), device=device)])
+        n_images = torch.tensor(float(sum(sizes)), device=device)
+        mean_loss = (losses * torch.tensor(sizes, device=device)).sum() / n_images
+        sums = torch.stack([mean_loss, right, n_images])
         total = self.fabric.all_reduce(sums, reduce_op="sum")
         assert isinstance(total, Tensor)
         total_loss, total_right, total_images = total.tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.data import Augmentation, Split, batches
+from experiments.data import Augmentation, Split, batches, n_batches
 
 PLAIN = {"device": "cpu", "mean": (0.0,), "std": (1 / 255,)}
 """Normalisation that leaves pixel values as they are."""
@@ -102,14 +102,19 @@ def test_processes_share_an_epoch(world_size: int) -> None:
     assert sorted(flat(shares)) == list(range(31))
 
 
-def test_drop_last_gives_every_process_equally_many_whole_batches() -> None:
-    split = numbered(31)
+@pytest.mark.parametrize(
+    ("n", "multiple_of", "sizes"), [(31, 12, [4, 4]), (31, 3, [4, 4, 2]), (28, 3, [4, 5])]
+)
+def test_every_process_has_equally_many_batches(n: int, multiple_of: int, sizes: list[int]) -> None:
+    split = numbered(n)
     shares = [
-        labels_of(split, 4, seed=1, drop_last=True, rank=rank, world_size=3) for rank in range(3)
+        labels_of(split, 4, seed=1, multiple_of=multiple_of, rank=rank, world_size=3)
+        for rank in range(3)
     ]
-    assert [[len(batch) for batch in share] for share in shares] == [[4, 4]] * 3
+    assert [[len(batch) for batch in share] for share in shares] == [sizes] * 3
     seen = flat(flat(shares))
     assert len(set(seen)) == len(seen)
+    assert n_batches(len(flat(shares[0])), 4) == len(sizes)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,18 @@ def test_one_image_left_over_joins_the_batch_before(
     n: int, batch_size: int, sizes: list[int]
 ) -> None:
     assert [len(batch) for batch in labels_of(numbered(n), batch_size)] == sizes
+    assert n_batches(n, batch_size) == len(sizes)
+
+
+def test_augmented_after_normalising_the_mean_moves_in() -> None:
+    """Augmented before, black does: (0 - mean) / std."""
+    split = Split.whole(torch.full((8, 1, 6, 6), 255, dtype=torch.uint8), torch.arange(8))
+    options = {"device": "cpu", "mean": (0.25,), "std": (0.5,), "seed": 0}
+    options["augment"] = Augmentation(shift=0.5)
+    for normalised, border in ((False, -0.5), (True, 0.0)):
+        loaded = batches(split, 8, augment_normalised=normalised, **options)
+        values = torch.cat([images for images, _ in loaded]).unique()
+        assert values.tolist() == [border, 1.5]
 
 
 def test_augmentation_without_a_seed_is_refused() -> None:

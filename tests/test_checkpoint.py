@@ -191,16 +191,19 @@ def test_a_training_of_another_optimiser_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "beaten"),
+    ("later", "by_loss", "by_time"),
     [
-        (Best(1, 0.5, 1.0), Best(2, 0.6, 2.0), True),
-        (Best(1, 0.5, 1.0), Best(2, 0.4, 0.1), False),
-        (Best(1, 0.5, 1.0), Best(2, 0.5, 0.9), True),
-        (Best(1, 0.5, 1.0), Best(2, 0.5, 1.0), False),
+        (Best(2, 0.6, 2.0), True, True),
+        (Best(2, 0.4, 0.1), False, False),
+        (Best(2, 0.5, 0.9), True, True),
+        (Best(2, 0.5, 1.0), False, True),
+        (Best(2, 0.5, 1.1), False, True),
     ],
 )
-def test_which_epoch_is_the_best(one: Best, other: Best, beaten: bool) -> None:
-    assert one.is_beaten_by(other) is beaten
+def test_which_epoch_is_the_best(later: Best, by_loss: bool, by_time: bool) -> None:
+    earlier = Best(1, 0.5, 1.0)
+    assert earlier.is_beaten_by(later, "loss") is by_loss
+    assert earlier.is_beaten_by(later, "later") is by_time
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(

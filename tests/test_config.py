@@ -58,8 +58,11 @@ def test_published_hybrid_recipe(recipe: str) -> None:
     assert (train.optimiser, train.weight_decay) == ("adamw", 0.01)
     assert (train.schedule, train.lr, train.warm_up) == ("onecycle", 2e-3, 0.3)
     assert (train.clip, train.label_smoothing) == (1.0, 0.1)
-    assert (train.batch_size, train.epochs) == (64, 50)
+    assert (train.batch_size, train.epochs) == (64, 10 if recipe == "mnist-angle" else 50)
+    assert (train.keep_last, train.ties) == (True, "later")
     assert config.data.augment_validation
+    assert not config.data.stratified
+    assert config.data.augment_normalised == recipe.startswith("mnist")
     assert config.data.validation == 0.2
     assert config.data.validation_from_test == (recipe == "stl10")
 
@@ -88,8 +91,11 @@ def test_published_augmentation(recipe: str, expected: dict[str, object]) -> Non
 def test_every_quirk_is_named_where_it_holds_and_only_there() -> None:
     published = " ".join(load_config("stl10", ["protocol=published", CLASSICAL]).notes())
     words = ("two sides", "test split serves", "validation images are augmented")
+    words += ("at random", "later one is kept", "label smoothing of 0.1")
     for quirk in (*words, "restarts every 5 batches", "L2 penalty"):
         assert quirk in published
+    assert "mean grey" in " ".join(load_config("mnist", ["protocol=published"]).notes())
+    assert "mean grey" not in published
     assert load_config("stl10").notes() == []
     mended = load_config("stl10", ["protocol=published", "data.augment_validation=false"])
     assert "validation images are augmented" not in " ".join(mended.notes())

@@ -6,7 +6,7 @@
 """
 
 from .augment import Augmentation
-from .batches import batches
+from .batches import batches, n_batches
 from .load import DatasetInfo, get_dataset, list_datasets, load_data
 from .splits import ImageData, Split
 
@@ -19,4 +19,5 @@ __all__ = [
     "get_dataset",
     "list_datasets",
     "load_data",
+    "n_batches",
 ]

@@ -28,7 +28,8 @@ def batches(
     seed: int | None = None,
     epoch: int = 0,
     augment: Augmentation | None = None,
-    drop_last: bool = False,
+    augment_normalised: bool = False,
+    multiple_of: int = 1,
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -51,8 +52,11 @@ def batches(
         seed: of order and augmentation.
         epoch: another one gives another order and other changes.
         augment: random changes; they need a seed.
-        drop_last: leave out the images at the end that do not fill a batch, so that all processes
-            have equally many batches (distributed training waits for the last of them).
+        augment_normalised: augment after normalising, so that what moves in from outside is 0,
+            the mean, rather than black.
+        multiple_of: leave out the images at the end beyond a multiple of this number: of
+            B * world_size, and every batch is full; of world_size, and all processes have equally
+            many batches (distributed training waits for the last of them).
         rank: this process, which takes every `world_size`-th image.
         world_size: number of processes.
     """
@@ -64,19 +68,27 @@ def batches(
             raise ValueError("augmentation needs a seed")
         rng = np.random.default_rng([seed, epoch, _MOVES])
         moves = augment.draw(len(split), images.shape[2], images.shape[3], rng).to(home)
-    if drop_last:
-        order = order[: len(order) - len(order) % (batch_size * world_size)]
+    order = order[: len(order) - len(order) % multiple_of]
     order = order[rank::world_size].to(home)
     # The values 0 to 255 are scaled and shifted once, to (value / 255 - mean) / std.
     scale = (1 / (255 * _per_channel(std))).to(home, torch.float32)
     offset = (-_per_channel(mean) / _per_channel(std)).to(home, torch.float32)
     for chosen in _chunks(order, batch_size):
         batch = images[chosen]
-        if augment is not None and moves is not None:
+        if augment is not None and moves is not None and not augment_normalised:
             batch = augment.apply(batch, moves[chosen])
         normalised = batch.to(torch.float32).mul_(scale).add_(offset)
+        if augment is not None and moves is not None and augment_normalised:
+            normalised = augment.apply(normalised, moves[chosen])
         labels = split.labels[chosen]
         yield normalised.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+
+def n_batches(n: int, batch_size: int) -> int:
+    """How many batches `batches` makes of the n images of one process."""
+    full, left = divmod(n, batch_size)
+    joins = left == 1 and full > 0
+    return full + (left > 0 and not joins)
 
 
 def _shuffle(n: int, seed: int, epoch: int) -> Tensor:

@@ -21,7 +21,7 @@ from qbackend.errors import DataError, OptionError
 from .folders import FOLDER, read_folder
 from .source import Images, Source
 from .sources import SOURCES, find_source
-from .splits import ImageData, Split, channel_statistics, hold_out
+from .splits import ImageData, Split, channel_statistics, hold_out, hold_out_at_random
 
 State = Literal["built in", "complete", "subset", "absent", "damaged"]
 
@@ -63,12 +63,13 @@ def load_data(
     validation: float = 0.2,
     download: bool = True,
     size: int | None = None,
+    stratified: bool = True,
     validation_from_test: bool = False,
 ) -> ImageData:
     """A dataset in memory, divided into training, validation and test split.
 
-    The validation split is a share of the training images, drawn class by class; the seed alone
-    decides which. The test split is the published one.
+    The validation split is a share of the training images; the seed alone decides which. The test
+    split is the published one.
 
     Args:
         name: one of `SOURCES`, or folder:DIR (see `read_folder`).
@@ -77,6 +78,7 @@ def load_data(
         validation: share of the training images to hold out.
         download: fetch what is missing, where torchvision can.
         size: side to scale images to.
+        stratified: hold out the same share of every class.
         validation_from_test: the published protocol of STL-10: the test split serves as
             validation as well, and what is held out of the training images is not used.
 
@@ -100,7 +102,8 @@ def load_data(
         n_published = source.n_train + source.n_test
     train, held = images.train, images.validation
     if held is None:
-        train, held = hold_out(train, validation, seed)
+        divide = hold_out if stratified else hold_out_at_random
+        train, held = divide(train, validation, seed)
     if len(held) == 0:
         raise DataError(
             f"{len(train)} training images in {len(images.classes)} classes leave none for "

@@ -83,7 +83,17 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     it. Which images these are follows from the seed and the labels alone, by the raw stream of
     NumPy's PCG64, which is the same on every machine and in every version.
     """
-    labels = split.labels.numpy()
+    return _divide(split, split.labels.numpy(), share, seed)
+
+
+def hold_out_at_random(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+    """As `hold_out`, with all images as one class: a class may be held out more than another."""
+    return _divide(split, np.zeros(len(split), dtype=np.int64), share, seed)
+
+
+def _divide(
+    split: Split, labels: NDArray[np.int64], share: float, seed: int
+) -> tuple[Split, Split]:
     held = _held_out(labels, share, np.random.Generator(np.random.PCG64(seed)).random(len(labels)))
     return (
         split.select(torch.from_numpy(np.flatnonzero(~held))),

@@ -9,7 +9,7 @@ import torch
 
 from experiments.data import Split, load_data
 from experiments.data.sources import SOURCES
-from experiments.data.splits import channel_statistics, hold_out
+from experiments.data.splits import channel_statistics, hold_out, hold_out_at_random
 
 from .files import members, pixels
 
@@ -35,6 +35,16 @@ def test_the_division_is_stratified() -> None:
     kept, held = hold_out(split, 0.2, seed=0)
     assert torch.bincount(held.labels, minlength=4).tolist() == [20, 10, 2, 0]
     assert torch.bincount(kept.labels, minlength=4).tolist() == [80, 40, 8, 1]
+
+
+def test_the_division_at_random_minds_no_class() -> None:
+    labels = torch.arange(1000) % 10
+    split = Split.whole(torch.zeros(1000, 1, 1, 1), labels)
+    kept, held = hold_out_at_random(split, 0.2, seed=0)
+    assert (len(kept), len(held)) == (800, 200)
+    assert members(kept).isdisjoint(members(held))
+    # 20 of each class is one division in 2,000,000.
+    assert set(torch.bincount(held.labels, minlength=10).tolist()) != {20}
 
 
 def test_validation_from_test_is_the_published_protocol(subsets: Path) -> None:

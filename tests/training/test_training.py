@@ -136,3 +136,31 @@ def test_too_few_images_for_a_batch(data: ImageData, fabric: Fabric, tmp_path: P
 def test_devices_that_are_not_to_be_had(setting: str) -> None:
     with pytest.raises(ConfigError, match="cannot be had on this machine"):
         launch(load_config("digits", [f"fabric.{setting}"]).fabric)
+
+
+@pytest.mark.parametrize(
+    ("keep", "n_images", "sizes"),
+    [(False, 70, [8] * 8), (True, 70, [8] * 8 + [6]), (True, 65, [8] * 7 + [9])],
+)
+def test_the_last_batch_of_an_epoch(
+    keep: bool, n_images: int, sizes: list[int], data: ImageData, fabric: Fabric, tmp_path: Path
+) -> None:
+    """Kept, its images count as much as the others' do."""
+    data = replace(data, train=data.train.select(torch.arange(n_images)))
+    config = config_of(f"train.keep_last={str(keep).lower()}", "train.epochs=1")
+    watcher = Silent()
+    run = training(config, data, fabric, tmp_path, watcher)
+    batch_losses: list[tuple[int, float]] = []
+    loss = run.loss
+
+    def recorded(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        value = loss(logits, labels)
+        batch_losses.append((len(labels), value.item()))
+        return value
+
+    run.loss = recorded
+    run.run()
+    assert [size for size, _ in batch_losses] == sizes
+    assert (watcher.done, watcher.n_steps) == (len(sizes), len(sizes))
+    mean = sum(size * value for size, value in batch_losses) / sum(sizes)
+    assert watcher.records[0]["train"]["loss"] == pytest.approx(mean, rel=1e-6)
