@@ -96,12 +96,22 @@ class DataSection(Section):
     """Change validation images as training images are."""
     size: int | None = Field(default=None, ge=4)
     """Side to which images are scaled; as they are where it is not given."""
+    range: tuple[float, float] | None = None
+    """Stored values of black and of white, in a folder's images deeper than 8 bits; those of the
+    type where it is not given: 0 to 65535 of 16 bits, 0 to 1 of floating point, none of 32 bits."""
     download: bool = True
     """Fetch missing data where torchvision can."""
     augmentation: AugmentationSection = AugmentationSection()
     augment_normalised: bool = False
     """Augment after normalising, so that what moves in from outside an image is the mean of the
     dataset rather than black."""
+
+    @field_validator("range")
+    @classmethod
+    def _rising(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not value[0] < value[1]:
+            raise ValueError(f"black must lie below white, got {list(value)}")
+        return value
 
     @field_validator("name")
     @classmethod

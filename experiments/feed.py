@@ -35,6 +35,7 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
         stratified=section.stratified,
         validation_from_test=section.validation_from_test,
         size=section.size,
+        value_range=section.range,
         download=section.download,
     )
     splits = {name: getattr(data, name).to(device) for name in ("train", "validation", "test")}
@@ -48,10 +49,11 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
 def data_notes(data: ImageData) -> list[str]:
     """What a reader of the results must know of the images."""
     if data.complete:
-        return []
+        return list(data.notes)
     return [
+        *data.notes,
         f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "
-        "were found: the results are not those of the whole dataset"
+        "were found: the results are not those of the whole dataset",
     ]
 
 

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from qbackend.errors import DataError
 
+from .decode import Range, UnknownRangeError, decode, is_grey, stored_extremes
+from .folder_notes import give_range, ignored_note, image_notes
 from .source import Images, Source, checking
 from .splits import Split, hold_out
+from .tree import TYPES, Samples, read_tree
 
 FOLDER = "folder:"
 """What the name of a dataset of one's own begins with."""
@@ -28,36 +27,58 @@ FOLDER = "folder:"
 TEST_SHARE = 0.2
 TEST_SEED = 0
 
-Samples = Sequence[tuple[str, int]]
-"""Paths and labels."""
+_SPLITS = ("train", "val", "test")
+_LIKE_SPLITS = {*_SPLITS, "training", "validation", "valid", "testing", "eval"}
 
 
-def read_folder(folder: Path, size: int | None) -> Images:
+def read_folder(folder: Path, size: int | None, value_range: Range | None = None) -> Images:
     """Images of one's own: `folder`/train, with `folder`/val and `folder`/test or one of the two.
 
     With one of the two, it is the test split. Without the three, `folder` itself holds the
     classes, and a fifth of its images, the same ones for every seed, are the test split: no run
     can have trained on them. Images are grey if all of them are, else RGB. With a size they are
-    cropped to their middle square and scaled to that side.
+    cropped to their middle square and scaled to that side. Hidden files and folders are ignored;
+    the notes say so.
+
+    Args:
+        folder: of the images.
+        size: side to scale to.
+        value_range: stored values of black and white in images deeper than 8 bits (see `decode`).
 
     Raises:
-        DataError: no classes, a damaged file, or images of several sizes and no size given.
+        DataError: fewer than two classes, a damaged file, images of several sizes and no size
+            given, or values without a range and none given.
     """
     if not (folder / "train").is_dir():
-        classes, samples = _samples(folder)
-        everything = _read_split(samples, _channels(samples), size)
-        train, test = hold_out(everything, TEST_SHARE, TEST_SEED)
-        return Images(train, test, classes)
+        tree = read_tree(folder)
+        _check_classes(folder, tree.classes)
+        everything, notes = _read_splits(folder, [tree.samples], size, value_range)
+        train, test = hold_out(everything[0], TEST_SHARE, TEST_SEED)
+        if len(test) == 0:
+            raise DataError(
+                f"{len(train)} images in {len(tree.classes)} classes leave none for the test; a "
+                "class needs at least 3"
+            )
+        return Images(
+            train, test, tree.classes, notes=(*ignored_note(folder, tree.ignored), *notes)
+        )
     others = [name for name in ("val", "test") if (folder / name).is_dir()]
     if not others:
         raise DataError(f"{folder} has a folder 'train', but neither 'val' nor 'test' beside it")
-    classes, train_samples = _samples(folder / "train")
-    held = [_samples(folder / name, classes)[1] for name in others]
-    channels = max(_channels(samples) for samples in (train_samples, *held))
-    train, *rest = (_read_split(samples, channels, size) for samples in (train_samples, *held))
-    if len({split.images.shape[1:] for split in (train, *rest)}) > 1:
-        raise DataError(f"images in {folder} differ in size; {_GIVE_SIZE}")
-    return Images(train, rest[-1], classes, validation=rest[0] if len(rest) == 2 else None)
+    trained = read_tree(folder / "train")
+    _check_classes(folder / "train", trained.classes)
+    trees = [trained, *(read_tree(folder / name, trained.classes) for name in others)]
+    beside = [path for path in sorted(folder.iterdir()) if path.name not in _SPLITS]
+    ignored = [*beside, *(path for tree in trees for path in tree.ignored)]
+    splits, notes = _read_splits(folder, [tree.samples for tree in trees], size, value_range)
+    train, *rest = splits
+    return Images(
+        train,
+        rest[-1],
+        trained.classes,
+        validation=rest[0] if len(rest) == 2 else None,
+        notes=(*ignored_note(folder, ignored), *notes),
+    )
 
 
 class TinyImageNet(Source):
@@ -75,75 +96,78 @@ class TinyImageNet(Source):
         for part in ("train", "val"):
             if not (folder / part).is_dir():
                 raise FileNotFoundError(str(folder / part))
-        return len(_samples(folder / "train")[1]), len(self._test_samples(folder))
+        return len(read_tree(folder / "train").samples), len(self._test_samples(folder))
 
     def read(self, root: Path) -> Images:
         folder = root / self.folder
-        classes, train = _samples(folder / "train")
-        test = self._test_samples(folder)
-        return Images(_read_split(train, 3, None), _read_split(test, 3, None), classes)
+        tree = read_tree(folder / "train")
+        splits = [tree.samples, self._test_samples(folder)]
+        (train, test), notes = _read_splits(folder, splits, None, None, channels=3)
+        return Images(train, test, tree.classes, notes=tuple(notes))
 
     def _test_samples(self, folder: Path) -> Samples:
-        classes = _samples(folder / "train")[0]
+        classes = read_tree(folder / "train").classes
         notes = folder / "val" / "val_annotations.txt"
         if not notes.is_file():
-            return _samples(folder / "val", classes)[1]
+            return read_tree(folder / "val", classes).samples
         with checking(notes):
             rows = [line.split("\t")[:2] for line in notes.read_text().splitlines()]
             paths = ((notes.parent / "images" / file, name) for file, name in rows)
-            return [(str(path), classes.index(name)) for path, name in paths]
+            return [(path, classes.index(name)) for path, name in paths]
 
 
-def _samples(
-    folder: Path, classes: tuple[str, ...] | None = None
-) -> tuple[tuple[str, ...], Samples]:
-    """Class names in alphabetical order, and the images below each class's folder.
-
-    With `classes` given, the folders must be among them, and labels are indices into them.
-    """
-    try:
-        tree = ImageFolder(folder, allow_empty=classes is not None)
-    except OSError as error:
-        raise DataError(f"{folder} must hold one folder of images per class: {error}") from error
-    names = tuple(tree.classes)
-    if classes is None:
-        return names, tree.samples
-    if unknown := sorted(set(names) - set(classes)):
-        raise DataError(f"{folder / unknown[0]}: the training images have no class '{unknown[0]}'")
-    return classes, [(path, classes.index(names[label])) for path, label in tree.samples]
-
-
-def _channels(samples: Samples) -> int:
-    """1 if every image is grey, else 3."""
-
-    def is_grey(path: str) -> bool:
-        with checking(Path(path)), Image.open(path) as image:
-            return image.mode in ("1", "L", "I;16")
-
-    return 1 if all(is_grey(path) for path, _ in samples) else 3
+def _check_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    """Raise `DataError` for what is no task: one class, or splits in the place of classes."""
+    if all(name.lower() in _LIKE_SPLITS for name in classes):
+        raise DataError(
+            f"the folders {' and '.join(classes)} of {folder} look like splits; name them train, "
+            "val and test, each with one folder of images per class"
+        )
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder} holds one class, '{classes[0]}'; put the images of each class into a folder "
+            "of its own, two at least"
+        )
 
 
 _GIVE_SIZE = "give the side of a square to scale them to, for example: --set data.size=64"
 
 
-def _read_split(samples: Samples, channels: int, size: int | None) -> Split:
-    if not samples:
-        raise DataError("there is not one image of the types " + " ".join(IMG_EXTENSIONS))
+def _read_splits(
+    folder: Path,
+    splits: Sequence[Samples],
+    size: int | None,
+    value_range: Range | None,
+    channels: int | None = None,
+) -> tuple[list[Split], list[str]]:
+    """The splits, and notes on all their images together; grey unless one image is not."""
+    paths = [path for samples in splits for path, _ in samples]
+    if not all(splits):
+        raise DataError(f"{folder}: a split holds not one image of the types {TYPES}")
     # Decoding runs outside Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        arrays = list(pool.map(lambda sample: _decode(sample[0], channels, size), samples))
-    for (path, _), array in zip(samples, arrays, strict=True):
-        if array.shape != arrays[0].shape:
-            sides = " and ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (arrays[0], array))
+        if channels is None:
+            channels = 1 if all(pool.map(is_grey, paths)) else 3
+        n_channels = channels
+        try:
+            images = list(pool.map(lambda path: decode(path, n_channels, size, value_range), paths))
+        except UnknownRangeError as error:
+            found = [each for each in pool.map(stored_extremes, paths) if each is not None]
+            low, high = min(each[0] for each in found), max(each[1] for each in found)
+            raise DataError(
+                f"{error}; give both for all images alike, for example the extremes of those "
+                f"here: {give_range(low, high)}"
+            ) from None
+    for path, image in zip(paths, images, strict=True):
+        if image.pixels.shape != images[0].pixels.shape:
+            shapes = (images[0].pixels.shape, image.pixels.shape)
+            sides = " and ".join(f"{shape[1]}x{shape[0]}" for shape in shapes)
             raise DataError(f"{path}: images differ in size, {sides}; {_GIVE_SIZE}")
-    images = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
-    return Split.whole(images, torch.tensor([label for _, label in samples]))
-
-
-def _decode(path: str, channels: int, size: int | None) -> NDArray[np.uint8]:
-    """(H, W, C)."""
-    with checking(Path(path)), Image.open(path) as file:
-        image = file.convert("L" if channels == 1 else "RGB")
-        if size is not None:
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-        return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
+    read, start = [], 0
+    for samples in splits:
+        part = images[start : start + len(samples)]
+        pixels = np.stack([image.pixels for image in part])
+        labels = torch.tensor([label for _, label in samples])
+        read.append(Split.whole(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels))
+        start += len(samples)
+    return read, image_notes(folder, images, value_range)

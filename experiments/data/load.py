@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from qbackend.errors import DataError, OptionError
 
+from .folder_notes import useless_range
 from .folders import FOLDER, read_folder
 from .source import Images, Source
 from .sources import SOURCES, find_source
@@ -65,6 +66,7 @@ def load_data(
     size: int | None = None,
     stratified: bool = True,
     validation_from_test: bool = False,
+    value_range: tuple[float, float] | None = None,
 ) -> ImageData:
     """A dataset in memory, divided into training, validation and test split.
 
@@ -81,6 +83,7 @@ def load_data(
         stratified: hold out the same share of every class.
         validation_from_test: the published protocol of STL-10: the test split serves as
             validation as well, and what is held out of the training images is not used.
+        value_range: stored values of black and white in a folder's images deeper than 8 bits.
 
     Raises:
         UnknownNameError: no such dataset.
@@ -92,7 +95,7 @@ def load_data(
     if size is not None and size < 1:
         raise OptionError(f"size must be at least 1 pixel, got {size}")
     if name.startswith(FOLDER):
-        images = read_folder(Path(name.removeprefix(FOLDER)).expanduser(), size)
+        images = read_folder(Path(name.removeprefix(FOLDER)).expanduser(), size, value_range)
         mean, std = channel_statistics(images.train.images)
         n_published = _n_images(images)
     else:
@@ -100,6 +103,8 @@ def load_data(
         images = _scaled(_read(source, root, download=download), size)
         mean, std = source.mean, source.std
         n_published = source.n_train + source.n_test
+        if value_range is not None:
+            images = replace(images, notes=(*images.notes, useless_range()))
     train, held = images.train, images.validation
     if held is None:
         divide = hold_out if stratified else hold_out_at_random
@@ -119,6 +124,7 @@ def load_data(
         std=std,
         n_found=_n_images(images),
         n_published=n_published,
+        notes=images.notes,
     )
 
 

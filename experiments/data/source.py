@@ -16,12 +16,13 @@ from .splits import Split
 
 @dataclass(frozen=True)
 class Images:
-    """A source as it is stored: training and test images, and the names of the classes."""
+    """A source as it is stored: training and test images, the names of the classes, and notes."""
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     validation: Split | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

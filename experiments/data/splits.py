@@ -58,6 +58,7 @@ class ImageData:
         std: their standard deviation, per channel.
         n_found: images found at the data root, training and test together.
         n_published: images that the dataset has where it was published.
+        notes: what a reader of the results must know of the images, a sentence each.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ImageData:
     std: tuple[float, ...]
     n_found: int
     n_published: int
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

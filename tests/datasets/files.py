@@ -59,7 +59,7 @@ def write_stl10(root: Path) -> None:
 
 def write_images(folder: Path, classes: list[str], n: int, size: tuple[int, int] = (8, 8)) -> None:
     for name in classes:
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for index in range(n):
             Image.fromarray(pixels(*size[::-1], 3)).save(folder / name / f"{index}.png")
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from experiments.data import load_data
 from experiments.data.splits import channel_statistics
+from experiments.data.tree import read_tree
 from qbackend.errors import DataError
 
 from .files import write_images
@@ -71,12 +74,35 @@ def test_folders_of_several_sizes_need_one(tmp_path: Path) -> None:
         (lambda folder: (folder / "a").mkdir(), "one folder of images per class"),
         (
             lambda folder: (
-                write_images(folder / "train", ["a"], 2),
+                write_images(folder / "train", ["a", "c"], 2),
                 write_images(folder / "test", ["b"], 2),
             ),
             "no class 'b'",
         ),
-        (lambda folder: write_images(folder, ["a", "b"], 1), "larger share"),
+        (lambda folder: write_images(folder, ["a", "b"], 1), "leave none for the test"),
+        (
+            lambda folder: (
+                write_images(folder / "train", ["a", "b"], 2),
+                write_images(folder / "test", ["a", "b"], 2),
+            ),
+            "larger share",
+        ),
+        (lambda folder: write_images(folder, ["a"], 5), "holds one class, 'a'"),
+        (
+            lambda folder: (
+                write_images(folder / "train", ["a"], 5),
+                write_images(folder / "test", ["a"], 5),
+            ),
+            "holds one class, 'a'",
+        ),
+        (lambda folder: write_images(folder, ["a/.hidden", "b"], 5), "no image of the types .*a$"),
+        (
+            lambda folder: (
+                write_images(folder / "training", ["a", "b"], 5),
+                write_images(folder / "testing", ["a", "b"], 5),
+            ),
+            "look like splits; name them train",
+        ),
     ],
 )
 def test_folders_that_will_not_do(make: Any, words: str, tmp_path: Path) -> None:
@@ -91,3 +117,57 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:60])
     with pytest.raises(DataError, match=r"b/3\.png is damaged"):
         load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0)
+
+
+HIDDEN = (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git")
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "test"), ("train", "val", "test")])
+@pytest.mark.parametrize("below", ["", "a"])
+def test_what_is_hidden_is_neither_class_nor_image(
+    parts: tuple[str, ...], below: str, tmp_path: Path
+) -> None:
+    """Beside the classes and within one, in every layout; and it is said."""
+    plain, cluttered = tmp_path / "plain", tmp_path / "cluttered"
+    for part in parts:
+        write_images(plain / part, ["a", "b"], 10)
+        shutil.copytree(plain / part, cluttered / part, dirs_exist_ok=True)
+        place = cluttered / part / below
+        write_images(place, list(HIDDEN), 2)
+        for name in ("._0.png", ".DS_Store", "Thumbs.db", "notes.txt"):
+            (place / name).write_bytes(b"no image")
+    expected, found = (
+        load_data(f"folder:{folder}", root=Path("unused"), seed=0) for folder in (plain, cluttered)
+    )
+    assert found.classes == expected.classes == ("a", "b")
+    for split in ("train", "validation", "test"):
+        assert torch.equal(getattr(found, split).images, getattr(expected, split).images)
+        assert torch.equal(getattr(found, split).labels, getattr(expected, split).labels)
+    assert not expected.notes
+    assert len(found.notes) == 1
+    n_ignored = len(parts) * (len(HIDDEN) + 4)
+    assert f"ignored in {cluttered}: " in found.notes[0]
+    assert f"and {n_ignored - 3} more; hidden, or no image of the types .jpg" in found.notes[0]
+
+
+def test_what_is_ignored_is_named(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a", "b", "b/.ipynb_checkpoints"], 5)
+    (tmp_path / "b" / "picture.gif").write_bytes(b"GIF89a")
+    (tmp_path / "c.png").write_bytes(b"beside the classes")
+    (note,) = load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0).notes
+    assert ": c.png, b/.ipynb_checkpoints, b/picture.gif; hidden, or no image" in note
+
+
+def test_folders_beside_the_splits_are_named(tmp_path: Path) -> None:
+    for part in ("train", "test", "valid"):
+        write_images(tmp_path / part, ["a", "b"], 5)
+    (note,) = load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0).notes
+    assert f"ignored in {tmp_path}: valid; " in note
+
+
+def test_images_in_folders_of_a_class_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    """As torchvision reads them: the division follows from the order."""
+    write_images(tmp_path, ["a", "a/x", "a/b", "b"], 3)
+    tree = read_tree(tmp_path)
+    theirs = ImageFolder(tmp_path).samples
+    assert [(str(path), label) for path, label in tree.samples] == theirs
