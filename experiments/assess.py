@@ -87,9 +87,9 @@ def assess(
     if circuits and "device" in circuits[0]:
         more["compiled"] = circuits[0]
         more["narrower"] = circuits[1:]
-    if maps:
+    if maps and config.run.calibrate is not None:
         more["calibration"] = {
-            "images": config.run.calibrate,
+            "images": min(config.run.calibrate, len(data.train)),
             "maps": [found.to_dict() for found in maps],
         }
     folder.append(

@@ -21,6 +21,16 @@ _EVALUATION, _CALIBRATION, _TRAINING, _VALIDATION = 2, 3, 4, 5
 """Streams of random numbers that choose images, apart from the others of the seed."""
 
 
+_CONSEQUENCE = {
+    "training": "the model cannot learn them",
+    "validation": "the choice of the best epoch knows nothing of them",
+    "test": "the scores say nothing of them",
+}
+"""Of classes that are absent from a split."""
+_SHOWN = 5
+"""Names of many."""
+
+
 def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
     """The config's dataset from `root`, its pixels on the device that works on them.
 
@@ -46,14 +56,42 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
     return replace(data, **splits)
 
 
-def data_notes(data: ImageData) -> list[str]:
-    """What a reader of the results must know of the images."""
-    if data.complete:
-        return list(data.notes)
+def data_notes(config: Config, data: ImageData, *, trains: bool) -> list[str]:
+    """What a reader of the results must know of the images; `trains`: not the test's alone."""
+    notes = list(data.notes)
+    if not data.complete:
+        notes.append(
+            f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "
+            "were found: the results are not those of the whole dataset"
+        )
+    splits = {"test": evaluation_split(data.test, config.run.limit, config.run.seed)}
+    asked = [("run.limit", config.run.limit, data.test, "test")]
+    if trains:
+        splits = {"training": data.train, "validation": data.validation, **splits}
+        asked.append(("train.limit", config.train.limit, data.train, "training"))
+        asked.append(("train.limit", config.train.limit, data.validation, "validation"))
+    asked.append(("run.calibrate", config.run.calibrate, data.train, "training"))
+    notes += [
+        f"{key} is {n:,}, and there are {len(split):,} {name} images: all of them are taken"
+        for key, n, split, name in asked
+        if n is not None and n > len(split)
+    ]
     return [
-        *data.notes,
-        f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "
-        "were found: the results are not those of the whole dataset",
+        *notes,
+        *(note for name, split in splits.items() for note in _absent(name, split, data)),
+    ]
+
+
+def _absent(name: str, split: Split, data: ImageData) -> list[str]:
+    """A note on the classes that a split has no image of, none without such classes."""
+    counts = split.labels.bincount(minlength=len(data.classes)).tolist()
+    absent = [label for label, n in zip(data.classes, counts, strict=True) if n == 0]
+    if not absent:
+        return []
+    shown = ", ".join(absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
+    return [
+        f"{len(absent)} of {len(data.classes)} classes have no image among the {len(split):,} "
+        f"{name} images ({shown}): {_CONSEQUENCE[name]}"
     ]
 
 

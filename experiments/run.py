@@ -71,7 +71,7 @@ def start(
     model = new_model(config, data, backend=training_backend(config))
     path = ""
     if fabric.is_global_zero:
-        recorded = _recorded(place, config, data, access, notes)
+        recorded = _recorded(place, config, data, access, notes, trains=True)
         path = str(RunFolder.create(place.out, config, recorded).path)
     folder = RunFolder(Path(fabric.broadcast(path)))
     return Runner(config, data, folder, fabric, display, access).train(model)
@@ -110,7 +110,7 @@ def validate(
     if _has_plan(config):
         model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         _check_plan(model, config, data, access, display)
-    recorded = _recorded(place, config, data, access, notes)
+    recorded = _recorded(place, config, data, access, notes, trains=is_tuned)
     recorded["checkpoint"] = without_home(str(checkpoint))
     folder = RunFolder.create(place.out, config, recorded)
     runner = Runner(config, data, folder, fabric, display, access)
@@ -244,13 +244,19 @@ def _check(config: Config) -> None:
 
 
 def _recorded(
-    place: Place, config: Config, data: ImageData, access: Access, notes: list[str]
+    place: Place,
+    config: Config,
+    data: ImageData,
+    access: Access,
+    notes: list[str],
+    *,
+    trains: bool,
 ) -> Record:
     """What [run] says beside the recipe."""
     return {
         "command": place.command,
         "data_root": without_home(str(place.data_root)),
-        "notes": [*config.notes(), *data_notes(data), *notes],
+        "notes": [*config.notes(), *data_notes(config, data, trains=trains), *notes],
         **access.record(),
     }
 
