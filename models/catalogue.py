@@ -14,6 +14,7 @@ from torch import nn
 from qbackend import LayerSpec, QuantumLayer
 from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.inputs import seed_or_drawn, whole_number
 
 from .blocks import ConvStack, Layout, classifier, reducer
 from .cnn import ClassicalCNN, HybridCNN
@@ -106,13 +107,13 @@ def build_model(
     backend: str | QuantumBackend = "aer",
     shots: int | None = None,
     gradient: str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
 ) -> nn.Module:
-    """A new model; its initial weights are a function of the arguments alone.
+    """A new model; with a seed its initial weights are a function of the arguments alone.
 
     Front end and head are drawn from streams of their own, so that one seed gives every arm the
     same front end and (of equal width) the same head; of a network with pointwise convolutions,
-    everything outside the exchanged ones. PyTorch's global generator is left alone.
+    everything outside the exchanged ones. PyTorch's global generator is left alone then.
 
     Args:
         name: one of `MODELS`.
@@ -124,7 +125,8 @@ def build_model(
         backend: where the quantum layer runs, or the name of it.
         shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.
-        seed: of all initial weights, and of sampling.
+        seed: of all initial weights, and of sampling; None draws one from torch's generator, as
+            `torch.manual_seed` has it.
 
     Raises:
         UnknownNameError: no such model or arm.
@@ -134,14 +136,14 @@ def build_model(
     arms = arms_of(name) or ARMS
     if arm not in arms:
         raise UnknownNameError(f"unknown arm '{arm}' of '{name}': {suggest(arm, arms)}")
-    for option, value in (("n_classes", n_classes), ("in_channels", in_channels)):
-        if value is not None and value < 1:
-            raise OptionError(f"{option} must be at least 1, got {value}")
+    seed = seed_or_drawn(seed)
     plan = MODELS[name]
     plan = replace(
         plan,
-        n_classes=plan.n_classes if n_classes is None else n_classes,
-        in_channels=plan.in_channels if in_channels is None else in_channels,
+        n_classes=whole_number("n_classes", plan.n_classes if n_classes is None else n_classes),
+        in_channels=whole_number(
+            "in_channels", plan.in_channels if in_channels is None else in_channels
+        ),
     )
     if isinstance(plan, ClassicalPlan):
         if arm != "quantum" or spec is not None:

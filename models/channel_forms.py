@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from qbackend.higher_derivatives import Gradients, pulled
+from qbackend.torch_circuit import unit_vectors
 
 from . import channel_kernels, channel_tensors
 
@@ -56,12 +58,28 @@ class _ChannelForms(torch.autograd.Function):
         return ctx.passes.forward(features, packed, length)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, cotangent: Tensor) -> Gradients:
         features, packed = ctx.saved_tensors
-        # Whoever calls this inside an autocast region would have half precision of it.
-        with torch.autocast(features.device.type, enabled=False):
-            gradients = ctx.passes.backward(
-                features, packed, ctx.length, cotangent, wanted=ctx.needs_input_grad[:2]
-            )
-        return *gradients, None
+        length, wanted = ctx.length, ctx.needs_input_grad[:2]
+
+        def pull(cotangent: Tensor) -> Gradients:
+            # Whoever calls this inside an autocast region would have half precision of it.
+            with torch.autocast(features.device.type, enabled=False):
+                return ctx.passes.backward(features, packed, length, cotangent, wanted=wanted)
+
+        def again(features: Tensor, packed: Tensor) -> Tensor:
+            return forms_in_torch(features, packed, length=length)
+
+        return *pulled(pull, again, cotangent, (features, packed)), None
+
+
+def forms_in_torch(features: Tensor, packed: Tensor, *, length: bool) -> Tensor:
+    """What `channel_forms` gives, by torch's operations, for derivatives beyond the first."""
+    units = unit_vectors(features, dim=1)
+    rows, columns = torch.triu_indices(units.shape[1], units.shape[1], device=units.device)
+    values = packed @ (units[:, rows] * units[:, columns])
+    if not length:
+        return values
+    # Along its unit vector a vector is as long as it is.
+    lengths = torch.sum(features * units, dim=1, keepdim=True)
+    return torch.cat([values, lengths], dim=1)

@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from qbackend.base import CompiledLayer, angles_of
+from qbackend.higher_derivatives import Gradients, pulled
 from qbackend.quadratic import PixelBackend
+from qbackend.torch_circuit import forms
 
+from .channel_forms import forms_in_torch, pack
 from .channel_layout import dense, empty_maps, memory_of, refuse_pixel
 
 
@@ -56,9 +58,9 @@ class _ChannelStates(torch.autograd.Function):
         n_outputs: int,
         length: bool,
     ) -> Tensor:
+        ctx.save_for_backward(features, weights)
+        ctx.spec, ctx.n_outputs, ctx.length = compiled.spec, n_outputs, length
         features = dense(features)
-        ctx.save_for_backward(features)
-        ctx.length, ctx.weights = length, weights.dtype
         memory = memory_of(features)
         angles = angles_of(weights)
         ctx.circuits = backend.pixel_circuits(compiled, angles, memory[0].dtype)
@@ -70,14 +72,27 @@ class _ChannelStates(torch.autograd.Function):
         return values
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        (features,) = ctx.saved_tensors
-        of_features = torch.empty_like(features) if ctx.needs_input_grad[0] else None
-        of_weights = ctx.circuits.backward(
-            memory_of(features),
-            memory_of(dense(cotangent)),
-            None if of_features is None else memory_of(of_features),
-            length=ctx.length,
-        )
-        return of_features, torch.from_numpy(of_weights).to(ctx.weights), None, None, None, None
+    def backward(ctx: Any, cotangent: Tensor) -> Gradients:
+        features, weights = ctx.saved_tensors
+        spec, n_outputs, length = ctx.spec, ctx.n_outputs, ctx.length
+        n_channels = features.shape[1]
+
+        def pull(cotangent: Tensor) -> Gradients:
+            given = dense(features)
+            of_features = torch.empty_like(given) if ctx.needs_input_grad[0] else None
+            of_weights = ctx.circuits.backward(
+                memory_of(given),
+                memory_of(dense(cotangent)),
+                None if of_features is None else memory_of(of_features),
+                length=length,
+            )
+            wanted = ctx.needs_input_grad[1]
+            return of_features, torch.from_numpy(of_weights).to(weights) if wanted else None
+
+        def again(features: Tensor, weights: Tensor) -> Tensor:
+            matrices = forms(spec, weights.to(features)).flatten(0, 1)
+            packed = pack(matrices[:n_outputs, :n_channels, :n_channels])
+            return forms_in_torch(features, packed, length=length)
+
+        gradients = pulled(pull, again, cotangent, (features, weights))
+        return *gradients, None, None, None, None

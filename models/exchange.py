@@ -16,6 +16,7 @@ from torch import nn
 
 from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError, suggest
+from qbackend.inputs import seed_or_drawn
 
 from .pointwise import QuantumPointwiseConv2d
 from .streams import part_seed, weights_from
@@ -72,7 +73,7 @@ def quantize_pointwise(
     ansatz: str = "strongly_entangling",
     backend: str | QuantumBackend = "aer",
     shots: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     gradient: str = "auto",
 ) -> Model:
     """Put a `QuantumPointwiseConv2d` in the place of every matching 1x1 convolution.
@@ -87,7 +88,8 @@ def quantize_pointwise(
         ansatz: of each circuit.
         backend: where the circuits run, or the name of it.
         shots: per circuit, where a named backend samples.
-        seed: with a layer's name, of its initial weights and of its sampling.
+        seed: with a layer's name, of its initial weights and of its sampling; None draws one from
+            torch's generator.
         gradient: how the circuits are differentiated, see `QuantumLayer`.
 
     Returns:
@@ -97,6 +99,8 @@ def quantize_pointwise(
         OptionError: the pattern matches nothing, or the backend cannot do the layer.
         SpecError: no such ansatz or depth.
     """
+
+    seed = seed_or_drawn(seed)
 
     def make(name: str, convolution: nn.Conv2d) -> nn.Module:
         return QuantumPointwiseConv2d(
@@ -115,7 +119,7 @@ def quantize_pointwise(
     return exchange_pointwise(model, pattern, make)
 
 
-def restore_pointwise(model: Model, pattern: str = "*", *, seed: int = 0) -> Model:
+def restore_pointwise(model: Model, pattern: str = "*", *, seed: int | None = None) -> Model:
     """Put a new 1x1 convolution in the place of every matching quantum one.
 
     Channels and stride stay as they are, an affine map becomes a bias. A model that has none to
@@ -124,11 +128,12 @@ def restore_pointwise(model: Model, pattern: str = "*", *, seed: int = 0) -> Mod
     Args:
         model: changed in place.
         pattern: of dotted names, as `exchange_pointwise` takes it.
-        seed: with a layer's name, of its initial weights.
+        seed: with a layer's name, of its initial weights; None draws one from torch's generator.
 
     Returns:
         the model.
     """
+    seed = seed_or_drawn(seed)
     for name, layer in list(quantum_pointwise(model)):
         if name and fnmatchcase(name, pattern):
             with weights_from(seed, name):

@@ -11,11 +11,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from qbackend import QuantumLayer
 from qbackend.base import Array, angles_of
+from qbackend.higher_derivatives import Gradients, pulled
 from qbackend.quadratic import Forms, PixelBackend, QuadraticBackend
+from qbackend.torch_circuit import forms as forms_in_torch
 
 
 def has_forms(layer: QuantumLayer) -> bool:
@@ -68,20 +69,26 @@ class _Matrices(torch.autograd.Function):
         ctx: Any, weights: Tensor, layers: Sequence[QuantumLayer], forms: KernelForms
     ) -> Tensor:
         found = forms.of(layers, angles_of(weights))
-        ctx.found = found
-        ctx.weights = weights.dtype, weights.device
+        ctx.save_for_backward(weights)
+        ctx.found, ctx.spec = found, layers[0].spec
         return torch.from_numpy(np.concatenate([f.matrices for f in found])).to(weights.device)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_matrices: Tensor) -> tuple[Tensor | None, ...]:
-        # Whoever uses one triangle only has his gradient there: a pullback takes the symmetric.
-        symmetric = ((of_matrices + of_matrices.transpose(2, 3)) / 2).cpu().numpy()
-        gradients, first = [], 0
-        for forms in ctx.found:
-            last = first + len(forms.matrices)
-            gradients.append(forms.pullback(symmetric[first:last]))
-            first = last
-        dtype, device = ctx.weights
-        of_weights = torch.from_numpy(np.concatenate(gradients)).to(device=device, dtype=dtype)
-        return of_weights, None, None
+    def backward(ctx: Any, of_matrices: Tensor) -> Gradients:
+        (weights,) = ctx.saved_tensors
+        found, spec = ctx.found, ctx.spec
+
+        def pull(of_matrices: Tensor) -> Gradients:
+            # Whoever uses one triangle only has his gradient there: a pullback takes the symmetric.
+            symmetric = ((of_matrices + of_matrices.transpose(2, 3)) / 2).cpu().numpy()
+            gradients, first = [], 0
+            for forms in found:
+                last = first + len(forms.matrices)
+                gradients.append(forms.pullback(symmetric[first:last]))
+                first = last
+            return (torch.from_numpy(np.concatenate(gradients)).to(weights),)
+
+        def again(weights: Tensor) -> Tensor:
+            return forms_in_torch(spec, weights.double())
+
+        return *pulled(pull, again, of_matrices, (weights,)), None, None

@@ -9,22 +9,23 @@ Letters: B batch, C channels, D = 2^Q amplitudes, H height, K kernels, Q wires, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.base import QuantumBackend
-from qbackend.encodings import ZERO_NORM
-from qbackend.errors import InputError, OptionError
+from qbackend.errors import InputError
+from qbackend.inputs import in_float32_or_float64, seed_or_drawn, whole_number
 from qbackend.quadratic import PixelBackend
+from qbackend.torch_circuit import unit_vectors
 
 from .channel_forms import KERNEL_CHANNELS, channel_forms, pack
-from .channel_layout import lengths, refuse_pixel
+from .channel_layout import refuse_pixel
 from .channel_states import channel_states
 from .kernel_forms import KernelForms, has_forms, has_states
 
@@ -68,7 +69,8 @@ class QuantumPointwiseConv2d(nn.Module):
         length: append the vectors' lengths as a last channel.
         affine: scale and shift every output channel by trained numbers, as BatchNorm does.
         shots: per row, where the named backend samples.
-        seed: of the initial weights and of the sampling; None draws one.
+        seed: of the initial weights and of the sampling; None draws one from torch's generator,
+            as `torch.manual_seed` has it.
         gradient: how kernels are differentiated, see `QuantumLayer`.
 
     Attributes:
@@ -97,28 +99,26 @@ class QuantumPointwiseConv2d(nn.Module):
         gradient: str = "auto",
     ) -> None:
         super().__init__()
-        self.stride = (stride, stride) if isinstance(stride, int) else stride
-        for option, value in (
-            ("in_channels", in_channels),
-            ("out_channels", out_channels),
-            ("stride", min(self.stride)),
-        ):
-            if value < 1:
-                raise OptionError(f"{option} must be at least 1, got {value}")
+        vertical, horizontal = stride if isinstance(stride, Sequence) else (stride, stride)
+        self.stride = whole_number("stride", vertical), whole_number("stride", horizontal)
+        in_channels = whole_number("in_channels", in_channels)
+        out_channels = whole_number("out_channels", out_channels)
         self.in_channels, self.out_channels, self.length = in_channels, out_channels, length
         n_wires = max(1, (in_channels - 1).bit_length())
         spec = LayerSpec(n_wires, ansatz=ansatz, n_layers=depth)
         n_kernels = -(-out_channels // n_wires)
-        streams = np.random.SeedSequence(seed).generate_state(n_kernels)
+        seed = seed_or_drawn(seed)
+        streams = np.random.SeedSequence(seed).generate_state(n_kernels).tolist()
         if isinstance(backend, str):
             backend, shots = get_backend(backend, shots=shots, seed=seed), None
         self.kernels = nn.ModuleList(
-            QuantumLayer(spec, backend, shots=shots, seed=int(stream), gradient=gradient)
+            QuantumLayer(spec, backend, shots=shots, seed=stream, gradient=gradient)
             for stream in streams
         )
         for kernel, stream in zip(self._layers, streams, strict=True):
-            generator = torch.Generator().manual_seed(int(stream))
-            nn.init.normal_(kernel.weight, std=1 / math.sqrt(4 * (depth + 2)), generator=generator)
+            generator = torch.Generator().manual_seed(stream)
+            std = 1 / math.sqrt(4 * (spec.n_layers + 2))
+            nn.init.normal_(kernel.weight, std=std, generator=generator)
         self._forms = KernelForms()
         n_channels = out_channels + length
         self.scale = nn.Parameter(torch.ones(n_channels)) if affine else None
@@ -137,7 +137,8 @@ class QuantumPointwiseConv2d(nn.Module):
         """Maps (B, M, H', W') of images (B, C, H, W).
 
         Raises:
-            InputError: wrong shape, or an entry that is not finite.
+            InputError: wrong shape, integers, booleans or complex numbers, or an entry that is
+                not finite.
         """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise InputError(
@@ -146,9 +147,7 @@ class QuantumPointwiseConv2d(nn.Module):
             )
         taken = self._taken(images)
         with torch.autocast(images.device.type, enabled=False):
-            features = taken.flatten(2)
-            if features.dtype not in (torch.float32, torch.float64):
-                features = features.float()
+            features = in_float32_or_float64("the images", taken.flatten(2))
             if self._prefers_states(features):
                 maps = self._by_states(features)
             else:
@@ -159,7 +158,12 @@ class QuantumPointwiseConv2d(nn.Module):
         return maps.to(images.dtype).unflatten(2, taken.shape[2:])
 
     def channel_vectors(self, images: Tensor) -> Tensor:
-        """What the kernels encode of images (B, C, H, W), a row per pixel taken: (B H' W', D)."""
+        """What the kernels encode of images (B, C, H, W), a row per pixel taken: (B H' W', D).
+
+        Raises:
+            InputError: integers, booleans or complex numbers.
+        """
+        images = in_float32_or_float64("the images", images)
         rows = self._taken(images).flatten(2).transpose(1, 2).reshape(-1, self.in_channels)
         return self._padded(rows)
 
@@ -217,22 +221,16 @@ class QuantumPointwiseConv2d(nn.Module):
         parts = [self._rows_of(part) for part in rows.split(chunk)]
         values = torch.cat(parts)[:, : self.out_channels]
         if self.length:
-            norms = lengths(rows, dim=1)
-            norms = torch.where(norms < ZERO_NORM, 0, norms)
+            # Along its unit vector a vector is as long as it is.
+            norms = torch.sum(rows * unit_vectors(rows, dim=1), dim=1)
             values = torch.cat([values, norms[:, None]], dim=1)
         return values.reshape(n_images, n_pixels, -1).transpose(1, 2)
 
     def _rows_of(self, rows: Tensor) -> Tensor:
         padded = self._padded(rows)
-        return torch.cat([_execute(kernel, padded) for kernel in self._layers], dim=1)
+        # States of every row would stay until the backward pass; they are computed again there.
+        return torch.cat([kernel.recomputed(padded) for kernel in self._layers], dim=1)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""
         return f"{self.in_channels}, {self.out_channels}, stride={self.stride}"
-
-
-def _execute(kernel: QuantumLayer, rows: Tensor) -> Tensor:
-    if kernel.neural_network.gradient == "vjp":
-        # States of every row would stay until the backward pass; they are computed again there.
-        return checkpoint(kernel, rows, use_reentrant=False)
-    return kernel(rows)

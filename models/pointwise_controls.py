@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from qbackend.encodings import ZERO_NORM
+from qbackend.inputs import in_float32_or_float64
 
 from .channel_forms import channel_forms, pack
 
@@ -83,7 +84,8 @@ class QuadraticPointwise(nn.Module):
         vertical, horizontal = self.stride
         taken = images[:, :, ::vertical, ::horizontal]
         with torch.autocast(images.device.type, enabled=False):
-            maps = channel_forms(taken.flatten(2).to(self.weight), self.weight)
+            features = in_float32_or_float64("the images", taken.flatten(2))
+            maps = channel_forms(features.to(self.weight), self.weight)
         return maps.to(images.dtype).unflatten(2, taken.shape[2:])
 
     def extra_repr(self) -> str:

@@ -24,6 +24,7 @@ from .base import (
     Capabilities,
     CompiledLayer,
     Forward,
+    Gradients,
     Request,
     Result,
     angles_of,
@@ -80,10 +81,14 @@ class AerExact(ExactSimulator, QuadraticBackend):
         if pullback is None:
             return Forward(forward.values, None)
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            of_features, of_matrices = pullback(cotangent)
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            by_features, of_matrices = pullback(cotangent, of_features, of_weights)
+            if of_matrices is None:
+                return by_features, None
             gradient = unitary.weight_gradient(of_matrices.cpu().numpy())
-            return of_features, torch.from_numpy(gradient)
+            return by_features, torch.from_numpy(gradient)
 
         return Forward(forward.values, pull)
 
@@ -205,18 +210,22 @@ def _forward_states(
     if not differentiate:
         return Forward(outputs, None)
 
-    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
         weighting = cotangent.detach().cpu().double().numpy() @ signs
         of_states = np.empty_like(states)
-        of_weights = np.zeros(spec.n_weights)
+        by_weights = np.zeros(spec.n_weights)
         for rows, reached in kept:
             *bras, start = propagate(spec, weights, weighting[rows] * reached[-1], inverse=True)
             of_states[rows] = 2 * start.real
-            of_weights += weight_gradient(spec, reached[:-1], bras[::-1])
-        gradient = torch.from_numpy(of_states).to(features)
-        return quadratic.pull_states(spec, features, encoded, gradient), torch.from_numpy(
-            of_weights
-        )
+            if of_weights:
+                by_weights += weight_gradient(spec, reached[:-1], bras[::-1])
+        by_features = None
+        if of_features:
+            gradient = torch.from_numpy(of_states).to(features)
+            by_features = quadratic.pull_states(spec, features, encoded, gradient)
+        return by_features, torch.from_numpy(by_weights) if of_weights else None
 
     return Forward(outputs, pull)
 

@@ -15,12 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, OptionError
+from .inputs import float64_array, seed_number, whole_number
 from .jobs import Job
 from .spec import LayerSpec
 
@@ -98,8 +99,9 @@ class Request:
         seed: of the sampling; 0 is a seed like any other, None draws one.
 
     Raises:
-        InputError: wrong shape, or an entry that is not finite (the message names the row).
-        OptionError: fewer than one shot.
+        InputError: wrong shape, no floating-point numbers, or an entry that is not finite (the
+            message names the row).
+        OptionError: fewer than one shot, or no seed.
     """
 
     compiled: CompiledLayer
@@ -108,13 +110,15 @@ class Request:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", float64_array("parameters", self.parameters))
         expected = len(self.compiled.parameters)
         if self.parameters.ndim != 2 or self.parameters.shape[1] != expected:
             raise InputError(
                 f"parameters must have shape (rows, {expected}), got {self.parameters.shape}"
             )
         check_finite("parameters", self.parameters)
-        check_shots(self.shots)
+        object.__setattr__(self, "shots", check_shots(self.shots))
+        object.__setattr__(self, "seed", seed_number(self.seed))
 
 
 @dataclass(frozen=True)
@@ -192,18 +196,33 @@ class QuantumBackend(ABC):
         return None
 
 
+Gradients = tuple["torch.Tensor | None", "torch.Tensor | None"]
+"""By features and by weights, None for one that nobody asked for."""
+
+
+class Pullback(Protocol):
+    """The backward pass that belongs to a forward pass.
+
+    It may read the features and weights that were given to that: they must not have changed.
+    """
+
+    def __call__(
+        self, cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
+        """Gradients of sum(values * cotangent (B, M)) by features (B, F) and weights (W,)."""
+
+
 @dataclass
 class Forward:
     """One forward pass: the values, and what its backward pass needs.
 
     Attributes:
         values: (B, M).
-        pullback: maps a cotangent (B, M) to the gradients of sum(values * cotangent) with respect
-            to features (B, F) and weights (W,); None unless `differentiate` was asked for.
+        pullback: None unless `differentiate` was asked for.
     """
 
     values: torch.Tensor
-    pullback: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None
+    pullback: Pullback | None
 
 
 class DifferentiableBackend(QuantumBackend):
@@ -260,10 +279,9 @@ def check_finite(what: str, values: NDArray[np.floating]) -> None:
         raise InputError(f"{what} row {row} has an entry that is not finite: {values[row]}")
 
 
-def check_shots(shots: int | None) -> None:
-    """Raise `OptionError` unless `shots` is None or a whole number of at least 1."""
-    if shots is not None and (not isinstance(shots, int) or isinstance(shots, bool) or shots < 1):
-        raise OptionError(f"shots must be a whole number of at least 1, got {shots!r}")
+def check_shots(shots: int | None) -> int | None:
+    """Shots as Python's whole number; raises `OptionError` for what is none of at least 1."""
+    return None if shots is None else whole_number("shots", shots)
 
 
 def check_width(backend: QuantumBackend, spec: LayerSpec) -> None:

@@ -135,18 +135,22 @@ def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
 
 @dataclass(frozen=True)
 class NoisyShiftPlan(GradientPlan):
-    """The same derivatives from expectation values alone.
+    """The same derivatives from expectation values alone; zero where they are not wanted.
 
     Attributes:
         compiled: the layer.
         features: (B, F), at which the derivatives are taken.
-        shift: of the parameters whose derivatives are exact, the weights the last of them.
+        of_features: whether the features' derivatives are wanted.
+        first: of the parameters whose derivatives are exact, where a row has them.
+        shift: of these.
         average: None where no feature needs it.
         average_rows: (S, P), its states' rows.
     """
 
     compiled: CompiledLayer
     features: Array
+    of_features: bool
+    first: int
     shift: CircuitShiftPlan
     average: EncoderAverage | None
     average_rows: Array
@@ -156,52 +160,69 @@ class NoisyShiftPlan(GradientPlan):
 
     def jacobians(self, values: Array) -> tuple[Array, Array]:
         n_rows, n_outputs = len(self.features), values.shape[1]
-        derivatives, forms = self._reduced(values)
+        of_angles, of_weights, forms = self._reduced(values)
         of_features = [
-            self._of_features(derivatives[:, output], forms, np.tile(unit, (n_rows, 1)))
+            self._of_features(of_angles[:, output], forms, np.tile(unit, (n_rows, 1)))
             for output, unit in enumerate(np.eye(n_outputs))
         ]
-        return np.stack(of_features, axis=1), derivatives[..., -self.compiled.spec.n_weights :]
+        return np.stack(of_features, axis=1), of_weights
 
     def vjp(self, values: Array, cotangent: Array) -> tuple[Array, Array]:
-        derivatives, forms = self._reduced(values)
-        of_shifted = np.einsum("bms,bm->bs", derivatives, cotangent)
-        of_weights = of_shifted[:, -self.compiled.spec.n_weights :].sum(axis=0)
-        return self._of_features(of_shifted, forms, cotangent), of_weights
+        by_angle, by_weight, forms = self._reduced(values)
+        of_angles = np.einsum("bme,bm->be", by_angle, cotangent)
+        of_weights = np.einsum("bmw,bm->w", by_weight, cotangent)
+        return self._of_features(of_angles, forms, cotangent), of_weights
 
-    def _reduced(self, values: Array) -> tuple[Array, Array | None]:
-        """Derivatives by the shifted parameters (B, M, S), and the averaged forms."""
-        split = len(self.shift.rows)
+    def _reduced(self, values: Array) -> tuple[Array, Array, Array | None]:
+        """Derivatives by angles (B, M, E) and weights (B, M, W), and the averaged forms."""
+        split, last = len(self.shift.rows), self.first + self.shift.n_shifted
+        n_parameters = len(self.compiled.parameters)
+        derivatives = np.zeros((len(self.features), values.shape[1], n_parameters))
+        if split > 0:
+            derivatives[..., self.first : last] = self.shift.derivatives(values[:split])
         forms = None if self.average is None else self.average.fit(values[split:])
-        return self.shift.derivatives(values[:split]), forms
+        n_angles = n_parameters - self.compiled.spec.n_weights
+        return derivatives[..., :n_angles], derivatives[..., n_angles:], forms
 
-    def _of_features(self, of_shifted: Array, forms: Array | None, cotangent: Array) -> Array:
+    def _of_features(self, of_angles: Array, forms: Array | None, cotangent: Array) -> Array:
+        if not self.of_features:
+            return np.zeros_like(self.features)
+
         def averaged(chosen: Mask) -> Array:
             assert forms is not None
             return averaged_gradient(self.features[chosen], forms, cotangent[chosen])
 
-        of_angles = of_shifted[:, : -self.compiled.spec.n_weights]
         return feature_gradient(self.compiled, self.features, of_angles, averaged)
 
 
-def plan_noisy_shift(compiled: CompiledLayer, features: Array, weights: Array) -> NoisyShiftPlan:
+def plan_noisy_shift(
+    compiled: CompiledLayer,
+    features: Array,
+    weights: Array,
+    *,
+    of_features: bool = True,
+    of_weights: bool = True,
+) -> NoisyShiftPlan:
     """The plan for features (B, F) and weights (W,), with noise between the encoder's gates.
 
-    No row of `features` may be one that the encoding calls zero.
+    No row of `features` may be one that the encoding calls zero. Without `of_features` no row is
+    for their derivatives; nor without `of_weights` for theirs.
 
     Raises:
         OptionError: a parameter without a shift rule, see `plan_circuit_shift`.
     """
     spec, rows = compiled.spec, compiled.rows(features, weights)
     n_angles = rows.shape[1] - spec.n_weights
-    needs_average = _is_averaged(compiled)
-    shift = plan_circuit_shift(compiled, rows, first=n_angles if needs_average else 0)
-    if spec.encoding == "amplitude" and not needs_average:
+    needs_average = of_features and _is_averaged(compiled)
+    first = 0 if of_features and not needs_average else n_angles
+    last = rows.shape[1] if of_weights else n_angles
+    shift = plan_circuit_shift(compiled, rows, first=first, last=last)
+    if of_features and spec.encoding == "amplitude" and not needs_average:
         _, vanishing = _pull_tree(features, np.zeros((len(rows), n_angles)))
         needs_average = bool(vanishing.any())
     average = EncoderAverage.over(spec.n_wires) if needs_average else None
     average_rows = rows[:0] if average is None else compiled.rows(average.states, weights)
-    return NoisyShiftPlan(compiled, features, shift, average, average_rows)
+    return NoisyShiftPlan(compiled, features, of_features, first, shift, average, average_rows)
 
 
 def _is_averaged(compiled: CompiledLayer) -> bool:

@@ -84,32 +84,37 @@ class ShiftPlan(FeaturePlan):
         n_weights, n_outputs = self.weights.shape[1], values.shape[1]
         split = n_batch * n_directions * 2
         of_features = values[:split].reshape(n_batch, n_directions, 2, n_outputs)
+        along = of_features[:, :, 0] - of_features[:, :, 1]
+        if len(values) == split:
+            return along, np.zeros((n_batch, n_weights, n_outputs))
         of_weights = values[split:].reshape(n_batch, n_weights, 2, n_outputs)
-        return (
-            of_features[:, :, 0] - of_features[:, :, 1],
-            (of_weights[:, :, 0] - of_weights[:, :, 1]) / 2,
-        )
+        return along, (of_weights[:, :, 0] - of_weights[:, :, 1]) / 2
 
 
 def plan_parameter_shift(
-    spec: LayerSpec, features: Array, weights: Array, *, of_features: bool = True
+    spec: LayerSpec,
+    features: Array,
+    weights: Array,
+    *,
+    of_features: bool = True,
+    of_weights: bool = True,
 ) -> ShiftPlan:
     """The plan for features (B, F) and weights (W,): N = B * 2 * (T + W) rows.
 
     Weights turn by pi/2 either way (Mitarai et al., arXiv 1803.00745; Schuld et al.,
     arXiv 1811.11184); features move as their encoding says. No row of `features` may be one that
-    the encoding calls zero. Without `of_features` T = 0, and the derivatives by features that the
-    plan gives are zero.
+    the encoding calls zero. Without `of_features` no row is for them, and the derivatives by them
+    that the plan gives are zero; nor without `of_weights`.
     """
     n_batch, n_weights = len(features), len(weights)
     moved, directions = spec.encoder.shifted(features)
     if not of_features:
         moved, directions = moved[:, :0], directions[:, :0]
-    turn = np.pi / 2 * np.eye(n_weights)
+    turn = np.pi / 2 * np.eye(n_weights)[: None if of_weights else 0]
     turned = np.stack([weights + turn, weights - turn], axis=1).reshape(-1, n_weights)
     moved_rows = moved.reshape(-1, spec.n_features)
     return ShiftPlan(
-        features=np.concatenate([moved_rows, np.repeat(features, 2 * n_weights, axis=0)]),
+        features=np.concatenate([moved_rows, np.repeat(features, len(turned), axis=0)]),
         weights=np.concatenate(
             [np.broadcast_to(weights, (len(moved_rows), n_weights)), np.tile(turned, (n_batch, 1))]
         ),
@@ -139,9 +144,9 @@ class CircuitShiftPlan:
 
 
 def plan_circuit_shift(
-    compiled: CompiledLayer, parameters: Array, *, first: int = 0
+    compiled: CompiledLayer, parameters: Array, *, first: int = 0, last: int | None = None
 ) -> CircuitShiftPlan:
-    """The plan for rows of parameters (B, P), of which those from `first` on are shifted.
+    """The plan for rows of parameters (B, P), shifted those from `first` until before `last`.
 
     Raises:
         OptionError: a parameter that turns more than one gate, or not by its own angle in a Pauli
@@ -149,7 +154,7 @@ def plan_circuit_shift(
     """
     _check_rotations(compiled)
     n_parameters = parameters.shape[1]
-    turn = np.pi / 2 * np.eye(n_parameters)[first:]
+    turn = np.pi / 2 * np.eye(n_parameters)[first:last]
     both = np.stack([turn, -turn], axis=1)
     rows = (parameters[:, None, None] + both).reshape(-1, n_parameters)
     return CircuitShiftPlan(rows, len(turn))
@@ -217,13 +222,15 @@ def plan_spsa(
     perturbation: float = 0.1,
     draws: int = 1,
     of_features: bool = True,
+    of_weights: bool = True,
 ) -> SpsaPlan:
     """The plan for features (B, F) and weights (W,): N = B * 2 * `draws` rows.
 
     Every image draws its own signs, so that a batch averages over many of them. Weights and angle
     features move by `perturbation` radians; amplitude features by that part of the row's root
     mean square, because only their direction matters (Spall, IEEE Trans. Autom. Control 37, 332).
-    Without `of_features` they stand still, which leaves the weights' derivatives less noisy.
+    Without `of_features` or `of_weights` these stand still, which leaves the other derivatives
+    less noisy.
     """
     n_batch, n_features = features.shape
     scale = np.ones((n_batch, 1))
@@ -231,7 +238,8 @@ def plan_spsa(
         scale = np.zeros((n_batch, 1))
     elif spec.encoding == "amplitude":
         scale = np.sqrt(np.mean(features**2, axis=1, keepdims=True))
-    sizes = np.concatenate([np.repeat(scale, n_features, 1), np.ones((n_batch, len(weights)))], 1)
+    turned = np.full((n_batch, len(weights)), float(of_weights))
+    sizes = np.concatenate([np.repeat(scale, n_features, 1), turned], 1)
     perturbed = perturbation * sizes
     signs = rng.choice([-1.0, 1.0], size=(n_batch, draws, perturbed.shape[1]))
     steps = signs * perturbed[:, None, :]

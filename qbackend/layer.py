@@ -11,44 +11,77 @@ from typing import Any
 import torch
 from qiskit_machine_learning.connectors import TorchConnector
 from torch import nn
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .base import QuantumBackend
+from .base import Gradients, QuantumBackend
 from .errors import InputError, OptionError
-from .network import LayerNetwork
+from .higher_derivatives import pulled
+from .inputs import in_float32_or_float64, seed_or_drawn
+from .network import COMPUTED, LayerNetwork
 from .registry import get_backend
 from .spec import LayerSpec
 
 
 class _LayerFunction(torch.autograd.Function):
-    """Autograd through `LayerNetwork.evaluate`; second derivatives are refused."""
+    """Autograd through `LayerNetwork.evaluate`.
+
+    Without `keep` a forward pass leaves nothing but its inputs, and the backward pass goes forward
+    again.
+    """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         features: torch.Tensor,
         weights: torch.Tensor,
         network: LayerNetwork,
         differentiate: bool,
+        keep: bool,
     ) -> torch.Tensor:
+        of_features, of_weights = ctx.needs_input_grad[:2]
         forward = network.evaluate(
             features,
             weights,
-            differentiate=differentiate,
-            of_features=ctx.needs_input_grad[0],  # type: ignore[attr-defined]
+            differentiate=differentiate and keep,
+            of_features=of_features,
+            of_weights=of_weights,
         )
-        ctx.pullback = forward.pullback  # type: ignore[attr-defined]
-        ctx.weights = weights.dtype, weights.device  # type: ignore[attr-defined]
+        # What autograd saves it also guards: it refuses inputs that have changed in the meantime.
+        ctx.save_for_backward(features, weights)
+        ctx.network, ctx.pullback = network, forward.pullback
         return forward.values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        of_features, of_weights = ctx.pullback(cotangent)
-        if (of_weights.dtype, of_weights.device) != ctx.weights:
-            dtype, device = ctx.weights
-            of_weights = of_weights.to(device=device, dtype=dtype)
-        return of_features, of_weights, None, None
+        features, weights = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:2]
+
+        def pull(cotangent: torch.Tensor) -> Gradients:
+            pullback = ctx.pullback
+            if pullback is None:
+                pullback = ctx.network.evaluate(features, weights, differentiate=True).pullback
+            of_features, of_weights = pullback(cotangent, *wanted)
+            if of_weights is not None and (
+                of_weights.dtype != weights.dtype or of_weights.device != weights.device
+            ):
+                of_weights = of_weights.to(weights)
+            return of_features, of_weights
+
+        gradients = pulled(pull, ctx.network.in_torch, cotangent, (features, weights))
+        return *gradients, None, None, None
+
+
+class _OwnWeight:
+    """The trainable weights, (W,), radians: an attribute as in any module.
+
+    TorchConnector has a property of that name, which nobody can set. What a module sets in its
+    place, as `torch.nn.utils.prune` and others do, comes before this.
+    """
+
+    def __get__(self, layer: nn.Module, owner: type) -> nn.Parameter:
+        weight = layer._parameters.get("weight")
+        if weight is None:
+            raise AttributeError(f"'{owner.__name__}' has no weight")
+        return weight
 
 
 class QuantumLayer(TorchConnector):
@@ -62,12 +95,13 @@ class QuantumLayer(TorchConnector):
         spec: the layer.
         backend: a name for `get_backend`, or a backend.
         shots: per row, where the named backend samples.
-        seed: of the initial weights, uniform in [0, 2π), and of the sampling.
+        seed: of the initial weights, uniform in [0, 2π), and of the sampling; None draws one from
+            torch's generator, as `torch.manual_seed` has it.
         gradient: "auto" (the backend's own way), "vjp", "parameter-shift" or "spsa".
 
     Raises:
         UnknownNameError: no such backend.
-        OptionError: a layer, shots or a gradient that the backend cannot do.
+        OptionError: a layer, shots or a gradient that the backend cannot do, or no seed.
     """
 
     _neural_network: LayerNetwork
@@ -85,24 +119,15 @@ class QuantumLayer(TorchConnector):
         # them in every state_dict, and initialises in [-1, 1].
         nn.Module.__init__(self)
         self._sparse = False
+        seed = seed_or_drawn(seed)
         self._neural_network = LayerNetwork(
             spec, _resolve(backend, shots, seed), gradient=gradient, seed=seed
         )
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
         angles = 2 * math.pi * torch.rand(spec.n_weights, generator=generator)
         self.register_parameter("weight", nn.Parameter(angles))
 
-    @property
-    def weight(self) -> nn.Parameter:
-        """The trainable weights, (W,), radians."""
-        weight = self._parameters.get("weight")
-        if weight is None:
-            raise AttributeError("the layer's weights are not registered yet")
-        return weight
+    weight = _OwnWeight()
 
     @property
     def _weights(self) -> nn.Parameter:  # type: ignore[override]
@@ -128,8 +153,20 @@ class QuantumLayer(TorchConnector):
         """Expectation values (..., M) of features (..., F).
 
         Raises:
-            InputError: wrong number of features, or an entry that is not finite.
+            InputError: wrong number of features, integers, booleans or complex numbers, or an
+                entry that is not finite.
         """
+        return self._outputs(input_data, keep=True)
+
+    def recomputed(self, input_data: torch.Tensor) -> torch.Tensor:
+        """The same, with nothing kept for the backward pass, which goes forward once more.
+
+        For batches whose states would not fit into memory. Where the backend has no derivatives of
+        its own this is `forward`, which keeps no states there.
+        """
+        return self._outputs(input_data, keep=self.neural_network.gradient != "vjp")
+
+    def _outputs(self, input_data: torch.Tensor | None, *, keep: bool) -> torch.Tensor:
         network, weight = self._neural_network, self.weight
         n_features = network.num_inputs
         if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
@@ -141,10 +178,10 @@ class QuantumLayer(TorchConnector):
         features = input_data
         if features.ndim != 2:
             features = features.reshape(-1, n_features)
-        if features.dtype not in (torch.float32, torch.float64):
-            features = features.float()
+        if features.dtype not in COMPUTED:
+            features = in_float32_or_float64("features", features)
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-        values = _LayerFunction.apply(features, weight, network, differentiate)
+        values = _LayerFunction.apply(features, weight, network, differentiate, keep)
         if input_data.ndim != 2:
             values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
         return values if values.dtype == input_data.dtype else values.to(input_data.dtype)
@@ -166,6 +203,15 @@ class QuantumLayer(TorchConnector):
     def reseed(self, seed: int | None) -> None:
         """Start the sequence of sampling seeds anew."""
         self.neural_network.reseed(seed)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        # Qiskit's own TorchConnector saves its weights a second time, under this name.
+        twin = state_dict.pop(f"{prefix}_weights", None)
+        if twin is not None:
+            state_dict.setdefault(f"{prefix}weight", twin)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""

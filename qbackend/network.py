@@ -5,6 +5,8 @@ Letters: B batch, F features, W weights, M observables.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from qiskit_machine_learning.neural_networks import NeuralNetwork
@@ -13,6 +15,7 @@ from .base import (
     Array,
     DifferentiableBackend,
     Forward,
+    Gradients,
     QuantumBackend,
     Request,
     Result,
@@ -21,7 +24,12 @@ from .base import (
 from .encoder_gradient import plan_noisy_shift
 from .errors import InputError, OptionError, suggest
 from .gradients import GradientPlan, plan_parameter_shift, plan_spsa
+from .inputs import float64_array, in_float32_or_float64, seed_number
 from .spec import LayerSpec
+from .torch_circuit import outputs
+
+COMPUTED = (torch.float32, torch.float64)
+"""The features' dtypes that a layer computes in."""
 
 
 class LayerNetwork(NeuralNetwork):
@@ -72,7 +80,7 @@ class LayerNetwork(NeuralNetwork):
 
     def reseed(self, seed: int | None) -> None:
         """Start the sequence of seeds anew: the same calls then draw the same samples."""
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(seed_number(seed))
 
     def evaluate(
         self,
@@ -81,59 +89,119 @@ class LayerNetwork(NeuralNetwork):
         *,
         differentiate: bool,
         of_features: bool = True,
+        of_weights: bool = True,
     ) -> Forward:
         """Outputs for features (B, F) and weights (W,), in the features' dtype and device.
 
         Args:
-            features: as `forward` takes them.
-            weights: of the circuit.
+            features: float32 or float64; half precision is computed, and given back, in float32.
+            weights: of the circuit, floating point.
             differentiate: also prepare the pullback. A remote backend is then asked for outputs
                 and derivatives in one request, because every request waits in a queue.
-            of_features: whether the features' gradient is wanted; zero where it is left out.
+            of_features: whether the pullback will be asked for the features' gradient.
+            of_weights: and for the weights'.
 
-        Raises `InputError` for an entry that is not finite, before anything is executed.
+        Raises:
+            InputError: integers, booleans or complex numbers, or an entry that is not finite;
+                before anything is executed.
         """
+        if features.dtype not in COMPUTED or weights.dtype not in COMPUTED:
+            features = in_float32_or_float64("features", features)
+            in_float32_or_float64("weights", weights)
         if self._differentiable is not None:
             return self._differentiable.forward(
                 self.compiled, features, weights, differentiate=differentiate
             )
         rows, angles = _to_numpy(features), _to_numpy(weights)
         if differentiate and self.backend.capabilities.remote:
-            return self._in_one_request(features, rows, angles, of_features)
+            return self._in_one_request(features, rows, angles, of_features, of_weights)
         values = torch.from_numpy(self._forward(rows, angles)).to(features)
         if not differentiate:
             return Forward(values, None)
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
             live = self._live(rows)
-            plan = self._plan(rows[live], angles, of_features)
+            plan = self._plan(rows[live], angles, of_features, of_weights)
             shifted = self._values(plan.rows(self.compiled))
-            return _pulled(plan, shifted, live, features, cotangent)
+            return _pulled(plan, shifted, live, features, cotangent, (of_features, of_weights))
 
         return Forward(values, pull)
 
+    def in_torch(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """The same outputs by torch's operations, for derivatives beyond the first.
+
+        Raises:
+            OptionError: values that carry noise or shots, or a gradient that is an estimate: no
+                second derivative of theirs is known.
+        """
+        capabilities = self.backend.capabilities
+        if self.gradient == "spsa":
+            raise OptionError(
+                "the gradient 'spsa' is an estimate and has no derivative: choose "
+                "gradient='auto', or leave out second derivatives (create_graph=True)"
+            )
+        if not capabilities.exact or capabilities.noisy:
+            raise OptionError(
+                f"'{self.backend.name}' gives no second derivatives, because of its shots or "
+                "noise: take them on 'native' or 'aer', for example after "
+                "layer.to_backend('native'), which keeps the weights"
+            )
+        return outputs(self.spec, features, weights)
+
     def _in_one_request(
-        self, features: torch.Tensor, rows: Array, angles: Array, of_features: bool
+        self,
+        features: torch.Tensor,
+        rows: Array,
+        angles: Array,
+        of_features: bool,
+        of_weights: bool,
     ) -> Forward:
         """Outputs and everything that their derivatives need, from one execution."""
         check_finite("features", rows)
         check_finite("weights", angles[None])
         live = self._live(rows)
         n_live = int(live.sum())
-        plan = self._plan(rows[live], angles, of_features)
+        plan = self._plan(rows[live], angles, of_features, of_weights)
         asked = np.concatenate([self.compiled.rows(rows[live], angles), plan.rows(self.compiled)])
         answered = self._values(asked)
         values = np.zeros((len(rows), self.spec.n_outputs))
         values[live] = answered[:n_live]
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return _pulled(plan, answered[n_live:], live, features, cotangent)
+        asked_for = of_features, of_weights
+
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            wanted = of_features and asked_for[0], of_weights and asked_for[1]
+            return _pulled(plan, answered[n_live:], live, features, cotangent, wanted)
 
         return Forward(torch.from_numpy(values).to(features), pull)
 
     def execute(self, features: Array, weights: Array) -> Result:
-        """One execution per row of features (N, F), with weights (W,) or (N, W)."""
-        return self._execute(self.compiled.rows(features, weights))
+        """One execution per row of features (N, F), with weights (W,) or (N, W).
+
+        Raises:
+            InputError: no floating-point numbers, an entry that is not finite, or a row that
+                encodes nothing and hence has no circuit.
+        """
+        rows, angles = float64_array("features", features), float64_array("weights", weights)
+        check_finite("features", rows)
+        check_finite("weights", np.atleast_2d(angles))
+        empty = np.flatnonzero(~self._live(rows))
+        if len(empty) > 0:
+            raise InputError(f"features row {empty[0]} encodes nothing: its norm is below 1e-12")
+        return self._execute(self.compiled.rows(rows, angles))
+
+    def _validate_input(self, input_data: Any) -> tuple[Array | None, tuple[int, ...] | None]:
+        # The base class would make floating-point numbers of whatever it is given.
+        given = None if input_data is None else float64_array("features", input_data)
+        return super()._validate_input(given)
+
+    def _validate_weights(self, weights: Any) -> Array | None:
+        given = None if weights is None else float64_array("weights", weights)
+        return super()._validate_weights(given)
 
     def _forward(self, input_data: Array | None, weights: Array | None) -> Array:
         rows, angles = _given(input_data, weights)
@@ -174,13 +242,16 @@ class LayerNetwork(NeuralNetwork):
         """Rows that encode something: the others give zero everywhere and are never executed."""
         return ~self.spec.encoder.is_zero(features)
 
-    def _plan(self, features: Array, weights: Array, of_features: bool = True) -> GradientPlan:
+    def _plan(
+        self, features: Array, weights: Array, of_features: bool = True, of_weights: bool = True
+    ) -> GradientPlan:
+        wanted = {"of_features": of_features, "of_weights": of_weights}
         if self.gradient == "spsa":
-            return plan_spsa(self.spec, features, weights, rng=self._rng, of_features=of_features)
+            return plan_spsa(self.spec, features, weights, rng=self._rng, **wanted)
         # From samples, errors that the rows of a batch share would not average out over it.
         if self.compiled.is_noisy and self.backend.capabilities.exact:
-            return plan_noisy_shift(self.compiled, features, weights)
-        return plan_parameter_shift(self.spec, features, weights, of_features=of_features)
+            return plan_noisy_shift(self.compiled, features, weights, **wanted)
+        return plan_parameter_shift(self.spec, features, weights, **wanted)
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:
@@ -193,11 +264,15 @@ def _pulled(
     live: np.ndarray,
     features: torch.Tensor,
     cotangent: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    wanted: tuple[bool, bool],
+) -> Gradients:
     """Gradients by features (B, F) and weights (W,) from the values of the plan's rows."""
     of_features = np.zeros(features.shape)
     of_features[live], of_weights = plan.vjp(values, _to_numpy(cotangent)[live])
-    return torch.from_numpy(of_features).to(features), torch.from_numpy(of_weights)
+    return (
+        torch.from_numpy(of_features).to(features) if wanted[0] else None,
+        torch.from_numpy(of_weights) if wanted[1] else None,
+    )
 
 
 def _given(features: Array | None, weights: Array | None) -> tuple[Array, Array]:

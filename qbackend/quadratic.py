@@ -18,7 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from .base import Array, CompiledLayer, DifferentiableBackend, check_finite
+from .base import (
+    Array,
+    CompiledLayer,
+    DifferentiableBackend,
+    Gradients,
+    Pullback,
+    check_finite,
+)
 from .encodings import ZERO_NORM
 from .kernels import quadratic as kernels
 from .kernels.blocks import angle_rows
@@ -26,8 +33,6 @@ from .kernels.maps import Maps
 from .kernels.simd import lanes
 from .kernels.threads import split
 from .spec import LayerSpec
-
-Pullback = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 KERNEL_WIRES = 6
 """Up to here the kernels beat torch's matrix products on the CPU."""
@@ -93,9 +98,8 @@ class QuadraticPass:
 
     Attributes:
         values: (B, M), in the features' dtype and on their device.
-        pullback: maps a cotangent (B, M) to the gradients of sum(values * cotangent) with respect
-            to the features (B, F) and the matrices (M, D, D): the sum over rows of g_i a aᵀ.
-            None unless it was asked for.
+        pullback: None unless it was asked for. What it gives in place of the weights' gradient is
+            that with respect to the matrices (M, D, D): the sum over rows of g_i a aᵀ.
     """
 
     values: torch.Tensor
@@ -129,7 +133,7 @@ def encode(spec: LayerSpec, features: torch.Tensor) -> torch.Tensor:
     if spec.encoding == "amplitude":
         return features * _inverse_norms(features)
     halves = torch.stack([torch.cos(features / 2), torch.sin(features / 2)], dim=2)
-    return _products(halves)[-1]
+    return products(halves)[-1]
 
 
 def pull_states(
@@ -140,7 +144,7 @@ def pull_states(
         along = torch.sum(grad_states * states, dim=1, keepdim=True)
         return _inverse_norms(features) * (grad_states - along * states)
     cosines, sines = torch.cos(features / 2), torch.sin(features / 2)
-    before = _products(torch.stack([cosines, sines], dim=2))
+    before = products(torch.stack([cosines, sines], dim=2))
     slopes: list[torch.Tensor] = []
     for wire in reversed(range(spec.n_wires)):
         even, odd = grad_states[:, 0::2], grad_states[:, 1::2]
@@ -158,7 +162,7 @@ def _inverse_norms(features: torch.Tensor) -> torch.Tensor:
     return torch.where(norms < ZERO_NORM, 0.0, 1 / norms)
 
 
-def _products(halves: torch.Tensor) -> list[torch.Tensor]:
+def products(halves: torch.Tensor) -> list[torch.Tensor]:
     """Product states of the first 0, 1, ..., Q wires from amplitudes (B, Q, 2)."""
     states = [torch.ones_like(halves[:, 0, :1])]
     for wire in range(halves.shape[1]):
@@ -173,11 +177,17 @@ def _forward_torch(
     halves = torch.einsum("bi,mij->bmj", states, matrices)
     values = torch.einsum("bmj,bj->bm", halves, states)
 
-    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        of_states = 2 * torch.einsum("bm,bmj->bj", cotangent, halves)
-        weighted = cotangent[:, :, None] * states[:, None, :]
-        of_matrices = torch.einsum("bmi,bj->mij", weighted, states)
-        return pull_states(spec, features, states, of_states), of_matrices
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
+        by_features = of_matrices = None
+        if of_features:
+            of_states = 2 * torch.einsum("bm,bmj->bj", cotangent, halves)
+            by_features = pull_states(spec, features, states, of_states)
+        if of_weights:
+            weighted = cotangent[:, :, None] * states[:, None, :]
+            of_matrices = torch.einsum("bmi,bj->mij", weighted, states)
+        return by_features, of_matrices
 
     return QuadraticPass(values, pull if differentiate else None)
 
@@ -204,12 +214,14 @@ def _forward_kernels(
     if max(split(run, n_blocks, cost)) >= 0:
         check_finite("features", given)
 
-    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
         factors = cotangent.detach().contiguous().numpy()
         chunk = max(CHUNK_BLOCKS, -(-n_blocks // MAX_CHUNKS))
         n_chunks = -(-n_blocks // chunk)
-        of_rows = np.empty_like(given)
-        of_forms = np.empty((n_chunks, *forms.shape), given.dtype)
+        of_rows = np.empty((n_rows if of_features else 0, given.shape[1]), given.dtype)
+        of_forms = np.empty((n_chunks if of_weights else 0, *forms.shape), given.dtype)
 
         def run(first: int, last: int) -> None:
             kernels.backward(
@@ -218,6 +230,9 @@ def _forward_kernels(
             )  # fmt: skip
 
         split(run, n_chunks, 2 * cost)
-        return torch.from_numpy(of_rows), torch.from_numpy(of_forms.sum(axis=0))
+        return (
+            torch.from_numpy(of_rows) if of_features else None,
+            torch.from_numpy(of_forms.sum(axis=0)) if of_weights else None,
+        )
 
     return QuadraticPass(torch.from_numpy(values), pull if differentiate else None)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .base import QuantumBackend, check_shots
 from .errors import OptionError, UnknownNameError, suggest
+from .inputs import seed_number
 
 if TYPE_CHECKING:
     from .device_form import Encoder
@@ -63,9 +64,9 @@ def get_backend(
 
     Raises:
         UnknownNameError: no such backend or device; the message suggests.
-        OptionError: shots out of range, or an option that the backend does not take.
+        OptionError: shots or a seed out of range, or an option that the backend does not take.
     """
-    check_shots(shots)
+    shots, seed = check_shots(shots), seed_number(seed)
     check_name(name)
     key, _, argument = name.partition(":")
     factories = _factories()

@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 from .base import Capabilities, Cost, QuantumBackend, Request, Result, check_shots, local_cost
 from .errors import OptionError
+from .inputs import seed_number
 from .jobs import Job, LocalJob
 
 SHIFTED = ("parameter-shift", "spsa")
@@ -48,9 +49,8 @@ class SamplingSimulator(_Simulator):
     """
 
     def __init__(self, shots: int, seed: int | None = None) -> None:
-        check_shots(shots)
-        self.shots = shots
-        self.seed = seed
+        self.shots = check_shots(shots)
+        self.seed = seed_number(seed)
 
     @abstractmethod
     def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:

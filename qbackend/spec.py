@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .ansatze import ANSATZE, Ansatz, Operation, get_ansatz
 from .encodings import ENCODINGS, Encoding, get_encoding
 from .errors import SpecError, suggest
+from .inputs import whole_number
 
 
 @lru_cache(maxsize=32)
@@ -51,8 +52,7 @@ class LayerSpec:
 
     def __post_init__(self) -> None:
         for name, count in (("n_wires", self.n_wires), ("n_layers", self.n_layers)):
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise SpecError(f"{name} must be a whole number of at least 1, got {count!r}")
+            object.__setattr__(self, name, whole_number(name, count, SpecError))
         for kind, value, known in (
             ("encoding", self.encoding, ENCODINGS),
             ("ansatz", self.ansatz, ANSATZE),

@@ -161,7 +161,8 @@ def test_a_layers_weights_follow_from_seed_and_name_alone() -> None:
     assert torch.equal(weights("3", 1), weights("*", 1))
     assert not torch.equal(weights("3", 1), weights("3", 2))
     torch.manual_seed(11)
-    restore_pointwise(nn.Sequential(QuantumPointwiseConv2d(4, 4, 1, backend="native")))
+    convolution = QuantumPointwiseConv2d(4, 4, 1, backend="native", seed=1)
+    restore_pointwise(nn.Sequential(convolution), seed=2)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -15,13 +15,15 @@ FORBIDDEN = {"qbackend": {"models", "experiments"}, "models": {"experiments"}, "
 
 LEVELS = [
     {"errors"},
-    {"ansatze", "encodings"},
+    {"ansatze", "encodings", "inputs"},
     {"spec"},
     {"base", "jobs"},
     {"simulators"},
     {
         "gradients",
         "encoder_gradient",
+        "higher_derivatives",
+        "torch_circuit",
         "compile",
         "preparation",
         "orthogonal",

@@ -285,14 +285,6 @@ def test_gradients_that_a_backend_has_not() -> None:
         QuantumLayer(LayerSpec(2), get_backend("aer"), shots=10)
 
 
-def test_second_derivatives_are_refused(backend: str) -> None:
-    layer = QuantumLayer(LayerSpec(2), backend, seed=0)
-    x = torch.randn(2, 4, requires_grad=True)
-    (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
-
-
 class Outputs(torch.utils.data.Dataset):
     """A dataset that runs the layer inside the workers."""
 

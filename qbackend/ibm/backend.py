@@ -18,6 +18,7 @@ from ..base import (
 )
 from ..device_form import Encoder, compile_for_target
 from ..errors import OptionError, UserError
+from ..inputs import seed_number
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
@@ -88,10 +89,10 @@ class IbmBackend(QuantumBackend):
         service: Service | None = None,
         clock: Clock | None = None,
     ) -> None:
-        check_shots(shots)
+        shots = check_shots(shots)
         self.name = machine
         self.shots = DEFAULT_SHOTS if shots is None else shots
-        self.seed = seed
+        self.seed = seed_number(seed)
         self.options = options or ExecutionOptions()
         if shots is not None and self.options.precision is not None:
             raise OptionError(

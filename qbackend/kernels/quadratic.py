@@ -82,7 +82,8 @@ def backward(
     """Gradients of sum(values * cotangent) for the chunks from `first_chunk` until `last_chunk`.
 
     A chunk is `chunk_blocks` blocks. `of_rows` (B, F) receives the gradient with respect to the
-    features, `of_matrices` (n_chunks, M, D, D) every chunk's with respect to the matrices.
+    features, `of_matrices` (n_chunks, M, D, D) every chunk's with respect to the matrices; what is
+    empty is not wanted.
     """
     n_outputs = matrices.shape[0]
     n_blocks, width, lanes = states.shape
@@ -97,6 +98,8 @@ def backward(
         for block in range(first, last):
             at = (block - first) * n_outputs
             to_lanes(cotangent, block * lanes, factors, at)
+            if len(of_rows) == 0:
+                continue
             for output in range(n_outputs):
                 factor = load(factors, at + output)
                 for index in range(width):
@@ -107,7 +110,8 @@ def backward(
                 rows, by_angle, block * lanes, kept, block * width, gradient, 0, inverse_norms,
                 of_rows,
             )  # fmt: skip
-        _outer(kept, width, factors, first, last, of_matrices[chunk])
+        if len(of_matrices) > 0:
+            _outer(kept, width, factors, first, last, of_matrices[chunk])
 
 
 @helper

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from ..base import Array, Forward, check_finite
+from ..base import Array, Forward, Gradients, check_finite
 from ..kernels.blocks import angle_rows
 from ..kernels.memory import Lease
 from ..kernels.simd import FloatArray, lanes
@@ -89,8 +89,10 @@ class Pass:
     inverse_norms: FloatArray
     values: FloatArray
 
-    def backward(self, cotangent: FloatArray, adjoints: FloatArray) -> tuple[FloatArray, Array]:
-        """Gradients with respect to features (B, F) and weights (W,).
+    def backward(
+        self, cotangent: FloatArray, adjoints: FloatArray, *, of_features: bool
+    ) -> tuple[FloatArray, Array]:
+        """Gradients with respect to features (B, F), or none (0, F), and weights (W,).
 
         Of sum(values * cotangent) for a cotangent (B, M); or, if `adjoints` (n_blocks, V, L) is
         not empty, of sum(states * adjoints).
@@ -101,7 +103,7 @@ class Pass:
         n_chunks = -(-n_blocks // chunk)
         n_stages, n_wires = circuit.rotations.shape
         n_features = n_wires if self.by_angle else 2**n_wires
-        of_rows = np.empty((len(self.rows), n_features), states.dtype)
+        of_rows = np.empty((len(self.rows) if of_features else 0, n_features), states.dtype)
         of_turns = np.empty((n_chunks, n_stages, n_wires))
         of_phases = np.empty((n_chunks, n_stages, 2**n_wires))
 
@@ -189,10 +191,16 @@ def forward(
     if not differentiate:
         return Forward(values, None)
 
-    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
         factors: FloatArray = cotangent.detach().contiguous().numpy()
-        of_features, of_weights = done.backward(factors, done.kept.array[:0])
-        return torch.from_numpy(of_features), torch.from_numpy(of_weights)
+        no_adjoints = done.kept.array[:0]
+        by_features, by_weights = done.backward(factors, no_adjoints, of_features=of_features)
+        return (
+            torch.from_numpy(by_features) if of_features else None,
+            torch.from_numpy(by_weights) if of_weights else None,
+        )
 
     return Forward(values, pull)
 

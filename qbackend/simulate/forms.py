@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import quadratic
-from ..base import Array, Forward
+from ..base import Array, Forward, Gradients
 from ..kernels.simd import FloatArray
 from ..spec import LayerSpec
 from .circuit import circuit_of
@@ -52,9 +52,13 @@ class FormsPass:
         if pullback is None:
             return Forward(done.values, None)
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            of_features, of_matrices = pullback(cotangent)
-            return of_features, torch.from_numpy(self.weight_gradient(of_matrices.cpu().numpy()))
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            by_features, of_matrices = pullback(cotangent, of_features, of_weights)
+            if of_matrices is None:
+                return by_features, None
+            return by_features, torch.from_numpy(self.weight_gradient(of_matrices.cpu().numpy()))
 
         return Forward(done.values, pull)
 
@@ -66,4 +70,5 @@ class FormsPass:
         by_row[: len(of_unitary)] = of_unitary
         adjoints = by_row.reshape(n_blocks, n_lanes, width).transpose(0, 2, 1)
         no_cotangent = np.empty((0, 0), of_unitary.dtype)
-        return self._pass.backward(no_cotangent, np.ascontiguousarray(adjoints))[1]
+        adjoints = np.ascontiguousarray(adjoints)
+        return self._pass.backward(no_cotangent, adjoints, of_features=False)[1]

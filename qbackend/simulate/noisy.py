@@ -15,6 +15,7 @@ from ..base import (
     CompiledLayer,
     DifferentiableBackend,
     Forward,
+    Gradients,
     Request,
     Result,
     angles_of,
@@ -53,7 +54,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         self.noise = NoiseSpec() if noise is None else noise
         self.encoder = encoder
         self._layers: dict[LayerSpec, NoisyLayer] = {}
-        self._simulations: dict[int, LayerSimulation] = {}
+        self._simulations: dict[LayerSpec, LayerSimulation] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -94,11 +95,19 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         if not differentiate:
             return Forward(outputs, None)
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
             factors = cotangent.detach().cpu().double().numpy()[live]
-            gradient = np.zeros_like(given)
-            gradient[live], of_weights = simulation.pull(engine, given[live], rows, vector, factors)
-            return torch.from_numpy(gradient).to(features), torch.from_numpy(of_weights)
+            by_row, by_weights = simulation.pull(
+                engine, given[live] if of_features else None, rows, vector, factors
+            )
+            by_features = None
+            if by_row is not None:
+                gradient = np.zeros_like(given)
+                gradient[live] = by_row
+                by_features = torch.from_numpy(gradient).to(features)
+            return by_features, torch.from_numpy(by_weights) if of_weights else None
 
         return Forward(outputs, pull)
 
@@ -115,12 +124,13 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         return {**self.__dict__, "_layers": {}, "_simulations": {}}
 
     def _simulation(self, compiled: CompiledLayer) -> LayerSimulation:
-        """The layer's simulation, which keeps the layer and hence its identity alive."""
+        """The layer's simulation; of layers with one spec, the latest one's is kept."""
         if not isinstance(compiled, NoisyLayer):
             raise OptionError("the layer was compiled without noise: compile it by this backend")
-        if id(compiled) not in self._simulations:
-            self._simulations[id(compiled)] = LayerSimulation(compiled)
-        return self._simulations[id(compiled)]
+        found = self._simulations.get(compiled.spec)
+        if found is None or found.layer is not compiled:
+            found = self._simulations[compiled.spec] = LayerSimulation(compiled)
+        return found
 
 
 def _run_rows(simulation: LayerSimulation, request: Request, job_id: str) -> Result:

@@ -112,11 +112,12 @@ class LayerSimulation:
         return values
 
     def pull(
-        self, engine: Engine, features: Array, rows: Array, weights: Array, cotangent: Array
-    ) -> tuple[Array, Array]:
+        self, engine: Engine, features: Array | None, rows: Array, weights: Array, cotangent: Array
+    ) -> tuple[Array | None, Array]:
         """Gradients by features (B, F) and weights (W,) of sum(values * cotangent (B, M)).
 
         `rows` (B, P) are those of features and weights; no row of features encodes nothing.
+        Features are None where their gradient is not wanted.
         """
         head, tail = self.program.head, self.program.tail
         pulled = self._pull_observables(engine, weights)
@@ -124,6 +125,8 @@ class LayerSimulation:
         of_rows = of_turns @ head.slopes
         of_tail = engine.pull_forms(pulled.turns, of_forms) @ tail.slopes
         of_weights = of_rows[:, self._n_angles :].sum(axis=0) + of_tail[self._n_angles :]
+        if features is None:
+            return None, of_weights
 
         def averaged(chosen: Mask) -> Array:
             forms = self._encoder_average(weights) @ pulled.forms.T

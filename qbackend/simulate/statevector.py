@@ -148,10 +148,10 @@ def backward(
 
     A chunk is `chunk_blocks` blocks; `states` are those that `forward` kept. `adjoints`
     (n_blocks, V, L), unless empty, is the gradient with respect to them, and stands in for that
-    with respect to the values, `cotangent` (B, M). `work` (4 V, L) is used up. `of_rows` (B, F)
-    receives the gradient with respect to the features, `of_turns` (n_chunks, S, Q) every chunk's
-    with respect to the Y angles, `of_phases` (n_chunks, S, D) with respect to the phases where
-    they are trainable.
+    with respect to the values, `cotangent` (B, M). `work` (4 V, L) is used up. `of_rows` (B, F),
+    unless empty, receives the gradient with respect to the features, `of_turns` (n_chunks, S, Q)
+    every chunk's with respect to the Y angles, `of_phases` (n_chunks, S, D) with respect to the
+    phases where they are trainable.
     """
     n_stages, n_amplitudes = orders.shape
     n_wires = turns.shape[2]
@@ -189,7 +189,7 @@ def backward(
                     rows, first, phases, turns, work, source + half, target, overlaps,
                     trainable[0], of_phases, chunk, of_rows,
                 )  # fmt: skip
-            else:
+            elif len(of_rows) > 0:
                 pull_encoding(
                     rows, by_angle, first, work, source, work, source + half, inverse_norms,
                     of_rows,

@@ -14,7 +14,7 @@ from functools import lru_cache, reduce
 import numpy as np
 import torch
 
-from ..base import Array, Forward
+from ..base import Array, Forward, Gradients
 from ..quadratic import encode, pull_states
 from ..spec import LayerSpec
 from .circuit import circuit_of
@@ -42,7 +42,9 @@ def forward(
     signs = _signs(spec, features.dtype, features.device)
     values = (state.real**2 + state.imag**2) @ signs.T
 
-    def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
         ket, bra = state, 2 * (cotangent @ signs) * state
         of_turns = np.empty((circuit.n_stages, circuit.n_wires))
         of_phases = np.zeros((circuit.n_stages, 2**circuit.n_wires))
@@ -56,8 +58,11 @@ def forward(
             phases = _phases(tables, stage, state).conj()
             back = _order(spec, stage, features.device).argsort()
             ket, bra = (ket * phases)[:, back], (bra * phases)[:, back]
-        of_features = pull_states(spec, features, encoded, bra.real)
-        return of_features, torch.from_numpy(tables.pull(of_turns[None], of_phases[None]))
+        by_weights = tables.pull(of_turns[None], of_phases[None])
+        return (
+            pull_states(spec, features, encoded, bra.real) if of_features else None,
+            torch.from_numpy(by_weights) if of_weights else None,
+        )
 
     return Forward(values, pull if differentiate else None)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Array, check_finite
+from ..errors import OptionError
 from ..kernels.compilation import kernel
 from ..kernels.simd import FloatArray, lanes
 from ..spec import LayerSpec
@@ -21,9 +22,12 @@ from .circuit import IntArray, circuit_of
 from .engine import MAX_CHUNKS
 from .gates import n_vectors
 
+MAX_WIRES = 8
+"""A unitary of more wires costs more than the rows that it saves."""
+
 
 class Unitaries:
-    """Of the ansatz of `spec`, at most 8 wires, for weights (K, W), in float64.
+    """Of the ansatz of `spec`, at most `MAX_WIRES` wires, for weights (K, W), in float64.
 
     Attributes:
         columns: (K, D, 2 D), real and imaginary parts of what becomes of every basis state.
@@ -31,9 +35,15 @@ class Unitaries:
 
     Raises:
         InputError: a weight that is not finite.
+        OptionError: more wires.
     """
 
     def __init__(self, spec: LayerSpec, weights: Array) -> None:
+        if spec.n_wires > MAX_WIRES:
+            raise OptionError(
+                f"the layer has {spec.n_wires} wires, but unitaries and forms of more than "
+                f"{MAX_WIRES} are not computed; execute the layer row by row"
+            )
         self._circuit = circuit = circuit_of(spec)
         n_circuits, n_amplitudes = len(weights), 2**spec.n_wires
         n_lanes, width = lanes(np.float64), n_vectors(spec.n_wires)
@@ -150,7 +160,7 @@ def _pull(
     chunk = max(1, (n_blocks + MAX_CHUNKS - 1) // MAX_CHUNKS)
     n_chunks = (n_blocks + chunk - 1) // chunk
     work = np.empty((4 * width, lanes), states.dtype)
-    of_rows = np.empty_like(basis)
+    of_rows = basis[:0]
     of_turns = np.empty((n_chunks, *rotations.shape))
     of_phases = np.empty((n_chunks, *orders.shape))
     no_cotangent = np.empty((0, 0), states.dtype)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..base import Forward, check_finite
+from ..base import Forward, Gradients, check_finite
 from ..kernels.addresses import vector_at
 from ..kernels.compilation import helper, kernel
 from ..kernels.simd import VECTOR_BYTES, FloatArray, lanes
@@ -76,20 +76,23 @@ class Program:
         elif bad >= 0:
             check_finite("features", given.detach().numpy())
 
-        def pull(cotangent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
             factors = cotangent.contiguous()
-            of_features = torch.empty(given.shape, dtype=dtype)
-            of_weights = torch.empty(angles.shape, dtype=dtype)
+            by_features = torch.empty(given.shape if of_features else (0,), dtype=dtype)
+            by_weights = torch.empty(angles.shape, dtype=dtype)
             _backward(
                 given.data_ptr(),
                 memory.data_ptr(),
                 factors.data_ptr(),
-                of_features.data_ptr(),
-                of_weights.data_ptr(),
+                by_features.data_ptr(),
+                by_weights.data_ptr(),
+                n_rows if of_features else 0,
                 n_rows,
                 *arguments,
             )
-            return of_features, of_weights
+            return by_features if of_features else None, by_weights if of_weights else None
 
         return Forward(values, pull)
 
@@ -179,6 +182,7 @@ def _backward(
     cotangent: int,
     of_features: int,
     of_weights: int,
+    n_wanted: int,
     n_rows: int,
     n_weights: int,
     by_angle: bool,
@@ -193,14 +197,17 @@ def _backward(
     trainable: NDArray[np.bool_],
     observables: IntArray,
 ) -> None:
-    """Fill `of_features` (B, F) and `of_weights` (W,) from the `memory` that `_forward` left."""
+    """Fill `of_features` (B, F) and `of_weights` (W,) from the `memory` that `_forward` left.
+
+    `n_wanted` is B, or 0 where the former are not wanted.
+    """
     states, work, norms, turns, phases, halves = _parts(
         memory, like, n_vectors, n_rows, orders, rotations
     )
     n_stages, n_amplitudes = orders.shape
     n_wires, n_blocks, n_outputs = rotations.shape[1], len(states), len(observables)
     n_features = n_wires if by_angle else n_amplitudes
-    of_rows = vector_at(of_features, like, n_rows * n_features).reshape(n_rows, n_features)
+    of_rows = vector_at(of_features, like, n_wanted * n_features).reshape(n_wanted, n_features)
     if by_angle:
         rows = halves
     else:

@@ -175,3 +175,39 @@ def test_cuda_agrees_with_the_cpu(dtype: torch.dtype) -> None:
     for ours, theirs in zip([maps, *gradients(there, moved, maps)], expected, strict=True):
         assert ours.is_cuda
         torch.testing.assert_close(ours.cpu(), theirs, atol=limit, rtol=limit)
+
+
+@pytest.mark.parametrize("backend", ["aer", "native"])
+def test_gradgradcheck(backend: str, path: str) -> None:
+    layer = conv(3, 3, 1, backend=backend, length=True, affine=True)
+    given = images(3, size=(1, 2), n_images=1)
+    given[0, :, 0, 1] = 1.0
+    weights = [parameter.detach().clone().requires_grad_() for parameter in layer.parameters()]
+    names = [name for name, _ in layer.named_parameters()]
+
+    def call(given: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (given,))
+
+    assert torch.autograd.gradgradcheck(call, (given.requires_grad_(), *weights))
+
+
+@pytest.mark.parametrize("case", [Case(5, 4, length=True), Case(5, 4, stride=2)], ids=str)
+def test_second_derivatives_equal_the_definition(case: Case, path: str) -> None:
+    layer = conv(5, 4, 2, backend="native", stride=case.stride, length=case.length)
+    given = images(5, size=(4, 5)).to(memory_format=torch.channels_last).requires_grad_()
+    inputs = [given, *layer.parameters()]
+
+    def curvature(maps: Tensor) -> list[Tensor]:
+        slopes = torch.autograd.grad(maps.square().sum(), inputs, create_graph=True)
+        cotangents = [torch.ones_like(slope) for slope in slopes]
+        return list(torch.autograd.grad(slopes, inputs, cotangents))
+
+    maps = layer(given)
+    found, expected = curvature(maps), curvature(definition(layer, given, 2))
+    # One pixel is zero, where a length has no derivative and the definition none that is finite.
+    empty = (given == 0).all(dim=1, keepdim=True).expand_as(given)
+    assert empty.any()
+    assert (found[0][empty] == 0).all()
+    for ours, theirs in zip(found, expected, strict=True):
+        theirs = torch.where(empty, 0, theirs) if theirs is expected[0] else theirs
+        torch.testing.assert_close(ours, theirs, atol=1e-8, rtol=1e-8)

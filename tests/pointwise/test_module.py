@@ -126,9 +126,13 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(errors.InputError, match="3 channels"):
         layer(torch.ones(3, 2, 2))
     for arguments in ((0, 2, 1), (2, 0, 1)):
-        with pytest.raises(errors.OptionError, match="channels must be at least 1, got 0"):
+        with pytest.raises(
+            errors.OptionError, match="channels must be .* at least 1, got 0"
+        ):
             QuantumPointwiseConv2d(*arguments)
-    with pytest.raises(errors.OptionError, match="stride must be at least 1, got 0"):
+    with pytest.raises(
+        errors.OptionError, match="stride must be .* at least 1, got 0"
+    ):
         QuantumPointwiseConv2d(2, 2, 1, stride=(1, 0))
     with pytest.raises(errors.SpecError, match="n_layers"):
         QuantumPointwiseConv2d(2, 2, 0)
