@@ -24,6 +24,7 @@ from .checkpoint import Best, load_training, save_model, save_training
 from .config import Config
 from .construct import model_info, quantum_layers
 from .data import ImageData
+from .denormals import flushing_denormals
 from .environment import peak_memory_mib
 from .evaluate import predict
 from .feed import n_training_batches, training_batches, validation_batches
@@ -119,13 +120,9 @@ class Training:
             RecordError: the folder cannot be written to.
         """
         done, best = self._resume()
-        # Arithmetic on denormal numbers takes a CPU a hundred times as long.
-        torch.set_flush_denormal(True)
-        try:
+        with flushing_denormals():
             for epoch in range(done + 1, self.config.train.epochs + 1):
                 best = self._epoch(epoch, best)
-        finally:
-            torch.set_flush_denormal(False)
         assert best is not None
         return best
 

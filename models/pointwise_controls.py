@@ -15,23 +15,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from qbackend.encodings import ZERO_NORM
 from qbackend.inputs import in_float32_or_float64
+from qbackend.torch_circuit import unit_vectors
 
 from .channel_forms import channel_forms, pack
 
 Stride = tuple[int, int]
-
-
-def unit_vectors(images: Tensor) -> Tensor:
-    """Every pixel's channel vector divided by its length: (B, C, H, W) -> (B, C, H, W).
-
-    Vectors shorter than `ZERO_NORM` become zero, with zero gradient, as a circuit treats them.
-    """
-    lengths = torch.linalg.vector_norm(images, dim=1, keepdim=True)
-    # The root has no derivative at zero: such pixels must not reach it.
-    empty = lengths < ZERO_NORM
-    return torch.where(empty, 0.0, images / torch.where(empty, 1.0, lengths))
 
 
 class LowRankPointwise(nn.Sequential):
@@ -107,4 +96,6 @@ class LowRankQuadraticPointwise(nn.Module):
         self.mixture = nn.Conv2d(rank, out_channels, 1, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.mixture(self.directions(unit_vectors(images)).square())
+        features = in_float32_or_float64("the images", images)
+        units = unit_vectors(features, dim=1).to(images.dtype)
+        return self.mixture(self.directions(units).square())

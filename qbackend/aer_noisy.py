@@ -167,8 +167,11 @@ def eigenvalues(layer: NoisyLayer) -> Array:
     rows = np.zeros((len(layer.observables), len(states)))
     for row, observable in zip(rows, layer.observables, strict=True):
         for pauli, coefficient in zip(observable.paulis, observable.coeffs, strict=True):
-            if pauli.x.any():
-                raise OptionError(f"observable {pauli} is not diagonal: it cannot be read")
+            if pauli.x.any() or coefficient.imag != 0:
+                raise OptionError(
+                    f"the observable {observable.to_list()} is no real sum of products of Z: it "
+                    "is not diagonal, or not real, and cannot be read"
+                )
             mask = sum(1 << int(qubit) for qubit in np.flatnonzero(pauli.z))
             row += coefficient.real * (1.0 - 2.0 * (np.bitwise_count(states & mask) % 2))
     return rows

@@ -34,7 +34,7 @@ def pulled(
     """
     if torch.is_grad_enabled():
         return _Pullback.apply(pull, again, cotangent, *inputs)
-    return pull(cotangent)
+    return _without_autocast(pull, cotangent)
 
 
 class _Pullback(torch.autograd.Function):
@@ -48,16 +48,16 @@ class _Pullback(torch.autograd.Function):
     ) -> Gradients:
         ctx.save_for_backward(cotangent, *inputs)
         ctx.again = again
-        return pull(cotangent)
+        return _without_autocast(pull, cotangent)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> Gradients:
         goes_on = torch.is_grad_enabled()
-        device = ctx.saved_tensors[0].device.type
-        with torch.enable_grad(), torch.autocast(device, enabled=False):
+        saved = ctx.saved_tensors
+        with torch.enable_grad(), torch.autocast(saved[0].device.type, enabled=False):
             # An input may have been computed from another one. As views of their own none of them
             # stands behind another, and what is differentiated here is `again` alone.
-            given = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+            given = [tensor.view_as(tensor) for tensor in saved]
             values = ctx.again(*given[1:])
             wanted = [
                 (tensor, slope)
@@ -76,6 +76,14 @@ class _Pullback(torch.autograd.Function):
             )
             second = _gradients(total, given, goes_on)
         return None, None, *second
+
+
+def _without_autocast(pull: Callable[[Tensor], Gradients], cotangent: Tensor) -> Gradients:
+    # On the CPU the code behind is ours, and autocast has no part in it.
+    if cotangent.is_cpu:
+        return pull(cotangent)
+    with torch.autocast(cotangent.device.type, enabled=False):
+        return pull(cotangent)
 
 
 def _gradients(total: Any, tensors: Sequence[Tensor], create_graph: bool) -> list[Tensor | None]:

@@ -181,7 +181,13 @@ class QuantumLayer(TorchConnector):
         if features.dtype not in COMPUTED:
             features = in_float32_or_float64("features", features)
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-        values = _LayerFunction.apply(features, weight, network, differentiate, keep)
+        arguments = features, weight, network, differentiate, keep
+        if features.is_cpu:
+            values = _LayerFunction.apply(*arguments)
+        else:
+            # Elsewhere backends are torch's operations, which autocast would do in half precision.
+            with torch.autocast(features.device.type, enabled=False):
+                values = _LayerFunction.apply(*arguments)
         if input_data.ndim != 2:
             values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
         return values if values.dtype == input_data.dtype else values.to(input_data.dtype)

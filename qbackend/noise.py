@@ -41,6 +41,30 @@ WORST_READOUT = 0.5
 """A readout that is wrong half of the time says nothing; more would say the opposite."""
 
 
+class TransparentModel(NoiseModel):
+    """Aer's model, which also tells what it was given.
+
+    Attributes:
+        channels: by instruction (its label, or its name if it has none) and qubits.
+        misreads: by qubit.
+    """
+
+    def __init__(self, basis_gates: list[str]) -> None:
+        super().__init__(basis_gates=basis_gates)
+        self.channels: dict[tuple[str, tuple[int, ...]], QuantumError] = {}
+        self.misreads: dict[int, ReadoutError] = {}
+
+    def add_channel(self, error: QuantumError, instruction: str, qubits: Sequence[int]) -> None:
+        """The one channel that acts on these qubits after that instruction."""
+        self.channels[instruction, tuple(qubits)] = error
+        self.add_quantum_error(error, instruction, qubits)
+
+    def add_misread(self, error: ReadoutError, qubit: int) -> None:
+        """How that qubit is misread."""
+        self.misreads[qubit] = error
+        self.add_readout_error(error, [qubit])
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoisyLayer(CompiledLayer):
     """A layer on some qubits of a device, with the noise that acts there.
@@ -48,13 +72,12 @@ class NoisyLayer(CompiledLayer):
     Attributes:
         properties: what the device reports of the circuit's qubits, in the circuit's order.
         noise: the strengths.
-        model: the channel after each gate, and the readout errors. Its keys are the label of an
-            instruction, or its name if it has no label: see `channel_after`.
+        model: the channel after each gate, and the readout errors.
     """
 
     properties: DeviceProperties
     noise: NoiseSpec
-    model: NoiseModel
+    model: TransparentModel
 
     @property
     def is_noisy(self) -> bool:
@@ -127,36 +150,36 @@ def add_noise(
     )
 
 
-def build_noise_model(properties: DeviceProperties, noise: NoiseSpec) -> NoiseModel:
+def build_noise_model(properties: DeviceProperties, noise: NoiseSpec) -> TransparentModel:
     """Aer's device model with every part scaled; on circuits whose qubits are the positions.
 
     Where the device reports no value there is no error, as in `NoiseModel.from_backend`.
     """
-    model = NoiseModel(basis_gates=list(properties.operations))
+    model = TransparentModel(basis_gates=list(properties.operations))
     for position, qubit in enumerate(properties.qubits):
         misreads = qubit.prob_meas1_prep0, qubit.prob_meas0_prep1
         if noise.readout > 0 and misreads[0] is not None and misreads[1] is not None:
             matrix = _assignment(misreads[0], misreads[1], noise.readout)
-            model.add_readout_error(ReadoutError(matrix), [position])
+            model.add_misread(ReadoutError(matrix), position)
     for gate in properties.gates:
         error = _gate_error(gate, properties, noise)
         if error is not None:
-            model.add_quantum_error(error, gate.name, gate.qubits)
+            model.add_channel(error, gate.name, gate.qubits)
     return model
 
 
 def channel_after(
-    model: NoiseModel, operation: Operation, qubits: Sequence[int]
+    model: TransparentModel, operation: Operation, qubits: Sequence[int]
 ) -> QuantumError | None:
     """The channel that acts on `qubits` after `operation`; None where it is ideal."""
     key = getattr(operation, "label", None) or operation.name
-    return model._local_quantum_errors.get(key, {}).get(tuple(qubits))
+    return model.channels.get((key, tuple(qubits)))
 
 
-def assignment_matrices(model: NoiseModel, n_qubits: int) -> Array:
+def assignment_matrices(model: TransparentModel, n_qubits: int) -> Array:
     """Probability to read column j where the qubit is in state i, (n_qubits, 2, 2)."""
     matrices = np.tile(np.eye(2), (n_qubits, 1, 1))
-    for (position,), error in model._local_readout_errors.items():
+    for position, error in model.misreads.items():
         matrices[position] = error.probabilities
     return matrices
 
@@ -276,7 +299,7 @@ def with_waits(circuit: QuantumCircuit, properties: DeviceProperties) -> Quantum
 
 
 def _add_idle_relaxation(
-    model: NoiseModel, circuit: QuantumCircuit, properties: DeviceProperties, strength: float
+    model: TransparentModel, circuit: QuantumCircuit, properties: DeviceProperties, strength: float
 ) -> None:
     """Relaxation of every qubit over every length that it waits."""
     waits = {
@@ -287,7 +310,7 @@ def _add_idle_relaxation(
     for label, position in sorted(waits):
         duration = float(label.removeprefix(WAIT))
         error = _qubit_relaxation(properties, position, strength * duration)
-        model.add_quantum_error(error, label, [position])
+        model.add_channel(error, label, [position])
 
 
 def _seconds(delay: Delay, dt: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -28,9 +29,9 @@ from models.pointwise_controls import (
     LowRankQuadraticPointwise,
     QuadraticPointwise,
     grouped_pointwise,
-    unit_vectors,
 )
 from qbackend.errors import OptionError, SpecError, UnknownNameError
+from qbackend.torch_circuit import unit_vectors
 
 QUANTUM = ("quantum", "quantum-frozen", "unentangled")
 
@@ -166,6 +167,20 @@ def test_a_layers_weights_follow_from_seed_and_name_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_torchs_seed_decides_the_weights_where_none_is_given() -> None:
+    def drawn(seed: int) -> list[list[float]]:
+        network = small_net()
+        torch.manual_seed(seed)
+        quantum = quantize_pointwise(network, "3", 1, backend="native")[3]
+        weights = nn.utils.parameters_to_vector(quantum.parameters()).tolist()
+        return [weights, restore_pointwise(network)[3].weight.flatten().tolist()]
+
+    first, again, other = drawn(5), drawn(5), drawn(6)
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1] != other[1]
+
+
 def test_exchange_keeps_the_mode() -> None:
     model = quantize_pointwise(small_net().eval(), "3", 1, backend="native")
     assert not any(module.training for module in model.modules())
@@ -246,7 +261,8 @@ def test_quadratic_controls_lose_length_and_sign_as_circuits_do(control: nn.Modu
 
 def test_unit_vectors_have_the_right_gradient() -> None:
     given = images(1, 3, 2, 2).double().requires_grad_()
-    assert torch.autograd.gradcheck(unit_vectors, (given,))
+    assert torch.autograd.gradcheck(partial(unit_vectors, dim=1), (given,))
+    assert torch.autograd.gradgradcheck(partial(unit_vectors, dim=1), (given,))
 
 
 def test_every_model_names_its_arms() -> None:

@@ -166,6 +166,16 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("name", ["hybrid-digits", "classical-digits", "qpcnn-s"])
+def test_torchs_seed_decides_the_weights_where_none_is_given(name: str) -> None:
+    def drawn(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return nn.utils.parameters_to_vector(build_model(name, backend="native").parameters())
+
+    assert torch.equal(drawn(5), drawn(5))
+    assert not torch.equal(drawn(5), drawn(6))
+
+
 def test_frozen_arm_starts_where_the_trained_one_does_and_stays() -> None:
     trained = build_model("hybrid-digits", seed=5).bridge
     frozen = build_model("hybrid-digits", arm="quantum-frozen", seed=5)

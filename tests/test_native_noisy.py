@@ -322,3 +322,22 @@ def test_what_it_refuses() -> None:
         backend.forward(compiled, x, torch.zeros(4), differentiate=False)
     with pytest.raises(InputError, match="weights row 0"):
         backend.forward(compiled, x[:2], torch.full((4,), torch.inf), differentiate=False)
+
+
+def test_one_simulation_is_kept_for_a_spec() -> None:
+    backend, spec = native(), LayerSpec(2)
+    first, second = (
+        NativeNoisy(load_snapshot("fake_brisbane"), noise).compile(spec)
+        for noise in (NoiseSpec(), NoiseSpec(readout=0.0))
+    )
+    x, w = torch.tensor(features(spec, 3, 0)), torch.tensor(weights(spec, 0))
+
+    def values(layer: CompiledLayer) -> torch.Tensor:
+        return backend.forward(layer, x, w, differentiate=False).values
+
+    before = len(backend._simulations)
+    loud, quiet = values(first), values(second)
+    assert (loud - quiet).abs().max() > 1e-3
+    assert torch.equal(values(first), loud)
+    assert torch.equal(values(second), quiet)
+    assert len(backend._simulations) <= before + 1

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..denormals import flushing_denormals
 from .contest import Case, Contestant, Record, measure
 from .inference import MATRIX_PRODUCT, MAX_WIRES, measure_inference
 from .pennylane import PENNYLANE
@@ -47,9 +47,9 @@ def run_bench(
     """
     chosen = select_cases(cases or (QUICK_CASES if quick else ()))
     contestants = select_contestants(backends, peers)
-    torch.set_flush_denormal(True)
     facts = conditions(name for one in contestants for name in one.needs)
-    training, inference = _measure_all(chosen, contestants, QUICK if quick else FULL)
+    with flushing_denormals():
+        training, inference = _measure_all(chosen, contestants, QUICK if quick else FULL)
     absent = [f"not installed: {one.name}" for one in contestants if one.missing]
     console = Console(stderr=as_json, highlight=False)
     for table in _tables(training, inference, contestants, quartiles=False):

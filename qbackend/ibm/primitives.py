@@ -35,7 +35,7 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from ..base import Array, CompiledLayer
-from ..errors import BackendError, TransientError
+from ..errors import BackendError, OptionError, TransientError
 from .limits import shots_asked
 from .mitigation import Bits, mitigated, unmitigated
 from .remote import Call
@@ -150,10 +150,20 @@ def measured_qubits(compiled: CompiledLayer) -> list[int]:
 
 
 def observed_qubits(compiled: CompiledLayer) -> list[frozenset[int]]:
-    """The qubits whose Z each of the M observables multiplies."""
+    """The qubits whose Z each of the M observables multiplies.
+
+    Raises:
+        OptionError: an observable that is no product of Z alone, which counts do not give.
+    """
     observed = []
     for observable in compiled.observables:
-        ((_, qubits, _),) = observable.to_sparse_list()
+        terms = observable.to_sparse_list()
+        letters, qubits, coefficient = terms[0]
+        if len(terms) != 1 or set(letters) - {"Z"} or coefficient != 1:
+            raise OptionError(
+                f"the observable {observable.to_list()} is no product of Z, which is all that "
+                "the Sampler's counts give: use --set machine.primitive=estimator"
+            )
         observed.append(frozenset(qubits))
     return observed
 

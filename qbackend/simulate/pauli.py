@@ -19,6 +19,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from ..base import Array
+from ..errors import OptionError
 from .transfer import ChannelAfter, Constant, Element, Turn, fuse, noisy_elements
 
 
@@ -87,7 +88,8 @@ def compile_program(
         assignment: (Q, 2, 2) probability to read column j where the qubit is in state i.
 
     Raises:
-        OptionError: a parameter in a gate that is not among `TURNS`, or not affinely.
+        OptionError: a parameter in a gate that is not among `TURNS`, or not affinely; an
+            observable with an X or a Y.
     """
     head, tail = _cut(fuse(noisy_elements(circuit, parameters, channel_after)), n_angles)
     passage = _passage(head, len(parameters))
@@ -123,6 +125,11 @@ def _as_read(observable: SparsePauliOp, assignment: Array) -> Array:
     means = assignment[:, :, 0] - assignment[:, :, 1]
     total = np.zeros(4 ** len(assignment))
     for label, coefficient in observable.to_list():
+        if set(label) - {"I", "Z"} or coefficient.imag != 0:
+            raise OptionError(
+                f"the observable {observable.to_list()} is no real sum of products of Z, which is "
+                "all that 'native:DEVICE' measures; the observables of a LayerSpec are of that kind"
+            )
         factors = []
         for qubit, letter in zip(reversed(range(len(label))), label, strict=True):
             zero, one = means[qubit] if letter == "Z" else (1.0, 1.0)

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit.providers.basic_provider import BasicSimulator
+from qiskit.quantum_info import SparsePauliOp
 
 from qbackend import LayerSpec, errors
 from qbackend.aer_noisy import AerNoisy
 from qbackend.base import CompiledLayer, Request
+from qbackend.compile import compile_layer
 from qbackend.device_form import compile_for_target
 from qbackend.ibm import primitives
 from qbackend.ibm.local import LocalService
@@ -26,6 +28,7 @@ from qbackend.ibm.primitives import (
     encode_result,
     local_seed,
     measured_qubits,
+    observed_qubits,
     pubs,
     spelled,
 )
@@ -315,3 +318,23 @@ def test_an_observable_without_qubits_is_certain() -> None:
     assert (values[:, 0] == 1).all()
     assert (stderr[:, 0] == 0).all()
     assert (stderr[:, 1] > 0).any()
+
+
+@pytest.mark.parametrize(
+    "observable",
+    [
+        SparsePauliOp("XZ"),
+        SparsePauliOp("YI"),
+        SparsePauliOp("ZZ", 2),
+        SparsePauliOp("ZZ", -1),
+        SparsePauliOp("ZZ", 1j),
+        SparsePauliOp(["ZI", "IZ"]),
+    ],
+    ids=str,
+)
+def test_counts_give_products_of_z_alone(observable: SparsePauliOp) -> None:
+    layer = replace(compile_layer(LayerSpec(2)), observables=(observable,))
+    with pytest.raises(errors.OptionError, match="primitive=estimator"):
+        observed_qubits(layer)
+    products = replace(layer, observables=tuple(map(SparsePauliOp, ("ZI", "ZZ", "II"))))
+    assert observed_qubits(products) == [{1}, {0, 1}, set()]

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from models import QuantumPointwiseConv2d, count_parameters, to_backend
-from qbackend import errors
+from models.pointwise_controls import LowRankQuadraticPointwise, QuadraticPointwise
+from qbackend import LayerSpec, errors, get_backend
 from tests.cases import MACHINE
 
 from .definition import conv, gradients, images
@@ -126,13 +127,9 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(errors.InputError, match="3 channels"):
         layer(torch.ones(3, 2, 2))
     for arguments in ((0, 2, 1), (2, 0, 1)):
-        with pytest.raises(
-            errors.OptionError, match="channels must be .* at least 1, got 0"
-        ):
+        with pytest.raises(errors.OptionError, match=r"channels must be .* at least 1, got 0"):
             QuantumPointwiseConv2d(*arguments)
-    with pytest.raises(
-        errors.OptionError, match="stride must be .* at least 1, got 0"
-    ):
+    with pytest.raises(errors.OptionError, match=r"stride must be .* at least 1, got 0"):
         QuantumPointwiseConv2d(2, 2, 1, stride=(1, 0))
     with pytest.raises(errors.SpecError, match="n_layers"):
         QuantumPointwiseConv2d(2, 2, 0)
@@ -140,3 +137,74 @@ def test_what_cannot_be_is_refused() -> None:
         QuantumPointwiseConv2d(2, 2, 1, backend="native", shots=10)
     with pytest.raises(errors.OptionError, match="shots must be"):
         QuantumPointwiseConv2d(2, 2, 1, shots=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+def test_other_numbers_are_refused(dtype: torch.dtype, path: str) -> None:
+    given = torch.ones(1, 4, 2, 2).to(dtype)
+    layer = conv(4, 3, 1, backend="native")
+    controls = QuadraticPointwise(4, 3), LowRankQuadraticPointwise(4, 3, 2)
+    for call in (layer, layer.channel_vectors, *controls):
+        with pytest.raises(errors.InputError, match=rf"images are {dtype}.*\.float\(\)"):
+            call(given)
+
+
+def test_a_bad_pixel_is_named_in_every_way(path: str) -> None:
+    layer, given = conv(4, 3, 1, backend="native"), images(4)
+    given[1, 2, 1, 3] = torch.inf
+    with pytest.raises(errors.InputError, match=r"image 1, pixel 8 .*not finite"):
+        layer(given)
+    with pytest.raises(errors.InputError, match=r"image 1, pixel 8 .*not finite"):
+        layer(given.requires_grad_())
+
+
+@pytest.mark.parametrize("changed", ["images", "weights"])
+def test_inputs_that_changed_since_are_noticed(path: str, changed: str) -> None:
+    layer, given = conv(4, 3, 1, backend="native"), images(4).requires_grad_()
+    used = given * 1
+    maps = layer(used)
+    expected = gradients(layer, given, layer(given * 1))
+    with torch.no_grad():
+        if changed == "images":
+            used.zero_()
+        else:
+            layer.kernels[0].weight.zero_()
+    if changed == "images" or path == "rows":
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            gradients(layer, given, maps)
+        return
+    # The kernels' weights were stacked: what is kept is a copy.
+    for ours, theirs in zip(gradients(layer, given, maps), expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_torchs_seed_decides_the_weights_where_none_is_given() -> None:
+    def drawn(seed: int | None) -> list[list[float]]:
+        torch.manual_seed(5)
+        layer = QuantumPointwiseConv2d(4, 5, 1, backend="native", seed=seed)
+        return [kernel.weight.tolist() for kernel in layer.kernels]
+
+    assert drawn(None) == drawn(None) != drawn(1)
+    assert drawn(None)[0] != drawn(None)[1]
+    torch.manual_seed(6)
+    other = QuantumPointwiseConv2d(4, 5, 1, backend="native")
+    assert other.kernels[0].weight.tolist() != drawn(None)[0]
+
+
+def test_numpys_whole_numbers_are_whole_numbers() -> None:
+    plain = QuantumPointwiseConv2d(4, 5, 2, stride=(2, 1), backend="native", seed=3)
+    four, five, two, one, three = (np.int64(n) for n in (4, 5, 2, 1, 3))
+    layer = QuantumPointwiseConv2d(four, five, two, stride=(two, one), backend="native", seed=three)
+    assert repr(layer) == repr(plain)
+    assert torch.equal(layer.kernels[1].weight, plain.kernels[1].weight)
+    assert layer(images(4)).shape == plain(images(4)).shape
+    assert QuantumPointwiseConv2d(4, 5, 2, stride=two).stride == (2, 2)
+    with pytest.raises(errors.OptionError, match="stride must be a whole number"):
+        QuantumPointwiseConv2d(4, 5, 2, stride=1.5)
+
+
+def test_unitaries_stop_where_they_say() -> None:
+    spec = LayerSpec(9, n_layers=1)
+    backend = get_backend("native")
+    with pytest.raises(errors.OptionError, match="more than 8"):
+        backend.forms(backend.compile(spec), np.zeros((1, spec.n_weights)))
