@@ -28,6 +28,8 @@ from .files import write_atomically
 
 VERSION = 1
 _MODEL, _TRAINING = "qhc model", "qhc training"
+_LENGTH = 8
+"""Bytes of a safetensors file that say how long its header is."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def save_model(path: Path, model: nn.Module, info: ModelInfo) -> None:
     """Write the model's weights and what they belong to; raises `RecordError`."""
     metadata = {"format": _MODEL, "version": str(VERSION)}
     metadata |= {key: json.dumps(value) for key, value in asdict(info).items()}
-    write_atomically(path, save(_detached(model.state_dict()), metadata))
+    write_atomically(path, _content(model.state_dict(), metadata))
 
 
 def load_model_info(path: Path) -> ModelInfo:
@@ -133,7 +135,7 @@ def save_training(
         "groups": json.dumps(optimiser_state["param_groups"]),
         "schedule": json.dumps(schedule.state_dict()),
     }
-    write_atomically(path, save(_detached(tensors), metadata))
+    write_atomically(path, _content(tensors, metadata))
 
 
 def load_training(
@@ -162,6 +164,17 @@ def load_training(
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} belongs to another optimiser: {error}") from None
     return int(metadata["epoch"]), Best(**json.loads(metadata["best"]))
+
+
+def _content(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file with the metadata in their order; the library's own is never the same."""
+    content = save(_detached(tensors), metadata)
+    start = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    header = {**json.loads(content[_LENGTH:start]), "__metadata__": metadata}
+    written = json.dumps(header, separators=(",", ":")).encode()
+    # The format wants the tensors to begin at a multiple of eight bytes.
+    written += b" " * (-len(written) % 8)
+    return len(written).to_bytes(_LENGTH, "little") + written + content[start:]
 
 
 def _detached(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

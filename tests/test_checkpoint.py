@@ -87,6 +87,30 @@ def test_a_checkpoint_can_be_read_by_anybody_and_runs_no_code(tmp_path: Path) ->
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_equal_models_make_equal_files(tmp_path: Path) -> None:
+    """Byte by byte; the library alone would write the metadata in another order each time."""
+    model = small_model()
+    optimiser = torch.optim.AdamW(model.parameters(), 0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, 1)
+    steps(model, optimiser, schedule, 1)
+    for copy in range(5):
+        save_model(tmp_path / f"model{copy}", model, INFO)
+        save_training(tmp_path / f"training{copy}", model, optimiser, schedule, 1, BEST)
+    for kind in ("model", "training"):
+        assert len({(tmp_path / f"{kind}{copy}").read_bytes() for copy in range(5)}) == 1
+
+
+def test_a_header_of_any_length_is_read_by_the_library(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    model, other = small_model(), small_model()
+    for length in range(9):
+        save_model(path, model, replace(INFO, classes=("ü" * length,)))
+        begin = 8 + int.from_bytes(path.read_bytes()[:8], "little")
+        assert begin % 8 == 0
+        assert load_model(path, other).classes == ("ü" * length,)
+        assert same(model, other)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path, share: float) -> None:
