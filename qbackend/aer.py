@@ -37,6 +37,7 @@ from .kernels.simd import FloatArray
 from .quadratic import Forms, QuadraticBackend
 from .simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from .spec import LayerSpec
+from .uncertainty import averaged
 
 MAX_WIRES = 20
 STATE_QUBITS = 22
@@ -145,8 +146,7 @@ class AerSampled(SamplingSimulator):
     def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
         probabilities = row_probabilities(request.compiled, request.parameters)
         counts = np.random.default_rng(seed).multinomial(shots, probabilities)
-        values = counts @ _signs(request).T / shots
-        stderr = np.sqrt(np.maximum(1 - values**2, 0) / shots)
+        values, stderr = averaged(counts, _signs(request))
         return Result(values, stderr, shots=shots, job_ids=(job_id,), device="aer")
 
 

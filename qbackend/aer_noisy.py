@@ -28,6 +28,7 @@ from .noise_spec import NoiseSpec
 from .simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from .snapshots import Device
 from .spec import LayerSpec
+from .uncertainty import averaged
 
 MAX_QUBITS = 12
 """Qubits of a density matrix: 256 MiB."""
@@ -117,10 +118,8 @@ class AerNoisySampled(SamplingSimulator):
         layer = _noisy(request)
         read = probabilities(layer, request.parameters)
         drawn = np.random.default_rng(seed).multinomial(shots, read)
-        outcomes = eigenvalues(layer)
-        values = drawn @ outcomes.T / shots
-        variance = np.maximum(drawn @ (outcomes**2).T / shots - values**2, 0)
-        return _result(layer, job_id, values, np.sqrt(variance / shots), shots)
+        values, stderr = averaged(drawn, eigenvalues(layer))
+        return _result(layer, job_id, values, stderr, shots)
 
 
 def probabilities(layer: NoisyLayer, rows: Array) -> Array:

@@ -127,7 +127,8 @@ class Result:
 
     Attributes:
         values: (N, M) expectation values.
-        stderr: (N, M) standard errors of the values; zero where values are exact.
+        stderr: (N, M) standard errors of the values; zero where values are exact, never where they
+            are sampled, unless the observable is a constant (`uncertainty.standard_error`).
         shots: performed per row, None if exact.
         job_ids: of the jobs that produced it.
         device: name of the device or simulator.

@@ -22,6 +22,7 @@ from .compile import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
 from .simulators import SamplingSimulator, simulator_capabilities
 from .spec import LayerSpec
+from .uncertainty import reach_of, standard_error
 
 DEFAULT_SHOTS = 4096
 TRANSPILER_SEED = 0
@@ -87,9 +88,11 @@ class QiskitBackend(SamplingSimulator):
             raise BackendError(
                 f"{self.name} failed: {error}", job_id=job_id, backend=self.name, state="failed"
             ) from error
+        reach = np.array([reach_of(observable) for observable in compiled.observables])
+        variance = shots * np.asarray(data.stds, dtype=float).T ** 2
         return Result(
             values=np.asarray(data.evs, dtype=float).T.copy(),
-            stderr=np.asarray(data.stds, dtype=float).T.copy(),
+            stderr=standard_error(variance, shots, reach),
             shots=shots,
             job_ids=(job_id,),
             device=self.device.name or self._path,

@@ -16,6 +16,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from qbackend import LayerSpec, QuantumLayer, errors, get_backend
@@ -34,6 +35,7 @@ from qbackend.network import LayerNetwork
 from qbackend.noise import NoisyLayer, add_noise
 from qbackend.noise_spec import NoiseSpec
 from qbackend.snapshots import load_snapshot
+from qbackend.uncertainty import standard_error
 
 from .cases import ANSATZE, ENCODINGS, MACHINE, features, weights
 from .loopback import PAID_PLAN, Instance, LoopbackServer, Machine
@@ -184,23 +186,40 @@ def test_values(backend: QuantumBackend, encoding: str, ansatz: str, n_wires: in
 
 
 def test_standard_errors_are_right(sampled: QuantumBackend) -> None:
-    """Deviations in units of the standard error have mean square one, within five of its own."""
+    """Deviations in units of the reported errors have the mean square that the counts' binomial
+    distributions say, within five standard deviations; it is one unless a value is near 1."""
     backend = sampled
     spec, n_rows = LayerSpec(2), 300
     request = ask(backend, spec, n_rows)
     result, expected = backend.evaluate(request), expected_values(request, n_rows)
-    certain = np.abs(expected) > 0.999
-    stderr = np.sqrt(np.maximum(1 - expected**2, 0) / backend.shots)
-    deviations = ((result.values - expected) / np.where(certain, 1, stderr))[~certain]
-    # The two outputs of a row are correlated; at worst they count as one.
-    spread = np.sqrt(2 / (deviations.size / 2))
-    assert abs(np.mean(deviations**2) - 1) < 5 * spread
-    # A value within five standard errors of the exact one moves its own error by this much.
-    slack = (
-        5 * np.abs(expected) / np.sqrt(backend.shots) / np.sqrt(np.maximum(1 - expected**2, 1e-3))
+    squares = ((result.values - expected) / result.stderr) ** 2
+    mean, variance = squared_deviations(expected.ravel(), backend.shots)
+    # The two outputs of a row are correlated: their sum's variance is at most twice the variances'.
+    assert abs(squares.sum() - mean.sum()) < 5 * np.sqrt(2 * variance.sum())
+    assert abs(mean.mean() - 1) < 0.1
+
+
+def squared_deviations(expected: Array, shots: int) -> tuple[Array, Array]:
+    """Mean and variance, (N,), of a sampled value's squared deviation in units of its error."""
+    ones = np.arange(shots + 1)
+    values = 1 - 2 * ones / shots
+    squares = (values - expected[:, None]) ** 2 / standard_error(1 - values**2, shots) ** 2
+    weights = binom.pmf(ones, shots, np.clip((1 - expected[:, None]) / 2, 0, 1))
+    mean = (weights * squares).sum(axis=1)
+    return mean, (weights * squares**2).sum(axis=1) - mean**2
+
+
+@pytest.mark.parametrize("shots", [1, 16])
+def test_shots_that_all_agree_leave_an_error(sampled: QuantumBackend, shots: int) -> None:
+    """Angles of zero leave every wire 0, so that noise alone can tell two shots apart."""
+    compiled = sampled.compile(LayerSpec(2, "angle"))
+    request = Request(compiled, np.zeros((20, len(compiled.parameters))), shots=shots, seed=0)
+    result = sampled.evaluate(request)
+    agree = np.abs(result.values) == 1
+    assert agree.any()
+    np.testing.assert_allclose(
+        result.stderr[agree], np.sqrt(8 / ((shots + 2) * (shots + 3))), rtol=1e-9
     )
-    ratio = (result.stderr / np.where(certain, 1, stderr))[~certain]
-    assert (np.abs(ratio - 1) <= 2 * slack[~certain] + 25 / backend.shots).all()
 
 
 def test_seeds_repeat(backend: QuantumBackend) -> None:

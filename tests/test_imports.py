@@ -17,7 +17,7 @@ LEVELS = [
     {"errors"},
     {"ansatze", "encodings", "inputs"},
     {"spec"},
-    {"base", "jobs"},
+    {"base", "jobs", "uncertainty"},
     {"simulators"},
     {
         "gradients",

@@ -48,12 +48,26 @@ def shots_performed(shots: int, options: ExecutionOptions) -> int:
 
     Randomisations all have the same number of shots, which rounds up.
     """
-    shots = shots_asked(shots, options)
+    asked = shots_asked(shots, options)
+    return randomisations(shots, options) * _shots_of_each(asked) if _twirls(options) else asked
+
+
+def randomisations(shots: int, options: ExecutionOptions) -> int:
+    """Into how many equal parts, each with a circuit of its own, twirling divides a row's shots.
+
+    One without twirling. In a Sampler's result a part's shots stand together.
+    """
+    asked = shots_asked(shots, options)
+    return math.ceil(asked / _shots_of_each(asked)) if _twirls(options) else 1
+
+
+def _twirls(options: ExecutionOptions) -> bool:
     twirled = options.gate_twirling or options.measurement_twirling
-    if twirled or options.readout_mitigation == "trex":
-        each = max(TWIRLED_SHOTS, math.ceil(shots / RANDOMIZATIONS))
-        return each * math.ceil(shots / each)
-    return shots
+    return twirled or options.readout_mitigation == "trex"
+
+
+def _shots_of_each(shots: int) -> int:
+    return max(TWIRLED_SHOTS, math.ceil(shots / RANDOMIZATIONS))
 
 
 def executions(n_rows: int, shots: int, options: ExecutionOptions) -> int:

@@ -19,12 +19,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Array
 from ..errors import BackendError, OptionError
+from ..uncertainty import between_randomisations, standard_error
 
 Bits = NDArray[np.uint8]
 Observed = Sequence[Sequence[int]]
@@ -33,23 +35,29 @@ Observed = Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class Readout:
-    """How each of Q qubits is misread: rates (Q,) of 0 read as 1 and of 1 read as 0."""
+    """How each of Q qubits is misread.
+
+    Attributes:
+        zero_as_one, one_as_zero: rates (Q,) of 0 read as 1 and of 1 read as 0.
+        errors: (2, Q), their standard errors.
+    """
 
     zero_as_one: Array
     one_as_zero: Array
-    shots: int
+    errors: Array
 
     @classmethod
-    def of(cls, zeros: Bits, ones: Bits) -> Readout:
+    def of(cls, zeros: Bits, ones: Bits, randomisations: int = 1) -> Readout:
         """From the bits (S, Q) of the two circuits.
 
         Raises:
             BackendError: a qubit is misread as often as not, within five standard errors.
         """
-        e0, e1 = zeros.mean(axis=0), 1.0 - ones.mean(axis=0)
-        readout = cls(e0, e1, len(zeros))
-        uncertain = np.sqrt((e0 * (1 - e0) + e1 * (1 - e1)) / len(zeros))
-        if (readout.contrast <= 5 * uncertain).any():
+        misread = np.stack([zeros, 1 - ones]).astype(np.float64)
+        rates, errors = _mean(misread, np.full(zeros.shape[1], 0.5), randomisations)
+        e0, e1 = rates
+        readout = cls(e0, e1, errors)
+        if (readout.contrast <= 5 * np.hypot(*errors)).any():
             position = int(np.argmin(readout.contrast))
             raise BackendError(
                 f"readout mitigation fails: measured qubit {position} is read wrongly in "
@@ -68,6 +76,15 @@ class Readout:
         signs = 1.0 - 2.0 * bits
         return (signs - (self.one_as_zero - self.zero_as_one)) / self.contrast
 
+    def reach(self, qubits: Sequence[int]) -> float:
+        """Half the distance from the least to the largest product of these qubits' functions."""
+        ends = self.functions(np.array([[0], [1]], dtype=np.uint8))
+        products = np.ones(1)
+        for qubit in qubits:
+            products = np.outer(products, ends[:, qubit]).ravel()
+            products = np.array([products.min(), products.max()])
+        return float(np.ptp(products)) / 2
+
     def matrices(self) -> list[Array]:
         """Each qubit's calibration matrix; columns are prepared, rows are read."""
         return [
@@ -76,15 +93,24 @@ class Readout:
         ]
 
 
-def unmitigated(bits: Bits, observed: Observed) -> tuple[Array, Array]:
-    """Values (N, M) and standard errors (N, M) from bits (N, S, Q)."""
+def unmitigated(bits: Bits, observed: Observed, randomisations: int = 1) -> tuple[Array, Array]:
+    """Values (N, M) and standard errors (N, M) from bits (N, S, Q) of so many randomisations."""
     parities = [np.bitwise_xor.reduce(bits[..., list(each)], axis=-1) for each in observed]
-    values = np.stack([1.0 - 2.0 * parity.mean(axis=1) for parity in parities], axis=1)
-    return values, np.sqrt(np.maximum(1.0 - values**2, 0.0) / bits.shape[1])
+    parts = np.stack([_parts(parity, randomisations) for parity in parities], axis=1)
+    means = 1.0 - 2.0 * parts
+    values = means.mean(axis=-1)
+    shots = bits.shape[1]
+    variance = between_randomisations(means, np.maximum(1.0 - values**2, 0.0), shots)
+    return values, standard_error(variance, shots, [float(bool(each)) for each in observed])
 
 
 def mitigated(
-    method: str, bits: Bits, zeros: Bits, ones: Bits, observed: Observed
+    method: str,
+    bits: Bits,
+    zeros: Bits,
+    ones: Bits,
+    observed: Observed,
+    randomisations: int = 1,
 ) -> tuple[Array, Array]:
     """Values (N, M) and standard errors (N, M), corrected by "m3" or "tensored".
 
@@ -96,17 +122,18 @@ def mitigated(
         zeros: (S, Q), of the circuit that leaves all qubits 0.
         ones: (S, Q), of the circuit that sets all qubits 1.
         observed: the qubits of each observable.
+        randomisations: equal parts of the shots, one after the other, that twirling made.
 
     Raises:
         OptionError: "m3" without the package `mthree`.
         BackendError: a qubit that cannot be corrected.
     """
-    readout = Readout.of(zeros, ones)
+    readout = Readout.of(zeros, ones, randomisations)
     correct = {"m3": _m3, "tensored": _tensored}[method]
     # A value's derivative needs those of the observables with one qubit less.
     wanted = sorted({frozenset(each) for each in _with_reductions(observed)}, key=sorted)
     position = {qubits: index for index, qubits in enumerate(wanted)}
-    estimates = correct(bits, readout, [sorted(qubits) for qubits in wanted])
+    estimates = correct(bits, readout, [sorted(qubits) for qubits in wanted], randomisations)
     columns = [position[frozenset(each)] for each in observed]
     values = estimates.values[:, columns]
     variance = estimates.variance[:, columns]
@@ -134,19 +161,15 @@ class _Estimates:
     variance: Array
 
 
-def _tensored(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
-    values = np.empty((len(bits), len(observed)))
-    variance = np.empty_like(values)
-    for row, of_row in enumerate(bits):
+def _tensored(bits: Bits, readout: Readout, observed: Observed, randomisations: int) -> _Estimates:
+    def samples(of_row: Bits) -> Array:
         functions = readout.functions(of_row)
-        for index, each in enumerate(observed):
-            samples = functions[:, list(each)].prod(axis=1)
-            values[row, index] = samples.mean()
-            variance[row, index] = samples.var() / len(samples)
-    return _Estimates(values, variance)
+        return np.stack([functions[:, list(each)].prod(axis=1) for each in observed], axis=1)
+
+    return _estimates(map(samples, bits), readout, observed, randomisations)
 
 
-def _m3(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
+def _m3(bits: Bits, readout: Readout, observed: Observed, randomisations: int) -> _Estimates:
     check_installed("m3")
     # A compiled library, which only this method needs.
     from mthree import M3Mitigation
@@ -165,17 +188,36 @@ def _m3(bits: Bits, readout: Readout, observed: Observed) -> _Estimates:
         signs = np.stack([_signs(seen, each) for each in observed], axis=1)
         return np.linalg.solve(np.asarray(matrix).T, signs)[[place[name] for name in names]]
 
-    values = np.empty((len(bits), len(observed)))
-    variance = np.empty_like(values)
+    def samples(of_row: NDArray[np.int_]) -> Array:
+        outcomes, seen = np.unique(of_row, return_inverse=True)
+        return contributions(tuple(outcomes.tolist()))[seen]
+
     # An outcome is a number whose bit q is that of qubit q.
     numbers = bits @ (1 << np.arange(n_qubits))
-    for row, of_row in enumerate(numbers):
-        outcomes, counts = np.unique(of_row, return_counts=True)
-        weights = contributions(tuple(outcomes.tolist()))
-        frequencies = counts / len(of_row)
-        values[row] = frequencies @ weights
-        variance[row] = np.maximum(frequencies @ weights**2 - values[row] ** 2, 0) / len(of_row)
-    return _Estimates(values, variance)
+    return _estimates(map(samples, numbers), readout, observed, randomisations)
+
+
+def _estimates(
+    rows: Iterable[Array], readout: Readout, observed: Observed, randomisations: int
+) -> _Estimates:
+    """From what every shot adds to the values, (S, M) in each row."""
+    # m3 knows no outcome but those it saw: what the others are worth, the whole inverse says.
+    reach = np.array([readout.reach(each) for each in observed])
+    found = [_mean(samples, reach, randomisations) for samples in rows]
+    values, errors = (np.array(each) for each in zip(*found, strict=True))
+    return _Estimates(values, errors**2)
+
+
+def _mean(samples: Array, reach: Array, randomisations: int) -> tuple[Array, Array]:
+    """Means (..., K) of samples (..., S, K), and their standard errors."""
+    means = _parts(np.moveaxis(samples, -2, -1), randomisations)
+    variance = between_randomisations(means, samples.var(axis=-2), samples.shape[-2])
+    return means.mean(axis=-1), standard_error(variance, samples.shape[-2], reach)
+
+
+def _parts(samples: NDArray[Any], randomisations: int) -> Array:
+    """The mean of each part (..., R), of samples (..., S)."""
+    return samples.reshape(*samples.shape[:-1], randomisations, -1).mean(axis=-1)
 
 
 def _signs(outcomes: NDArray[np.int_], qubits: Sequence[int]) -> Array:
@@ -188,11 +230,9 @@ def _of_calibration(readout: Readout, qubit: int, value: Array, without: Array) 
     `without` is the value of the same observable less that qubit.
     """
     variance = np.zeros_like(value)
-    for rate, slope in (
-        (readout.zero_as_one[qubit], value + without),
-        (readout.one_as_zero[qubit], value - without),
-    ):
-        variance += (slope / readout.contrast[qubit]) ** 2 * rate * (1 - rate) / readout.shots
+    slopes = value + without, value - without
+    for error, slope in zip(readout.errors[:, qubit], slopes, strict=True):
+        variance += (slope / readout.contrast[qubit] * error) ** 2
     return variance
 
 

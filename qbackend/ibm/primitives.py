@@ -36,7 +36,8 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from ..base import Array, CompiledLayer
 from ..errors import BackendError, OptionError, TransientError
-from .limits import shots_asked
+from ..uncertainty import reach_of, reported
+from .limits import randomisations, shots_asked, shots_performed
 from .mitigation import Bits, mitigated, unmitigated
 from .remote import Call
 
@@ -213,13 +214,27 @@ def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
 
 def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     shape = (len(call.compiled.observables), len(call.parameters))
+    shots = shots_performed(call.shots, call.options)
+    reach = np.array([reach_of(observable) for observable in call.compiled.observables])
     if call.options.zne and hasattr(data, "evs_noise_factors"):
         factors = call.options.zne
         values = _array(data, "evs_noise_factors", (*shape, len(factors)))
-        stderr = _array(data, "ensemble_stds_noise_factors", (*shape, len(factors)))
+        errors = _errors(data, ("stds_noise_factors", "ensemble_stds_noise_factors"), values.shape)
+        stderr = reported(errors, shots, reach[:, None, None])
         weights = _weights_at_zero(np.array(factors))
         return (values @ weights).T, np.sqrt(stderr**2 @ weights**2).T
-    return _array(data, "evs", shape).T.copy(), _array(data, "stds", shape).T.copy()
+    errors = _errors(data, ("stds", "ensemble_standard_error"), shape)
+    return _array(data, "evs", shape).T.copy(), reported(errors, shots, reach[:, None]).T
+
+
+def _errors(data: Any, names: tuple[str, str], shape: tuple[int, ...]) -> Array:
+    """Standard errors from the spread between randomisations, and as if shots were independent.
+
+    The larger counts: few randomisations may agree by chance. Without twirling the two are equal,
+    and local mode gives the first alone.
+    """
+    given = [_array(data, name, shape) for name in names if hasattr(data, name)]
+    return np.maximum.reduce(given or [_array(data, names[0], shape)])
 
 
 def _array(data: Any, name: str, shape: tuple[int, ...]) -> Array:
@@ -245,10 +260,13 @@ def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
     observed = [sorted(position[q] for q in each) for each in observed_qubits(call.compiled)]
     shots = shots_asked(call.shots, call.options)
     rows = _bits(data[0], (len(call.parameters),), len(qubits), shots)
+    calibrating = [_bits(each, (), len(qubits), shots) for each in data[1:]]
+    parts = randomisations(call.shots, call.options)
+    if any(bits.shape[-2] % parts for bits in (rows, *calibrating)):
+        parts = 1  # the service did not divide the shots as it says
     if not call.calibration:
-        return unmitigated(rows, observed)
-    zeros, ones = (_bits(each, (), len(qubits), shots) for each in data[1:])
-    return mitigated(call.options.readout_mitigation, rows, zeros, ones, observed)
+        return unmitigated(rows, observed, parts)
+    return mitigated(call.options.readout_mitigation, rows, *calibrating, observed, parts)
 
 
 def _bits(data: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:

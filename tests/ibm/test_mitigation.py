@@ -13,6 +13,7 @@ from qbackend import errors, get_backend
 from qbackend.ibm import mitigation
 from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
 from qbackend.ibm.options import ExecutionOptions
+from qbackend.uncertainty import standard_error
 
 N_QUBITS = 3
 OBSERVED = [[0], [1], [2], [0, 2], [0, 1, 2], []]
@@ -54,7 +55,7 @@ def devices(draw_from) -> tuple[np.ndarray, np.ndarray, int]:
 @given(devices())
 def test_the_functions_that_stand_for_z_undo_exact_readout_noise(device) -> None:
     probabilities, rates, _ = device
-    readout = Readout(rates[:, 0], rates[:, 1], 1)
+    readout = Readout(rates[:, 0], rates[:, 1], np.zeros((2, N_QUBITS)))
     functions = readout.functions(outcomes())
     seen = misread(probabilities, rates)
     values = [seen @ functions[:, each].prod(axis=1) for each in OBSERVED]
@@ -113,7 +114,53 @@ def test_without_mitigation_values_are_those_of_the_bits() -> None:
     for index, each in enumerate(OBSERVED):
         samples = signs[:, each].prod(axis=1)
         assert values[0, index] == pytest.approx(samples.mean(), abs=ROUNDING)
-        assert stderr[0, index] == pytest.approx(samples.std() / np.sqrt(1000), abs=ROUNDING)
+        own = standard_error(samples.var(), 1000, 1.0 if each else 0.0)
+        assert stderr[0, index] == pytest.approx(own, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("method", ["none", "tensored", "m3"])
+@pytest.mark.parametrize("shots", [1, 5, 100])
+def test_shots_that_all_agree_leave_an_error(method: str, shots: int) -> None:
+    """Also of the rates of a readout that was never seen to err."""
+    bits = np.zeros((2, shots, N_QUBITS), dtype=np.uint8)
+    calibration = np.zeros((1000, N_QUBITS), dtype=np.uint8)
+    values, stderr = (
+        unmitigated(bits, OBSERVED)
+        if method == "none"
+        else mitigated(method, bits, calibration, calibration + 1, OBSERVED)
+    )
+    assert (values == 1).all()
+    # What the shots alone leave open, sqrt(8 / ((n + 2)(n + 3))), or more with the rates' own.
+    assert (stderr[:, :-1] >= np.sqrt(8 / ((shots + 2) * (shots + 3)))).all()
+    assert (stderr[:, -1] == 0).all()
+
+
+@pytest.mark.parametrize("method", ["none", "tensored", "m3"])
+def test_twirled_shots_spread_as_their_randomisations_do(method: str) -> None:
+    """Coherent errors move every randomisation by its own; Student's t has as many freedoms."""
+    generator, parts, each, repetitions = np.random.default_rng(3), 32, 32, 200
+    rates = np.array([[0.02, 0.08], [0.05, 0.1], [0.01, 0.15]])
+    perfect = np.eye(2**N_QUBITS)[[0, -1]]
+    squares = []
+    for _ in range(repetitions):
+        # The first qubit is 1 with a probability that is drawn anew in every randomisation.
+        tilts = generator.choice([0.1, 0.5], size=parts)
+        twirled = [
+            np.kron(np.array([1 - tilt, tilt]), np.full(4, 0.25)) @ np.eye(8) for tilt in tilts
+        ]
+        noise = (lambda p: p) if method == "none" else (lambda p: misread(p, rates))
+        bits = np.concatenate([draw(generator, noise(p), each) for p in twirled])[None]
+        if method == "none":
+            values, stderr = unmitigated(bits, OBSERVED[:1], parts)
+        else:
+            zeros, ones = (draw(generator, noise(p), parts * each) for p in perfect)
+            values, stderr = mitigated(method, bits, zeros, ones, OBSERVED[:1], parts)
+        squares.append(((values[0, 0] - 0.4) / stderr[0, 0]) ** 2)
+    # Moments of a squared t variable of 31 degrees of freedom.
+    freedom = parts - 1
+    mean = freedom / (freedom - 2)
+    deviation = np.sqrt(2 * mean**2 * (freedom - 1) / (freedom - 4))
+    assert abs(np.mean(squares) - mean) < 5 * deviation / np.sqrt(repetitions)
 
 
 def test_a_qubit_that_tells_nothing_is_an_error() -> None:

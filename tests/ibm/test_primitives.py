@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit.providers.basic_provider import BasicSimulator
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime.decoders.executor_sampler.utils import flatten_twirling_axes
 
 from qbackend import LayerSpec, errors
 from qbackend.aer_noisy import AerNoisy
@@ -21,6 +22,7 @@ from qbackend.base import CompiledLayer, Request
 from qbackend.compile import compile_layer
 from qbackend.device_form import compile_for_target
 from qbackend.ibm import primitives
+from qbackend.ibm.limits import randomisations
 from qbackend.ibm.local import LocalService
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import (
@@ -36,6 +38,7 @@ from qbackend.ibm.remote import Call
 from qbackend.jobs import JobStatus
 from qbackend.noise_spec import NoiseSpec
 from qbackend.snapshots import load_snapshot
+from qbackend.uncertainty import standard_error
 from tests.cases import features, weights
 
 FAKE = "fake_brisbane"
@@ -277,7 +280,7 @@ def test_estimated_values_are_turned_to_rows_and_checked() -> None:
     array = np.arange(6.0).reshape(3, 2)
     values, stderr = decode(estimated(array), asked)
     np.testing.assert_array_equal(values, array.T)
-    assert (stderr == 0.1).all()
+    np.testing.assert_allclose(stderr, np.sqrt(0.1**2 + 8 / (SHOTS + 2) / (SHOTS + 3)), rtol=1e-12)
     array[2, 1] = np.nan
     with pytest.raises(errors.BackendError, match="not finite, first in row 1"):
         decode(estimated(array), asked)
@@ -299,13 +302,64 @@ def test_values_are_extrapolated_by_a_line() -> None:
         evs=np.zeros((3, 2)),
         stds=np.full((3, 2), np.inf),
         evs_noise_factors=at_zero[..., None] + slope[..., None] * factors,
-        ensemble_stds_noise_factors=np.full((3, 2, 3), 0.1),
+        stds_noise_factors=np.full((3, 2, 3), 0.1),
+        ensemble_stds_noise_factors=np.full((3, 2, 3), 0.05),
         shape=(3, 2),
     )
     values, stderr = decode(encode_result(PrimitiveResult([PubResult(data)])), asked)
     np.testing.assert_allclose(values, at_zero.T, atol=1e-12)
     # At distance 3 from the mean of three points with a spread of 8.
-    np.testing.assert_allclose(stderr, 0.1 * np.sqrt(1 / 3 + 9 / 8), rtol=1e-12)
+    each = np.sqrt(0.1**2 + 8 / (SHOTS + 2) / (SHOTS + 3))
+    np.testing.assert_allclose(stderr, each * np.sqrt(1 / 3 + 9 / 8), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"zne": (1, 3, 5)}])
+@pytest.mark.parametrize("twirled", [False, True])
+def test_an_estimate_whose_shots_all_agree_has_an_error(
+    options: dict[str, Any], twirled: bool
+) -> None:
+    """Whatever the primitive reports; that of the randomisations counts where it is larger."""
+    asked = call(ExecutionOptions("estimator", gate_twirling=twirled, **options), rows=2)
+    shape = (3, 2, *([3] if options else []))
+    spread = np.full(shape, 0.2 if twirled else 0.0)
+    names = ("stds_noise_factors", "ensemble_stds_noise_factors", "evs_noise_factors")
+    if not options:
+        names = ("stds", "ensemble_standard_error", "evs")
+    given = zip(names, (spread, np.zeros(shape), np.ones(shape)), strict=True)
+    base = {"evs": np.ones((3, 2)), "stds": np.zeros((3, 2))}
+    data = DataBin(**{**base, **dict(given)}, shape=(3, 2))
+    _, stderr = decode(encode_result(PrimitiveResult([PubResult(data)])), asked)
+    assert (stderr > (0.2 if twirled else 0.0)).all()
+
+
+@pytest.mark.parametrize("generation", ["server", "client"])
+@pytest.mark.parametrize("primitive", ["sampler", "estimator"])
+def test_a_fake_device_has_errors_where_its_shots_agree(primitive: Any, generation: Any) -> None:
+    """Of angles that leave every qubit 0, few shots are misread."""
+    spec = LayerSpec(3, "angle")
+    compiled = compile_for_target(spec, LocalService().device(FAKE).target, device=FAKE)
+    options = ExecutionOptions(primitive, generation)
+    asked = Call(compiled, np.zeros((20, len(compiled.parameters))), 4, 0, options)
+    values, stderr = executed(asked)
+    assert (values == 1).any()
+    assert (stderr > 0).all()
+
+
+def test_what_twirling_divides_is_where_the_client_puts_it() -> None:
+    """A randomisation's shots stand together in the Sampler's result."""
+    options = ExecutionOptions(generation="client", measurement_twirling=True)
+    asked = call(options)
+    parts = randomisations(SHOTS, options)
+    drawn = np.random.default_rng(0).random((parts, 3, 3)) < 0.5
+    bits = np.broadcast_to(drawn[..., None, :], (parts, 3, 64, 3))
+    item = {"c": np.array(bits)}
+    flatten_twirling_axes(item, (3,))
+    array = BitArray.from_bool_array(item["c"], order="little")
+    data = PubResult(DataBin(c=array, shape=(3,)))
+    values, stderr = decode(encode_result(PrimitiveResult([data])), asked)
+    # Its shots all alike, a randomisation's mean is ±1, and only as many are independent.
+    variance = 64 * (1 - values**2) * parts / (parts - 1)
+    np.testing.assert_allclose(stderr, standard_error(variance, 64 * parts), rtol=1e-9)
 
 
 def test_an_observable_without_qubits_is_certain() -> None:
