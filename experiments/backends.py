@@ -73,6 +73,13 @@ def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | No
     return AerNoisy(device, _noise(target.name, config.noise), config.run.encoder or "auto")
 
 
+def trains_there(config: Config) -> bool:
+    """Whether the backend that the config names is the one to train with."""
+    if is_machine(config.run.backend):
+        return False
+    return training_backend(config).name == target_backend(config).name
+
+
 def ideal_backend() -> QuantumBackend:
     """A new backend without noise and without shots."""
     return get_backend(LOCAL_BACKEND)

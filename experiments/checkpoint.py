@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class ModelInfo:
         seed: of the run.
         epoch: after which the weights were taken.
         config: the resolved recipe, as `Config.to_dict` gives it.
+        size: height and width of an image; None in checkpoints of before it was kept.
     """
 
     model: str
@@ -64,6 +65,7 @@ class ModelInfo:
     seed: int
     epoch: int
     config: dict[str, Any]
+    size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return (
@@ -208,7 +210,11 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _info(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
     try:
-        values = {field.name: json.loads(metadata[field.name]) for field in fields(ModelInfo)}
+        values = {
+            field.name: json.loads(metadata[field.name])
+            for field in fields(ModelInfo)
+            if field.default is MISSING or field.name in metadata
+        }
         return _MODEL_INFO.validate_python(values)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} does not say what it holds: {error}") from None

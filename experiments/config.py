@@ -286,6 +286,8 @@ class Config(Section):
             f"the learning rate restarts every {train.restart_every} batches": (
                 train.schedule == "cosine_restarts"
             ),
+            f"precision {self.fabric.precision} is that of the training and its validation; the "
+            "test is in 32 bits": self.fabric.precision != "32-true",
             "weight decay is an L2 penalty inside Adam's step, not AdamW's decoupled one": (
                 train.optimiser == "adam" and train.weight_decay > 0
             ),

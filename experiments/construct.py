@@ -105,6 +105,7 @@ def model_info(config: Config, data: ImageData, epoch: int) -> ModelInfo:
         seed=config.run.seed,
         epoch=epoch,
         config=config.to_dict(),
+        size=(data.train.images.shape[2], data.train.images.shape[3]),
     )
 
 

@@ -65,21 +65,22 @@ def data_notes(config: Config, data: ImageData, *, trains: bool) -> list[str]:
             "were found: the results are not those of the whole dataset"
         )
     splits = {"test": evaluation_split(data.test, config.run.limit, config.run.seed)}
-    asked = [("run.limit", config.run.limit, data.test, "test")]
+    notes += limit_note("run.limit", config.run.limit, data.test, "test")
     if trains:
         splits = {"training": data.train, "validation": data.validation, **splits}
-        asked.append(("train.limit", config.train.limit, data.train, "training"))
-        asked.append(("train.limit", config.train.limit, data.validation, "validation"))
-    asked.append(("run.calibrate", config.run.calibrate, data.train, "training"))
-    notes += [
-        f"{key} is {n:,}, and there are {len(split):,} {name} images: all of them are taken"
-        for key, n, split, name in asked
-        if n is not None and n > len(split)
-    ]
-    return [
-        *notes,
-        *(note for name, split in splits.items() for note in _absent(name, split, data)),
-    ]
+        notes += limit_note("train.limit", config.train.limit, data.train, "training")
+        notes += limit_note("train.limit", config.train.limit, data.validation, "validation")
+    notes += limit_note("run.calibrate", config.run.calibrate, data.train, "training")
+    for name, split in splits.items():
+        notes += _absent(name, split, data)
+    return notes
+
+
+def limit_note(key: str, n: int | None, split: Split, name: str) -> list[str]:
+    """A note on a number `n` of images beyond those of the split."""
+    if n is None or n <= len(split):
+        return []
+    return [f"{key} is {n:,}, and there are {len(split):,} {name} images: all of them are taken"]
 
 
 def _absent(name: str, split: Split, data: ImageData) -> list[str]:
@@ -88,9 +89,10 @@ def _absent(name: str, split: Split, data: ImageData) -> list[str]:
     absent = [label for label, n in zip(data.classes, counts, strict=True) if n == 0]
     if not absent:
         return []
+    has = "has" if len(absent) == 1 else "have"
     shown = ", ".join(absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
     return [
-        f"{len(absent)} of {len(data.classes)} classes have no image among the {len(split):,} "
+        f"{len(absent)} of {len(data.classes)} classes {has} no image among the {len(split):,} "
         f"{name} images ({shown}): {_CONSEQUENCE[name]}"
     ]
 

@@ -154,13 +154,15 @@ def _train(
 
 def _train_one(task: tuple[_Model, Images, Place]) -> None:
     model, images, place = task
-    finish(model.folder, model.config, place, f"training model {model.name}", Display())
+    display = Display()
+    finish(model.folder, model.config, place, f"training model {model.name}", display)
     keep_images(
         model.folder,
         model.images,
         data_root=place.data_root,
         limit=images.limit,
         n_calibration=images.n_calibration,
+        say=display.say,
     )
 
 

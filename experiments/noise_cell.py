@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +38,7 @@ from .calibrate import observe
 from .construct import quantum_layers, trained_model
 from .data import Split, batches
 from .devices import launch
-from .feed import calibration_split, evaluation_split, load_images
+from .feed import calibration_split, evaluation_split, limit_note, load_images
 from .files import write_atomically
 from .noise_axes import Setting
 from .record import Record, RunFolder
@@ -83,9 +84,17 @@ class Cell:
 
 
 def keep_images(
-    folder: Path, file: Path, *, data_root: Path, limit: int | None, n_calibration: int
+    folder: Path,
+    file: Path,
+    *,
+    data_root: Path,
+    limit: int | None,
+    n_calibration: int,
+    say: Callable[[str], None],
 ) -> None:
     """Write the `Images` of the trained model in a run folder, unless the file is there.
+
+    `say` is told of numbers of images that the data does not have.
 
     Raises:
         CheckpointError: the model's checkpoint is damaged.
@@ -97,6 +106,11 @@ def keep_images(
     config = run.config()
     device = launch(config.fabric).device
     data = load_images(config, data_root, device)
+    for note in (
+        *limit_note("--limit", limit, data.test, "test"),
+        *limit_note("--calibrate", n_calibration, data.train, "training"),
+    ):
+        say(f"note: {note}")
     model, info = trained_model(run.checkpoint, backend=ideal_backend(), seed=0)
     model.to(device)
 

@@ -111,6 +111,11 @@ class RunFolder:
         return self._read_config()["run"]
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Of what the run began with."""
+        return self._read_config().get("versions", {})
+
+    @property
     def status(self) -> Status:
         """How far the run has come, as far as its folder knows."""
         return self.run["status"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
-from qbackend.errors import CheckpointError, OptionError
+from qbackend.errors import OptionError
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.registry import is_machine
 
@@ -28,7 +28,9 @@ from .machine import DEFAULT_ACCESS, Access, bounded
 from .plan import RunPlan, plan_run
 from .record import Record, RunFolder
 from .report import write_report
+from .run_notes import backend_notes, note_versions, seed_note
 from .runner import Runner
+from .shown_data import difference_notes, in_classes_of
 from .train import steps_per_epoch
 
 
@@ -69,6 +71,7 @@ def start(
         untrained = new_model(config, data, backend=ideal_backend())
         _check_plan(untrained, config, data, access, display)
     model = new_model(config, data, backend=training_backend(config))
+    notes += backend_notes(model, config, trains=True)
     path = ""
     if fabric.is_global_zero:
         recorded = _recorded(place, config, data, access, notes, trains=True)
@@ -99,17 +102,23 @@ def validate(
         CheckpointError: the checkpoint cannot be read, or is for other images.
         UserError: as `start`.
     """
-    config, notes = bounded(config)
+    config, notes = bounded(_in_one_process(config))
     _check(config)
     RunFolder.check_free(place.out)
-    fabric = _one_process(config)
+    fabric = launch(config.fabric)
     data = _data_of(checkpoint, config, place.data_root, fabric)
     is_tuned = config.train.weights == "quantum"
     if is_tuned:
         steps_per_epoch(config, data, fabric)
+    model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
     if _has_plan(config):
-        model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         _check_plan(model, config, data, access, display)
+    notes = [
+        *difference_notes(info, data),
+        *seed_note(info, config),
+        *backend_notes(model, config, trains=False),
+        *notes,
+    ]
     recorded = _recorded(place, config, data, access, notes, trains=is_tuned)
     recorded["checkpoint"] = without_home(str(checkpoint))
     folder = RunFolder.create(place.out, config, recorded)
@@ -147,6 +156,7 @@ def resume(
         if not folder.report.exists():
             write_report([folder.path])
         return folder
+    note_versions(folder)
     root = data_root or Path(run["data_root"]).expanduser()
     access = access.with_account_of(run)
     trained = Path(run["checkpoint"]).expanduser() if "checkpoint" in run else None
@@ -158,7 +168,7 @@ def resume(
     else:
         name = run.get("checkpoint", "")
     if trained is not None:
-        fabric = _one_process(config)
+        fabric = launch(_in_one_process(config).fabric)
         data = _data_of(trained, config, root, fabric)
         runner = Runner(config, data, folder, fabric, display, access)
         if is_tuned:
@@ -187,13 +197,17 @@ def plan_of(
         UserError: as `start`.
     """
     _check_has_model(config, checkpoint)
-    fabric = _one_process(config)
+    fabric = launch(_in_one_process(config).fabric)
+    notes = []
     if checkpoint is None:
         data = load_images(config, data_root, fabric.device)
         model = new_model(config, data, backend=ideal_backend())
     else:
         data = _data_of(checkpoint, config, data_root, fabric)
-        model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
+        model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
+        notes = difference_notes(info, data)
+    for note in (*data_notes(config, data, trains=checkpoint is None), *notes):
+        display.say(f"note: {note}")
     return _plan(model, config, data, access, display)
 
 
@@ -261,20 +275,13 @@ def _recorded(
     }
 
 
-def _one_process(config: Config) -> Fabric:
-    """The config's device for work that is not shared."""
+def _in_one_process(config: Config) -> Config:
+    """The config of work that is not shared."""
     alone = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    return launch(config.fabric.model_copy(update=alone))
+    return config.model_copy(update={"fabric": config.fabric.model_copy(update=alone)})
 
 
 def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> ImageData:
     """The config's images; raises `CheckpointError` if the checkpoint's model is not for them."""
     info = load_model_info(checkpoint)
-    data = load_images(config, root, fabric.device)
-    given = len(data.classes), data.test.images.shape[1]
-    if given != (info.n_classes, info.in_channels):
-        raise CheckpointError(
-            f"{checkpoint} holds {info}; {config.data.name} has {given[0]} classes and "
-            f"{given[1]} channels"
-        )
-    return data
+    return in_classes_of(info, load_images(config, root, fabric.device), checkpoint)

@@ -22,7 +22,7 @@ from qbackend.registry import is_machine
 
 from .approval import Approval
 from .assess import assess, assess_on_target
-from .backends import LOCAL_BACKEND, ideal_backend, target_backend, training_backend
+from .backends import LOCAL_BACKEND, ideal_backend, target_backend, trains_there
 from .checkpoint import load_model
 from .config import Config
 from .construct import quantum_layers, trained_model
@@ -70,9 +70,7 @@ class Runner:
         with self._status():
             self._begin(model)
             self._train(model)
-            machine = is_machine(config.run.backend)
-            own = not machine and training_backend(config).name == target_backend(config).name
-            stand_in = None if own else LOCAL_BACKEND
+            stand_in = None if trains_there(config) else LOCAL_BACKEND
             assess(model, config, self.data, folder, checkpoint="last", backend=stand_in)
             load_model(folder.checkpoint, model)
             self._evaluate(model, "best")

@@ -169,6 +169,13 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
         (["report", "absent"], "absent is not a run"),
         (["data", "get", "mnits"], "did you mean 'mnist'"),
         (["ablate", "arms", "--arms", "quantum,lineer"], "model.arm"),
+        (["ablate", "arms", "--set", "model.arm=linear"], "use --arms instead"),
+        (["ablate", "arms", "--set", "run.seed=3"], "use --seeds instead"),
+        (["ablate", "noise", "--set", "run.backend=aer"], "use --device instead"),
+        (["ablate", "noise", "--set", "noise.readout=0"], "use --part and --strength instead"),
+        (["ablate", "qpc", "--set", "layer.n_layers=3"], "use --depth instead"),
+        (["ablate", "qpc", "--set", "train.optimiser=sgd"], "use --optimiser instead"),
+        (["run", "--set", "machine.mode=batch"], "only has a meaning on a machine"),
         (["rum"], "run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -178,6 +185,27 @@ def test_a_users_mistake_is_explained_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr("experiments.loggers.find_spec", lambda name: None)
     assert_refused(qhc, said, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [
+        ("run", ("digits", "the recipe's or the checkpoint's, else aer", "checkpoint's, else 0")),
+        ("estimate", ("digits", "the recipe's or the checkpoint's, else aer")),
+        ("ablate arms", ("digits", "the recipe's, else aer")),
+        ("ablate noise", ("digits",)),
+        ("ablate qpc", ("qpc-fashionmnist", "the recipe's, else aer")),
+    ],
+)
+def test_the_help_has_the_defaults_in_force(
+    qhc: Qhc, command: str, defaults: tuple[str, ...]
+) -> None:
+    code, out, _ = qhc(*command.split(), "--help")
+    assert code == 0
+    words = " ".join(out.split())
+    for default in defaults:
+        assert f"{default}]" in words
+    assert load_config("digits").run.backend == "aer"
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

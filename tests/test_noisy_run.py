@@ -35,6 +35,8 @@ def evaluations(folder: str) -> list[dict[str, Any]]:
 def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
     code, out, err = qhc("run", "--backend", AER, "--calibrate", "30", *SMALL, "--out", "a")
     assert code == 0, err
+    note = f"trained on aer, exactly: a step on {AER} takes too long; native:fake_manila trains"
+    assert any(each.startswith(note) for each in RunFolder.open(Path("a")).run["notes"])
     last, ideal, noisy, corrected = evaluations("a")
     assert [each["backend"] for each in (last, ideal, noisy, corrected)] == ["aer", "aer", AER, AER]
     assert "compiled" not in ideal
@@ -82,6 +84,7 @@ def test_a_backend_with_derivatives_trains_under_the_noise(qhc: Qhc) -> None:
     assert qhc("run", "--backend", NATIVE, *strong, *SMALL, "--out", "noisy")[0] == 0
     assert qhc("run", "--backend", "native", *SMALL, "--out", "ideal")[0] == 0
     assert [each["backend"] for each in evaluations("noisy")] == [NATIVE, "aer", NATIVE]
+    assert not any("trained on" in note for note in RunFolder.open(Path("noisy")).run["notes"])
     assert evaluations("noisy")[-1]["compiled"]["noise"]["two_qubit"] == 20
     files = [Path(name, "checkpoint.safetensors").read_bytes() for name in ("noisy", "ideal")]
     assert files[0] != files[1]

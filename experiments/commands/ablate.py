@@ -8,10 +8,14 @@ from typing import Any
 
 import click
 
+from qbackend.errors import OptionError
+
 from .flags import FILE, options
 from .options import (
     DATA_ROOT,
+    QPC_RECIPE,
     RECIPE,
+    RECIPES_BACKEND,
     Group,
     chosen_settings,
     data_root,
@@ -83,13 +87,29 @@ qpc_axes = list_options(
 )
 
 
+def _check_compared(given: dict[str, Any], axes: dict[str, str]) -> None:
+    """Raise `OptionError` for a setting that the comparison makes itself.
+
+    Args:
+        given: the flags that were typed.
+        axes: keys of the recipe, or tables of it, and the flags that choose their values.
+    """
+    for setting in given["settings"]:
+        key = setting.partition("=")[0].strip()
+        for axis, flag in axes.items():
+            if key == axis or key.startswith(f"{axis}."):
+                raise OptionError(
+                    f"--set {setting}: the comparison chooses {key} itself; use {flag} instead"
+                )
+
+
 @click.group(cls=Group)
 def ablate() -> None:
     """Compare models part by part."""
 
 
 @ablate.command(epilog=ABLATE_EXAMPLES)
-@recipe_options
+@recipe_options(RECIPE, RECIPES_BACKEND)
 @click.option(
     "--arms",
     default="quantum,quantum-frozen,linear,mlp,none",
@@ -118,6 +138,7 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
     from ..record import command_line
     from ..run import Place
 
+    _check_compared(given, {"model.arm": "--arms", "run.seed": "--seeds"})
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     recipe = given["recipe"] or RECIPE
     folder = ablate_arms(recipe, chosen_settings(given), arms.split(","), seeds, place, Display())
@@ -126,7 +147,7 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
 
 
 @ablate.command(epilog=NOISE_EXAMPLES)
-@recipe_flag
+@recipe_flag(RECIPE)
 @dataset_flag
 @data_root
 @limit_flag
@@ -163,6 +184,18 @@ def noise(typed: list[str], **given: Any) -> None:
     from ..record import command_line
     from ..run import Place
 
+    _check_compared(
+        given,
+        {
+            "run.seed": "--seeds",
+            "run.backend": "--device",
+            "run.limit": "--limit",
+            "run.shots": "--shots",
+            "run.encoder": "--encoder",
+            "run.calibrate": "--calibrate",
+            "noise": "--part and --strength",
+        },
+    )
     names = ("device", "part", "strength", "shots", "encoder", "training")
     lists = {name: ",".join(given.pop(name)) for name in names}
     axes = Axes.typed(**{name: text or None for name, text in lists.items()})
@@ -182,7 +215,7 @@ def noise(typed: list[str], **given: Any) -> None:
 
 
 @ablate.command(epilog=QPC_EXAMPLES)
-@recipe_options
+@recipe_options(QPC_RECIPE, RECIPES_BACKEND)
 @qpc_axes
 @full_option
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
@@ -206,9 +239,20 @@ def qpc(typed: list[str], **given: Any) -> None:
     from ..record import command_line
     from ..run import Place
 
+    _check_compared(
+        given,
+        {
+            "run.seed": "--seeds",
+            "model.arm": "--arm",
+            "layer.n_layers": "--depth",
+            "train.loss": "--loss",
+            "train.label_smoothing": "--loss",
+            "train.optimiser": "--optimiser",
+        },
+    )
     lists = {name: ",".join(given.pop(name)) for name in ("arm", "depth", "loss", "optimiser")}
     axes = Axes.typed(**{name: text or None for name, text in lists.items()})
-    given["recipe"] = given["recipe"] or "qpc-fashionmnist"
+    given["recipe"] = given["recipe"] or QPC_RECIPE
     folder = ablate_qpc(
         given["recipe"],
         chosen_settings(given),

@@ -102,6 +102,7 @@ def check_machine_flags(backend: str, given: dict[str, Any]) -> None:
         return
     names = (*machine_settings(given), "credentials", "profile", "yes", "no_wait")
     typed = [f"--{name.replace('_', '-')}" for name in names if given.get(name)]
+    typed += [f"--set {each}" for each in given["settings"] if each.startswith("machine.")]
     if typed:
         raise OptionError(
             f"'{backend}' executes on this computer, at once and for nothing: {', '.join(typed)} "

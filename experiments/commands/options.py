@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `qhc --help` answers at on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 DATA_ROOT = Path("data")
 RECIPE = "digits"
-FINE_TUNING_EPOCHS = 1
-"""Of a trained model, where no number is given."""
+QPC_RECIPE = "qpc-fashionmnist"
+RECIPES_BACKEND = "the recipe's, else aer"
 
 
 class Command(click.Command):
@@ -74,9 +74,14 @@ data_root = click.option(
     help="Folder of the datasets.  [default: data]",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
-recipe_flag = click.option(
-    "--recipe", metavar="NAME|FILE", help="What to train.  [default: digits]"
-)
+
+
+def recipe_flag(default: str) -> Callable[[Any], Any]:
+    """The flag of a command that trains by `default` where no recipe is named."""
+    words = f"What to train.  [default: {default}]"
+    return click.option("--recipe", metavar="NAME|FILE", help=words)
+
+
 dataset_flag = click.option("--dataset", metavar="NAME", help="Instead of the recipe's.")
 limit_flag = click.option(
     "--limit",
@@ -92,19 +97,28 @@ set_flag = click.option(
     metavar="KEY=VALUE",
     help="Any value of the recipe, for example train.lr=0.001.",
 )
-recipe_options = options(
-    recipe_flag,
-    click.option("--backend", metavar="NAME", help="Where the quantum layer runs.  [default: aer]"),
-    dataset_flag,
-    data_root,
-    limit_flag,
-    epochs_flag,
-    click.option(
-        "--shots", type=int, metavar="N", help="Per circuit; exact without, 1024 on a machine."
-    ),
-    set_flag,
-)
-"""Of a run, by the names that `chosen_settings` reads."""
+
+
+def recipe_options(default: str, backend: str) -> Callable[[Any], Any]:
+    """Of a run, by the names that `chosen_settings` reads.
+
+    Args:
+        default: recipe where none is named.
+        backend: in words, where none is named.
+    """
+    words = f"Where the quantum layer runs.  [default: {backend}]"
+    return options(
+        recipe_flag(default),
+        click.option("--backend", metavar="NAME", help=words),
+        dataset_flag,
+        data_root,
+        limit_flag,
+        epochs_flag,
+        click.option(
+            "--shots", type=int, metavar="N", help="Per circuit; exact without, 1024 on a machine."
+        ),
+        set_flag,
+    )
 
 
 def results_console(*, stderr: bool = False) -> Console:
@@ -134,22 +148,15 @@ def chosen_config(given: dict[str, Any]) -> Config:
 def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
     """The recipe that the checkpoint was trained by, without what belongs to that run alone."""
     from ..checkpoint import load_model_info
-    from ..recipe import configure
+    from ..checkpoint_recipe import config_of_trained
 
     trains = given.get("train") is not None
     for option in ("recipe",) if trains else ("recipe", "epochs"):
         if given[option] is not None:
             raise OptionError(f"--checkpoint brings its own recipe; leave --{option} out")
-    values = load_model_info(file).config
-    run = {k: v for k, v in values["run"].items() if k in ("backend", "seed")}
-    # Neither is what was once allowed to be spent allowed again.
-    machine = {k: v for k, v in values.get("machine", {}).items() if k != "max_qpu_seconds"}
-    train = {k: v for k, v in values["train"].items() if k not in ("weights", "limit", "gradient")}
-    if trains:
-        # A rate that rises and falls over thousands of steps would not move in a few.
-        train |= {"epochs": FINE_TUNING_EPOCHS, "schedule": "constant"}
-    recipe = {**values, "run": run, "noise": {}, "machine": machine, "train": train}
-    return configure(recipe, chosen_settings(given), f"checkpoint {file}")
+    recorded = load_model_info(file).config
+    settings = chosen_settings(given)
+    return config_of_trained(recorded, settings, f"checkpoint {file}", trains=trains)
 
 
 def chosen_settings(given: dict[str, Any]) -> list[str]:

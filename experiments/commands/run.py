@@ -23,6 +23,7 @@ from .machine_options import (
 )
 from .options import (
     DATA_ROOT,
+    RECIPE,
     Command,
     as_json,
     chosen_config,
@@ -61,8 +62,13 @@ Examples:
 """
 
 run_options = options(
-    recipe_options,
-    click.option("--seed", type=int, metavar="N", help="Of everything random.  [default: 0]"),
+    recipe_options(RECIPE, "the recipe's or the checkpoint's, else aer"),
+    click.option(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="Of everything random.  [default: the recipe's or the checkpoint's, else 0]",
+    ),
     click.option(
         "--calibrate",
         type=int,
@@ -83,7 +89,8 @@ run_options = options(
     click.option(
         "--train",
         type=click.Choice(["quantum"]),
-        help="Before that, train the circuit's weights of the checkpoint there, and nothing else.",
+        help="Before that, train the circuit's weights of the checkpoint there, and nothing else, "
+        "for 1 epoch unless --epochs says otherwise.",
     ),
     click.option(
         "--train-limit",

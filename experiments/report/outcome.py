@@ -7,7 +7,7 @@ import numpy as np
 from . import figures
 from .records import Run
 from .render import Column, Drawing, Part, Table
-from .words import counted, described_backend, number, percent
+from .words import ABSENT, counted, described_backend, number, percent
 
 SHOWN_SAMPLES = 16
 """Images of each kind, right and wrong."""
@@ -113,7 +113,10 @@ def classes(run: Run) -> Part | None:
     rows = [
         ([str(index)] if numbered else [])
         + [record["class"], number(record["support"], 0)]
-        + [number(100 * record[name], 2) for name in ("precision", "recall", "f1")]
+        + [
+            number(100 * record[name], 2) if record["support"] else ABSENT
+            for name in ("precision", "recall", "f1")
+        ]
         for index, record in enumerate(found["per_class"])
     ]
     return Part({"per_class": Table(columns, rows)})

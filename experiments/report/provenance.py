@@ -11,6 +11,7 @@ from .words import (
     augmentation_words,
     counted,
     duration,
+    loss_words,
     number,
     optimiser_words,
     percent,
@@ -73,7 +74,7 @@ def protocol(run: Run) -> Part:
         ("Model", f"{config.model.name}, arm {run.arm}"),
         ("Training", f"{counted(train.epochs, 'epoch')}, batches of {train.batch_size}"),
         ("Optimiser", optimiser_words(config)),
-        ("Loss", f"cross-entropy, label smoothing {train.label_smoothing:g}"),
+        ("Loss", loss_words(config)),
         ("Seed", str(run.seed)),
     ]
     if "checkpoint" in run.run:

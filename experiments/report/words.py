@@ -89,3 +89,11 @@ def optimiser_words(config: Config) -> str:
     if train.schedule == "onecycle":
         words += f" with {percent(train.warm_up, 0)} warm-up"
     return words + (f", gradient norm clipped at {train.clip:g}" if train.clip else "")
+
+
+def loss_words(config: Config) -> str:
+    """What the training made small."""
+    train = config.train
+    if train.loss == "margin":
+        return "multi-class hinge with a margin of 1; losses reported are cross-entropies"
+    return f"cross-entropy, label smoothing {train.label_smoothing:g}"

@@ -47,7 +47,7 @@ def test_a_class_without_an_image_is_named(name: str, words: str) -> None:
     split = getattr(WHOLE, name)
     data = replace(WHOLE, **{name: split.select((split.labels != 1).nonzero()[:, 0])})
     (note,) = data_notes(config, data, trains=True)
-    assert note.startswith("1 of 3 classes have no image ")
+    assert note.startswith("1 of 3 classes has no image ")
     assert words in note
     # A model that is only tested has learned from other images.
     assert bool(data_notes(config, data, trains=False)) == (name == "test")
