@@ -73,6 +73,16 @@ def test_a_refused_token(server: LoopbackServer, caplog: pytest.LogCaptureFixtur
     assert server.environment["QISKIT_IBM_TOKEN"] not in caplog.text
 
 
+def test_a_service_that_answers_later_is_waited_for(
+    server: LoopbackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.add(Fault("GET", "/backends/{name}/properties", Status(503)))
+    with caplog.at_level(logging.WARNING, logger="qbackend"):
+        device, _ = find_device("ibm_fez")
+    assert device.source == "live"
+    assert "trying again in 1 s" in caplog.text
+
+
 def test_a_server_that_hangs(
     server: LoopbackServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from ..errors import QhcError
 from ..snapshots import Device
 from .credentials import find_credentials
+from .gateway import Gateway
 from .patience import within
 
 LIVE_SECONDS = 60.0
@@ -34,7 +35,10 @@ def load_live(name: str) -> Device | None:
         # The connection loads what only an account needs.
         from .service import connect
 
-        return within(LIVE_SECONDS, lambda: connect(credentials).device(name))
+        service = within(LIVE_SECONDS, lambda: connect(credentials))
+        gateway = Gateway(lambda: service, tell=_LOGGER.warning)
+        until = gateway.clock.now() + LIVE_SECONDS
+        return gateway.ask(lambda service: service.device(name), until=until)
     except QhcError as error:
         _LOGGER.warning(
             "the live calibration of %s could not be read, the shipped snapshot is used: %s",

@@ -10,16 +10,16 @@ import logging
 import os
 import warnings
 
-from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.exceptions import IBMInputValueError
 
 from ..errors import CredentialsError
 from . import primitives
 from .credentials import Credentials, searched_files
 from .translate import RAW_KEY_WARNING, translate, translated
+from .transport import SingleTryService
 
 
-def open_client(credentials: Credentials) -> QiskitRuntimeService:
+def open_client(credentials: Credentials) -> SingleTryService:
     """The client's service object, whose environment decides about addresses.
 
     Raises:
@@ -49,11 +49,11 @@ def open_client(credentials: Credentials) -> QiskitRuntimeService:
     )
 
 
-def _opened(credentials: Credentials, instance: str | None) -> QiskitRuntimeService:
+def _opened(credentials: Credentials, instance: str | None) -> SingleTryService:
     if credentials.account is not None:
-        return QiskitRuntimeService(name=credentials.account, instance=instance)
+        return SingleTryService(name=credentials.account, instance=instance)
     # A token that is passed makes the client overlook the address in the environment.
-    return QiskitRuntimeService(
+    return SingleTryService(
         channel=credentials.channel,
         token=credentials.token.reveal(),
         url=os.environ.get("QISKIT_IBM_URL"),
