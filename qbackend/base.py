@@ -97,6 +97,7 @@ class Request:
         parameters: (N, P), radians.
         shots: per row; None asks for exact values.
         seed: of the sampling; 0 is a seed like any other, None draws one.
+        derivatives: how many of the rows only derivatives need.
 
     Raises:
         InputError: wrong shape, no floating-point numbers, or an entry that is not finite (the
@@ -108,6 +109,7 @@ class Request:
     parameters: Array
     shots: int | None = None
     seed: int | None = None
+    derivatives: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", float64_array("parameters", self.parameters))

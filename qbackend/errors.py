@@ -78,6 +78,10 @@ class BudgetError(UserError):
     """More QPU time than the budget or the plan has left; nothing was sent."""
 
 
+class ApprovalError(UserError):
+    """A plan that nobody said yes to; nothing was sent."""
+
+
 class TrainingError(QhcError):
     """Training that cannot go on; the last good checkpoint is kept."""
 

@@ -36,6 +36,7 @@ class _LayerFunction(torch.autograd.Function):
         network: LayerNetwork,
         differentiate: bool,
         keep: bool,
+        at_once: bool,
     ) -> torch.Tensor:
         of_features, of_weights = ctx.needs_input_grad[:2]
         forward = network.evaluate(
@@ -44,6 +45,7 @@ class _LayerFunction(torch.autograd.Function):
             differentiate=differentiate and keep,
             of_features=of_features,
             of_weights=of_weights,
+            at_once=at_once,
         )
         # What autograd saves it also guards: it refuses inputs that have changed in the meantime.
         ctx.save_for_backward(features, weights)
@@ -67,7 +69,7 @@ class _LayerFunction(torch.autograd.Function):
             return of_features, of_weights
 
         gradients = pulled(pull, ctx.network.in_torch, cotangent, (features, weights))
-        return *gradients, None, None, None
+        return *gradients, None, None, None, None
 
 
 class _OwnWeight:
@@ -97,7 +99,10 @@ class QuantumLayer(TorchConnector):
         shots: per row, where the named backend samples.
         seed: of the initial weights, uniform in [0, 2π), and of the sampling; None draws one from
             torch's generator, as `torch.manual_seed` has it.
-        gradient: "auto" (the backend's own way), "vjp", "parameter-shift" or "spsa".
+        gradient: "auto" (the backend's own way), "vjp", "parameter-shift" or "spsa". On a machine
+            derivatives are paid for: they are asked for when a backward pass wants them, or, in
+            training mode and by a gradient that is named here, in one request with the outputs.
+        options: what the named backend takes besides, see `get_backend`: `approve`, for one.
 
     Raises:
         UnknownNameError: no such backend.
@@ -114,6 +119,7 @@ class QuantumLayer(TorchConnector):
         shots: int | None = None,
         seed: int | None = None,
         gradient: str = "auto",
+        **options: Any,
     ) -> None:
         # TorchConnector's own initialiser registers the weights under two names, which doubles
         # them in every state_dict, and initialises in [-1, 1].
@@ -121,7 +127,7 @@ class QuantumLayer(TorchConnector):
         self._sparse = False
         seed = seed_or_drawn(seed)
         self._neural_network = LayerNetwork(
-            spec, _resolve(backend, shots, seed), gradient=gradient, seed=seed
+            spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
         )
         generator = torch.Generator().manual_seed(seed)
         angles = 2 * math.pi * torch.rand(spec.n_weights, generator=generator)
@@ -181,7 +187,7 @@ class QuantumLayer(TorchConnector):
         if features.dtype not in COMPUTED:
             features = in_float32_or_float64("features", features)
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-        arguments = features, weight, network, differentiate, keep
+        arguments = features, weight, network, differentiate, keep, self.training
         if features.is_cpu:
             values = _LayerFunction.apply(*arguments)
         else:
@@ -199,10 +205,11 @@ class QuantumLayer(TorchConnector):
         shots: int | None = None,
         seed: int | None = None,
         gradient: str = "auto",
+        **options: Any,
     ) -> QuantumLayer:
         """Execute on another backend from now on, weights unchanged; returns self."""
         self._neural_network = LayerNetwork(
-            self.spec, _resolve(backend, shots, seed), gradient=gradient, seed=seed
+            self.spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
         )
         return self
 
@@ -224,9 +231,11 @@ class QuantumLayer(TorchConnector):
         return f"{self.spec.n_wires} wires, {self.spec.ansatz}, backend={self.backend.name!r}"
 
 
-def _resolve(backend: str | QuantumBackend, shots: int | None, seed: int | None) -> QuantumBackend:
+def _resolve(
+    backend: str | QuantumBackend, shots: int | None, seed: int | None, options: dict[str, Any]
+) -> QuantumBackend:
     if isinstance(backend, str):
-        return get_backend(backend, shots=shots, seed=seed)
-    if shots is not None:
-        raise OptionError("shots belong to the backend: give them where it is made")
+        return get_backend(backend, shots=shots, seed=seed, **options)
+    for name in ("shots",) if shots is not None else options:
+        raise OptionError(f"{name} belong to the backend: give them where it is made")
     return backend

@@ -41,7 +41,9 @@ class LayerNetwork(NeuralNetwork):
     Args:
         spec: the layer.
         backend: what executes it.
-        gradient: "auto" (the backend's own way) or one of its `capabilities.gradient_methods`.
+        gradient: "auto" (the backend's own way) or one of its `capabilities.gradient_methods`. A
+            remote backend is asked for the derivatives of one that is named together with the
+            outputs, and otherwise only once a backward pass wants them.
         seed: of the sampling and of SPSA's draws; None draws one.
 
     Raises:
@@ -65,6 +67,7 @@ class LayerNetwork(NeuralNetwork):
         )
         methods = backend.capabilities.gradient_methods
         self.gradient = methods[0] if gradient == "auto" else gradient
+        self.asks_at_once = backend.capabilities.remote and gradient != "auto"
         if self.gradient not in methods:
             raise OptionError(
                 f"backend '{backend.name}' has no gradient '{gradient}': "
@@ -90,16 +93,18 @@ class LayerNetwork(NeuralNetwork):
         differentiate: bool,
         of_features: bool = True,
         of_weights: bool = True,
+        at_once: bool = True,
     ) -> Forward:
         """Outputs for features (B, F) and weights (W,), in the features' dtype and device.
 
         Args:
             features: float32 or float64; half precision is computed, and given back, in float32.
             weights: of the circuit, floating point.
-            differentiate: also prepare the pullback. A remote backend is then asked for outputs
-                and derivatives in one request, because every request waits in a queue.
+            differentiate: also prepare the pullback.
             of_features: whether the pullback will be asked for the features' gradient.
             of_weights: and for the weights'.
+            at_once: whether a remote backend that is to be asked at once may be: every request
+                waits in a queue, and derivatives that no backward pass wants are paid for too.
 
         Raises:
             InputError: integers, booleans or complex numbers, or an entry that is not finite;
@@ -113,7 +118,7 @@ class LayerNetwork(NeuralNetwork):
                 self.compiled, features, weights, differentiate=differentiate
             )
         rows, angles = _to_numpy(features), _to_numpy(weights)
-        if differentiate and self.backend.capabilities.remote:
+        if differentiate and at_once and self.asks_at_once:
             return self._in_one_request(features, rows, angles, of_features, of_weights)
         values = torch.from_numpy(self._forward(rows, angles)).to(features)
         if not differentiate:
@@ -124,7 +129,8 @@ class LayerNetwork(NeuralNetwork):
         ) -> Gradients:
             live = self._live(rows)
             plan = self._plan(rows[live], angles, of_features, of_weights)
-            shifted = self._values(plan.rows(self.compiled))
+            asked = plan.rows(self.compiled)
+            shifted = self._values(asked, derivatives=len(asked))
             return _pulled(plan, shifted, live, features, cotangent, (of_features, of_weights))
 
         return Forward(values, pull)
@@ -165,7 +171,7 @@ class LayerNetwork(NeuralNetwork):
         n_live = int(live.sum())
         plan = self._plan(rows[live], angles, of_features, of_weights)
         asked = np.concatenate([self.compiled.rows(rows[live], angles), plan.rows(self.compiled)])
-        answered = self._values(asked)
+        answered = self._values(asked, derivatives=len(asked) - n_live)
         values = np.zeros((len(rows), self.spec.n_outputs))
         values[live] = answered[:n_live]
 
@@ -223,20 +229,23 @@ class LayerNetwork(NeuralNetwork):
         of_weights = np.zeros((len(rows), self.spec.n_outputs, self.spec.n_weights))
         if live.any():
             plan = self._plan(rows[live], angles)
-            values = self._values(plan.rows(self.compiled))
+            asked = plan.rows(self.compiled)
+            values = self._values(asked, derivatives=len(asked))
             of_features[live], of_weights[live] = plan.jacobians(values)
         return (of_features if self.input_gradients else None), of_weights
 
-    def _execute(self, rows: Array) -> Result:
+    def _execute(self, rows: Array, derivatives: int = 0) -> Result:
         shots = self.backend.shots
         seed = None if shots is None else int(self._rng.integers(2**31))
-        return self.backend.evaluate(Request(self.compiled, rows, shots=shots, seed=seed))
+        return self.backend.evaluate(
+            Request(self.compiled, rows, shots=shots, seed=seed, derivatives=derivatives)
+        )
 
-    def _values(self, rows: Array) -> Array:
+    def _values(self, rows: Array, derivatives: int = 0) -> Array:
         """Expectation values (N, M) of rows (N, P); a request without rows is not sent."""
         if len(rows) == 0:
             return np.zeros((0, self.spec.n_outputs))
-        return self._execute(rows).values
+        return self._execute(rows, derivatives).values
 
     def _live(self, features: Array) -> np.ndarray:
         """Rows that encode something: the others give zero everywhere and are never executed."""

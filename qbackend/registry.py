@@ -21,7 +21,7 @@ from .inputs import seed_number
 
 if TYPE_CHECKING:
     from .device_form import Encoder
-    from .ibm.cost import MachineCost
+    from .ibm.consent import Approve
     from .ibm.gateway import Progress
     from .ibm.options import ExecutionOptions
     from .ibm.remote import Service
@@ -179,12 +179,13 @@ def _machine(
     credentials: Path | None = None,
     profile: str | None = None,
     ledger: Path | None = None,
-    approve: Callable[[MachineCost], bool] | None = None,
+    approve: Approve | None = None,
     progress: Callable[[Progress], None] | None = None,
     wait: bool = True,
+    run_tag: str | None = None,
     service: Service | None = None,
 ) -> QuantumBackend:
-    from .ibm.backend import IbmBackend, approve_all, say_nothing
+    from .ibm.backend import IbmBackend, say_nothing
 
     if argument is not None:
         raise OptionError(f"'{name}' takes nothing behind a colon, got '{argument}'")
@@ -197,9 +198,10 @@ def _machine(
         credentials=credentials,
         profile=profile,
         ledger=ledger,
-        approve=approve or approve_all,
+        approve=approve,
         progress=progress or say_nothing,
         wait=wait,
+        run_tag=run_tag,
         service=service,
     )
 

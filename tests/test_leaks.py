@@ -91,7 +91,13 @@ def test_nothing_is_told_in_good_days_or_bad(
 
 def _execute(server: LoopbackServer, folder: Path) -> None:
     options = ExecutionOptions(poll=(0.01, 0.05))
-    backend = get_backend("ibm_loopback", shots=16, machine=options, ledger=folder / "jobs.sqlite")
+    backend = get_backend(
+        "ibm_loopback",
+        shots=16,
+        machine=options,
+        ledger=folder / "jobs.sqlite",
+        approve=lambda cost: True,
+    )
     backend.evaluate(ask(backend, LayerSpec(2)))
     backend.close()
     service = connect()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,34 +17,30 @@ from ..base import (
     check_width,
 )
 from ..device_form import Encoder, compile_for_target
-from ..errors import OptionError, UserError
+from ..errors import OptionError
 from ..inputs import seed_number
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
-from . import cost, limits
-from .budget import check_budget, total
+from .consent import Approve
 from .cost import MachineCost
 from .dispatch import Dispatcher
-from .endings import Whereabouts, is_gone
-from .entries import Intent, State
+from .endings import Whereabouts
+from .entries import State
 from .gateway import Gateway, Progress
-from .identity import content_key, layer_key
+from .identity import content_key, layer_key, what_key
 from .layers import from_text, to_text
+from .layout import lost_places
 from .ledger import Ledger
 from .mitigation import check_installed
 from .options import ExecutionOptions, check_local
 from .patience import Clock
+from .planning import Planner
 from .remote import Service
 from .remote_job import RemoteJob
 from .work import Work
 
 DEFAULT_SHOTS = 1024
-
-
-def approve_all(cost: MachineCost) -> bool:
-    """Say yes to every plan; the budget still holds."""
-    return True
 
 
 def say_nothing(progress: Progress) -> None:
@@ -65,9 +61,11 @@ class IbmBackend(QuantumBackend):
         credentials, profile: which account, see `credentials.find_credentials`.
         ledger: file that keeps the jobs; None keeps them in memory.
         encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
-        approve: is shown the plan before anything is sent, and may say no.
+        approve: is shown the plan before anything is sent, and says whether it may be; None asks
+            at the terminal, and refuses where there is none. What costs nothing needs no yes.
         progress: is told where the jobs are.
         wait: whether `submit` gives a job to wait for; else it raises `JobsPendingError`.
+        run_tag: that all its jobs get, so that a ledger that was lost can be made anew.
         service: in place of the one that `machine` and the credentials lead to.
         clock: what waits are measured by.
     """
@@ -83,9 +81,10 @@ class IbmBackend(QuantumBackend):
         profile: str | None = None,
         ledger: Path | None = None,
         encoder: Encoder = "auto",
-        approve: Callable[[MachineCost], bool] = approve_all,
+        approve: Approve | None = None,
         progress: Callable[[Progress], None] = say_nothing,
         wait: bool = True,
+        run_tag: str | None = None,
         service: Service | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -101,7 +100,7 @@ class IbmBackend(QuantumBackend):
             )
         self.encoder = encoder
         self.wait = wait
-        self.last_cost: MachineCost | None = None
+        self.run_tag = run_tag
         self._credentials = credentials
         self._profile = profile
         self._path = ledger
@@ -137,7 +136,8 @@ class IbmBackend(QuantumBackend):
         """The layer on the machine's best qubits, by its calibration of today.
 
         A ledger that has the layer already gives that one: a request that is half done goes on
-        where it began, and needs no machine to do so.
+        where it began, and needs no machine to do so. Where nothing is done yet, and the machine
+        cannot execute it any more, it is compiled anew.
 
         Raises:
             MachineError: the account has no such machine.
@@ -145,6 +145,9 @@ class IbmBackend(QuantumBackend):
         """
         key = layer_key(spec, self.name, self.encoder)
         text = self.ledger.layer(key)
+        if text is not None and self._is_outdated(text):
+            self._forget(key)
+            text = None
         if text is None:
             check_width(self, spec)
             device = self._device
@@ -159,7 +162,7 @@ class IbmBackend(QuantumBackend):
 
     def estimate(self, request: Request) -> MachineCost:
         """What the request takes of a machine, whether or not some of it is done already."""
-        return total(self._costs(request, self._pack(request)))
+        return self._planner.estimate(request, self._shots(request))
 
     def submit(self, request: Request) -> Job:
         """Enter the jobs in the ledger and send them, unless they are there already.
@@ -167,23 +170,27 @@ class IbmBackend(QuantumBackend):
         Rows whose job failed or was cancelled are sent again.
 
         Raises:
+            ApprovalError: nobody said yes to the plan; nothing was sent.
             BudgetError: more QPU time than the budget or the plan has left; nothing was sent.
-            UserError: the plan was not approved; nothing was sent.
             CredentialsError: open jobs of the request belong to another account.
             JobsPendingError: the jobs are sent, and this backend does not wait for them.
+            MachineError: it cannot execute the circuit any more; nothing was sent.
             RecordError: the ledger cannot be written.
         """
         if request.compiled.record.get("device") != self.name:
             raise OptionError(f"the layer was not compiled by '{self.name}': compile it by this")
         shots, seed = self._shots(request), self._seed(request)
         content = content_key(request.compiled, self.name, shots, seed, self.options)
+        n_rows = len(request.parameters)
+        what = what_key(request.compiled.spec, self.name, n_rows, shots, seed, self.options)
         ledger = self.ledger
         with ledger.locked():
+            self._dispatcher.close_left_open()
             key = ledger.find_request(content, request.parameters)
             if key is None:
-                key = self._plan(content, request)
+                key = self._planner.plan(content, what, request, shots)
             else:
-                self._plan_again(key, request)
+                self._planner.plan_again(key, request, shots, self._dispatcher)
             work = Work(
                 key=key,
                 compiled=request.compiled,
@@ -191,6 +198,8 @@ class IbmBackend(QuantumBackend):
                 shots=shots,
                 seed=seed,
                 options=self.options,
+                what=what,
+                run_tag=self.run_tag,
             )
             job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
             # Jobs in this process would end with it.
@@ -209,62 +218,22 @@ class IbmBackend(QuantumBackend):
         if "ledger" in self.__dict__:
             self.ledger.close()
 
-    def _plan(self, content: str, request: Request) -> str:
-        """Enter a request that is new to the ledger, once affordable and approved; its key."""
-        ranges = self._pack(request)
-        costs = self._costs(request, ranges)
-        self._agree(costs)
-        instance = self.gateway.service.instance
-        intent = Intent(content, self.name, instance, self._shots(request), self.options)
-        seconds = [each.qpu_seconds for each in costs]
-        return self.ledger.plan(intent, request.parameters, ranges, seconds)[0].request
-
-    def _plan_again(self, key: str, request: Request) -> None:
-        """Enter what failed or was cancelled once more, once it is affordable and approved.
-
-        Jobs that another process simulated, and took with it, are planned as before; those that
-        were not found are looked for once more.
-        """
-        entries = self.ledger.current(key)
-        self.gateway.check_instance(entries)
+    def _is_outdated(self, text: str) -> bool:
+        """Whether a kept layer cannot be executed any more, and nothing is done with it yet."""
         if self._is_local:
-            for entry in entries:
-                if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
-                    self.ledger.forgotten(entry.tag)
-        for entry in entries:
-            if is_gone(entry):
-                self._dispatcher.adopt(entry)
-        ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
-        if ended:
-            self._agree(self._costs(request, [range(entry.n_rows) for entry in ended]))
-            self.ledger.plan_again(ended, self.gateway.service.instance)
+            return False
+        for entry in self.ledger.entries():
+            if entry.state in (State.SUBMITTED, State.DONE) or entry.doubtful_since is not None:
+                return False
+        return bool(lost_places(from_text(text), self._device.target))
 
-    def _agree(self, costs: Sequence[MachineCost]) -> None:
-        """Raise unless these jobs fit the budget and the plan, and are approved."""
-        planned = total(costs)
-        if not self._is_local:
-            self.gateway.settle(self.ledger)
-        check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
-        self.last_cost = planned
-        if not self._approve(planned):
-            raise UserError(f"nothing was sent to {self.name}: the plan was not approved")
-
-    def _pack(self, request: Request) -> list[range]:
-        shots = self._shots(request)
-        return limits.pack(len(request.parameters), shots, self.options, request.compiled)
-
-    def _costs(self, request: Request, ranges: Sequence[range]) -> list[MachineCost]:
-        """Of the jobs that take these rows."""
-        shots = self._shots(request)
-        plan = None
-        if not self._is_local:
-            # Of several instances one has the machine, whose plan it is.
-            self.gateway.ask(lambda service: service.paying_for(self.name))
-            plan = self.gateway.ask(lambda service: service.plan())
-        return [
-            cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
-            for rows in ranges
-        ]
+    def _forget(self, key: str) -> None:
+        """Give up a layer, and what was planned with it."""
+        with self.ledger.locked():
+            self.ledger.forget_layer(key)
+            for entry in self.ledger.entries():
+                if entry.state is State.PLANNED:
+                    self.ledger.ended(entry.tag, State.CANCELLED, "compiled anew before")
 
     def _shots(self, request: Request) -> int:
         if request.shots is None:
@@ -287,6 +256,18 @@ class IbmBackend(QuantumBackend):
     @cached_property
     def _dispatcher(self) -> Dispatcher:
         return Dispatcher(self.name, self.gateway, self.ledger, self.options)
+
+    @cached_property
+    def _planner(self) -> Planner:
+        return Planner(
+            machine=self.name,
+            is_local=self._is_local,
+            device=lambda: self._device,
+            gateway=self.gateway,
+            ledger=self.ledger,
+            options=self.options,
+            approve=self._approve,
+        )
 
     @cached_property
     def _n_qubits(self) -> int:
@@ -312,5 +293,5 @@ class IbmBackend(QuantumBackend):
 
     def __getstate__(self) -> dict[str, Any]:
         # Connections stay where they are; a ledger in a file is opened again.
-        made = ("ledger", "gateway", "_device", "_dispatcher")
+        made = ("ledger", "gateway", "_device", "_dispatcher", "_planner")
         return {key: value for key, value in self.__dict__.items() if key not in made}

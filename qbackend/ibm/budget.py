@@ -49,4 +49,5 @@ def total(costs: Sequence[MachineCost]) -> MachineCost:
         qpu_seconds=sum(each.qpu_seconds for each in costs),
         pubs=sum(each.pubs for each in costs),
         executions=sum(each.executions for each in costs),
+        machine_seconds=sum(each.machine_seconds for each in costs),
     )

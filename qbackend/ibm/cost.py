@@ -19,6 +19,9 @@ class MachineCost(Cost):
         pubs: of all jobs together.
         executions: circuits times shots that the machine performs, with those that readout
             mitigation, twirling and extrapolation add.
+        machine_seconds: of QPU time; what a machine would take, also for a fake device, whose
+            `qpu_seconds` are 0.
+        derivatives: those of the rows that only derivatives need.
         two_qubit_gates: of one row's circuit.
         two_qubit_depth: of one row's circuit.
         seconds_left: of the account's plan; None where the service does not say.
@@ -27,6 +30,8 @@ class MachineCost(Cost):
 
     pubs: int = 0
     executions: int = 0
+    machine_seconds: float = 0.0
+    derivatives: int = 0
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
     seconds_left: float | None = None
@@ -54,20 +59,24 @@ def estimate(
         )
     jobs = limits.pack(n_rows, shots, options, compiled)
     per_job = [limits.executions(len(rows), shots, options) for rows in jobs]
-    seconds = sum(limits.job_seconds(n_executions) for n_executions in per_job)
+    in_session = options.mode == "session"
+    charged = limits.session_seconds if in_session else limits.job_seconds
+    seconds = sum(charged(n_executions, options) for n_executions in per_job)
     calibrations = limits.CALIBRATION_CIRCUITS if options.calibrates else 0
     per_call = 1 + calibrations
     if options.primitive == "estimator" and options.generation == "client":
         # One for each noise factor, and one that calibrates the readout.
         per_call = max(1, len(options.zne)) + (options.readout_mitigation == "trex")
-    formula = (
+    basis = (
         f"{limits.SECONDS_PER_JOB:g} s per job and {limits.SECONDS_PER_EXECUTION:g} s per shot, "
         "by IBM's rule of thumb"
     )
-    if plan is None:
-        basis = f"simulated on this computer; a machine would take about {seconds:.0f} s: {formula}"
-    else:
-        basis = f"{formula}; what is charged is known afterwards"
+    if in_session:
+        basis += (
+            f", until the end of each is seen (looked for every {options.poll[0]:g} to "
+            f"{options.poll[1]:g} s): a session is billed by the clock, from its first job to its "
+            "end"
+        )
     return MachineCost(
         rows=n_rows,
         circuits=n_rows + calibrations * len(jobs),
@@ -77,6 +86,7 @@ def estimate(
         basis=basis,
         pubs=per_call * len(jobs),
         executions=sum(per_job),
+        machine_seconds=seconds,
         two_qubit_gates=compiled.record.get("two_qubit_gates", 0),
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
         seconds_left=None if plan is None else plan.seconds_left,

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from ..errors import QhcError
 from .endings import is_queue_full, is_workload_closed
-from .entries import Entry, State
+from .entries import Entry, OpenWorkload, State
 from .gateway import Gateway
 from .ledger import Ledger
 from .options import ExecutionOptions
 from .remote import Call, Workload
+from .workloads import close_left_open, close_workload, open_workload
 
 
 class Dispatcher:
@@ -62,22 +63,29 @@ class Dispatcher:
             self._ledger.submitted(entry.tag, found[0])
         return bool(found)
 
+    def close_left_open(self) -> None:
+        """Close batches and sessions of processes that ended before they could."""
+        if self._session is None:
+            close_left_open(self._gateway, self._ledger)
+
     def close(self) -> None:
         """Close the session, if one is open."""
         if self._session is not None:
-            self._gateway.close(self._session)
-            self._session = None
+            session, self._session = self._session, None
+            self._close(session, is_session=True)
 
     def _submit(
         self, entries: Sequence[Entry], call: Callable[[Entry], Call], workload: Workload | None
     ) -> tuple[list[Entry], QhcError | None]:
         """Submit one after the other; what is left when the workload is closed, and its error."""
         for index, entry in enumerate(entries):
+            self._ledger.begun_in(entry.tag, None if workload is None else workload.id)
             try:
                 self._gateway.start(self._ledger, entry, self.machine, call(entry), workload)
             except QhcError as error:
                 if workload is not None and is_workload_closed(error):
                     # The service ends a session that was idle for a minute.
+                    self._ledger.closed(workload.id)
                     self._session = None
                     return list(entries[index:]), error
                 if is_queue_full(error) and self._n_submitted() > 0:
@@ -101,11 +109,13 @@ class Dispatcher:
             try:
                 yield batch
             finally:
-                self._gateway.close(batch)
+                self._close(batch, is_session=False)
         else:
             yield None
 
     def _open(self, *, session: bool) -> Workload:
-        return self._gateway.ask(
-            lambda service: service.open_workload(self.machine, session=session)
-        )
+        return open_workload(self._gateway, self._ledger, self.machine, session=session)
+
+    def _close(self, workload: Workload, *, is_session: bool) -> None:
+        known = OpenWorkload(workload.id, is_session, self._gateway.service.instance)
+        close_workload(self._gateway, self._ledger, known)

@@ -9,9 +9,11 @@ from typing import Any
 
 from .options import ExecutionOptions
 
-VERSION = 2
+VERSION = 3
+FIRST_VERSION = 2
+"""The oldest that is still read."""
 
-SCHEMA = """
+FIRST_SCHEMA = """
 CREATE TABLE layers (
     key TEXT PRIMARY KEY, machine TEXT NOT NULL, created TEXT NOT NULL, compiled TEXT NOT NULL
 );
@@ -31,9 +33,23 @@ CREATE TABLE jobs (
 CREATE INDEX requests_by_content ON requests (content);
 """
 
+SECOND_SCHEMA = """
+ALTER TABLE jobs ADD COLUMN workload TEXT;
+CREATE TABLE workloads (
+    id TEXT PRIMARY KEY, is_session INTEGER NOT NULL, machine TEXT NOT NULL,
+    instance TEXT NOT NULL, opened_at TEXT NOT NULL, closed_at TEXT, qpu_seconds REAL
+);
+CREATE TABLE recovered (
+    tag TEXT PRIMARY KEY, job_id TEXT NOT NULL, instance TEXT NOT NULL, what TEXT NOT NULL,
+    request TEXT NOT NULL, first_row INTEGER NOT NULL, n_rows INTEGER NOT NULL,
+    attempt INTEGER NOT NULL
+);
+"""
+"""What a ledger of the first version lacks."""
+
 COLUMNS = (
     "tag, request, first_row, n_rows, attempt, state, job_id, instance, is_only, submitted_at, "
-    "finished_at, estimate_seconds, qpu_seconds, words, doubtful_since"
+    "finished_at, estimate_seconds, qpu_seconds, words, doubtful_since, workload"
 )
 
 
@@ -90,6 +106,7 @@ class Entry:
         words: of the machine, about its end.
         doubtful_since: when the last submission began, or failed, of which nobody knows whether the
             service took it; None while there is none, UTC.
+        workload: id of the batch or session that it was sent in, None outside of one.
     """
 
     tag: str
@@ -107,6 +124,46 @@ class Entry:
     qpu_seconds: float | None
     words: str
     doubtful_since: datetime | None
+    workload: str | None
+
+
+@dataclass(frozen=True)
+class OpenWorkload:
+    """A batch or a session of the ledger that nobody has closed yet.
+
+    Attributes:
+        id: at the service.
+        is_session: billed from its first job to its end, not by the job.
+        instance: of the account that it was opened for.
+    """
+
+    id: str
+    is_session: bool
+    instance: str
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A job of a run whose ledger was lost, as its tags tell it.
+
+    Attributes:
+        tag: its own.
+        job_id: at the service.
+        instance: of the account where it is.
+        what: of the request, see `identity.what_key`; shortened.
+        request: key of the request, shortened.
+        first_row, n_rows: of the request.
+        attempt: 1, or more where the rows had been sent again.
+    """
+
+    tag: str
+    job_id: str
+    instance: str
+    what: str
+    request: str
+    first_row: int
+    n_rows: int
+    attempt: int
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

@@ -206,13 +206,6 @@ class Gateway:
             return False
         return True
 
-    def close(self, workload: Workload) -> None:
-        """Close a batch or a session; one that cannot be closed ends by itself."""
-        try:
-            within(self._call_seconds, workload.close)
-        except NoAnswerError as error:
-            _LOGGER.warning("%s could not be closed, it ends by itself: %s", workload.id, error)
-
     def check_instance(self, entries: Sequence[Entry]) -> None:
         """Raise `CredentialsError` if open jobs are another account's: this one has them not."""
         planned_for = {entry.instance for entry in entries if not entry.state.is_final}

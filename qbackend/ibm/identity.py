@@ -62,7 +62,28 @@ def content_key(
             "machine": machine,
             "shots": shots,
             "seed": seed,
-            "options": {name: getattr(options, name) for name in PHYSICAL},
+            "options": _physical(options),
+        }
+    )
+
+
+def what_key(
+    spec: LayerSpec,
+    machine: str,
+    n_rows: int,
+    shots: int,
+    seed: int | None,
+    options: ExecutionOptions,
+) -> str:
+    """Of what a request is for, whatever circuit and angles it comes to be executed with."""
+    return _digest(
+        {
+            "spec": spec.to_dict(),
+            "machine": machine,
+            "rows": n_rows,
+            "shots": shots,
+            "seed": seed,
+            "options": _physical(options),
         }
     )
 
@@ -76,6 +97,10 @@ def request_key(content: str, parameters: Array) -> str:
 def are_same(one: Array, other: Array) -> bool:
     """Whether two arrays of parameters (N, P) differ by no more than `ROUNDING`."""
     return one.shape == other.shape and bool(np.all(np.abs(one - other) <= ROUNDING))
+
+
+def _physical(options: ExecutionOptions) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in PHYSICAL}
 
 
 def _gates(compiled: CompiledLayer) -> list[Any]:

@@ -1,8 +1,7 @@
 """The ledger of a run's jobs: intent before each submission, its id after, its result before use.
 
-SQLite in WAL mode, one file in the run's folder; what is written survives the process and the
-power. `locked` lets one process at a time act on what it reads, so that two that go on with the
-same run submit and fetch everything once.
+One file in the run's folder. `locked` lets one process at a time act on what it reads, so that two
+that go on with the same run submit and fetch everything once.
 
 Letters: N rows, P circuit parameters.
 """
@@ -10,94 +9,46 @@ Letters: N rows, P circuit parameters.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ..base import Array
-from ..errors import RecordError, RunFolderError
-from .entries import COLUMNS, SCHEMA, VERSION, Entry, Intent, State, entry_of
+from ..errors import RunFolderError
+from .entries import COLUMNS, FIRST_VERSION, Entry, Intent, OpenWorkload, Recovered, State, entry_of
 from .identity import are_same, request_key
+from .ledger_file import LedgerFile
+from .tags import new_tag
 
-QUIET_SECONDS = 2.0
-"""That another process may act on a ledger before somebody is told: most are done at once."""
 
-
-class Ledger:
-    """The ledger in a file, or in memory for None.
-
-    Args:
-        path: of the file.
-        tell: is told, once for each wait, which process is waited for.
-
-    Raises:
-        RunFolderError: the file is no ledger, or one of another version.
-        RecordError: it cannot be read or written.
-    """
-
-    def __init__(
-        self, path: Path | None = None, tell: Callable[[str], None] = lambda words: None
-    ) -> None:
-        self.path = path
-        self._tell = tell
-        self._acting, self._using = threading.RLock(), threading.RLock()
-        self._file = None if path is None else FileLock(f"{path}.lock")
-        try:
-            self._connection = sqlite3.connect(
-                ":memory:" if path is None else path,
-                timeout=60.0,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._prepare()
-        except sqlite3.OperationalError as error:
-            raise self._unusable(error) from error
-        except sqlite3.DatabaseError as error:
-            raise RunFolderError(f"'{path}' is not a ledger of jobs: {error}") from error
+class Ledger(LedgerFile):
+    """What is known of a run's jobs; arguments and errors are those of `LedgerFile`."""
 
     @classmethod
-    def existing(cls, path: Path, tell: Callable[[str], None] = lambda words: None) -> Ledger:
+    def existing(
+        cls,
+        path: Path,
+        tell: Callable[[str], None] = lambda words: None,
+        *,
+        read_only: bool = False,
+    ) -> Ledger:
         """The ledger of a run that has one; raises `RunFolderError`."""
         if not path.is_file():
             raise RunFolderError(f"no jobs were ever planned in '{path.parent}': no {path.name}")
-        return cls(path, tell)
-
-    @property
-    def run(self) -> str | None:
-        """The folder of the run; None in memory."""
-        return None if self.path is None else str(self.path.parent)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Nobody else acts on this ledger meanwhile, in this process or another."""
-        with self._acting:
-            if self._file is None:
-                yield
-                return
-            try:
-                self._acquire(self._file)
-            except OSError as error:
-                raise self._unusable(error) from error
-            try:
-                yield
-            finally:
-                self._file.release()
+        return cls(path, tell, read_only=read_only)
 
     def entries(self, request: str | None = None) -> list[Entry]:
         """All jobs, or those of one request, by time of planning."""
         where = "" if request is None else "WHERE request = ?"
+        columns = COLUMNS
+        if self.version == FIRST_VERSION:
+            columns = columns.replace("workload", "NULL")
         rows = self._read(
-            f"SELECT {COLUMNS} FROM jobs {where} ORDER BY rowid",
+            f"SELECT {columns} FROM jobs {where} ORDER BY rowid",
             () if request is None else (request,),
         )
         return [entry_of(row) for row in rows]
@@ -135,10 +86,13 @@ class Ledger:
         parameters: Array,
         ranges: Sequence[range],
         seconds: Sequence[float],
+        there: Sequence[Recovered] = (),
+        seconds_there: Sequence[float] = (),
     ) -> list[Entry]:
         """Enter a request of rows (N, P) and its jobs, all or nothing.
 
-        `seconds` are the estimated QPU times of the jobs, which take these `ranges` of rows.
+        `seconds` are the estimated QPU times of the jobs, which take these `ranges` of rows;
+        `there` are jobs that the service has already, with their estimates.
         """
         key = request_key(intent.content, parameters)
         stored = np.ascontiguousarray(parameters, dtype="<f8").tobytes()
@@ -150,6 +104,14 @@ class Ledger:
             )
             for rows, estimate in zip(ranges, seconds, strict=True):
                 _enter(connection, key, rows, 1, estimate, intent.instance)
+            for job, estimate in zip(there, seconds_there, strict=True):
+                connection.execute(
+                    "INSERT INTO jobs (tag, request, first_row, n_rows, attempt, state, job_id, "
+                    "submitted_at, estimate_seconds, instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                    "?)",
+                    (job.tag, key, job.first_row, job.n_rows, job.attempt, State.SUBMITTED.value,
+                     job.job_id, _now(), estimate, job.instance),
+                )  # fmt: skip
         return self.current(key)
 
     def plan_again(self, ended: Sequence[Entry], instance: str) -> None:
@@ -169,6 +131,10 @@ class Ledger:
     def answered(self, tag: str) -> None:
         """Of every submission it is known whether the service took it."""
         self._write("UPDATE jobs SET doubtful_since = NULL WHERE tag = ?", (tag,))
+
+    def begun_in(self, tag: str, workload: str | None) -> None:
+        """The job is about to be sent in that batch or session, or outside of one."""
+        self._write("UPDATE jobs SET workload = ? WHERE tag = ?", (workload, tag))
 
     def submitted(self, tag: str, job_id: str) -> None:
         """The service has the job."""
@@ -219,16 +185,74 @@ class Ledger:
         """The result of a job that is done."""
         return bytes(self._read("SELECT raw FROM jobs WHERE tag = ?", (tag,))[0][0])
 
+    def opened(self, workload: OpenWorkload, machine: str) -> None:
+        """A batch or a session takes jobs from now on."""
+        self._write(
+            "INSERT OR REPLACE INTO workloads VALUES (?, ?, ?, ?, ?, NULL, NULL)",
+            (workload.id, workload.is_session, machine, workload.instance, _now()),
+        )
+
+    def open_workloads(self) -> list[OpenWorkload]:
+        """Batches and sessions that were not closed, by time of opening."""
+        rows = self._read(
+            "SELECT id, is_session, instance FROM workloads WHERE closed_at IS NULL ORDER BY rowid",
+            (),
+        )
+        return [OpenWorkload(each, bool(session), crn) for each, session, crn in rows]
+
+    def closed(self, workload: str) -> None:
+        """It takes no more jobs."""
+        self._write("UPDATE workloads SET closed_at = ? WHERE id = ?", (_now(), workload))
+
+    def sessions(self) -> dict[str, float | None]:
+        """Seconds charged for each session, None while that is not known."""
+        if self.version == FIRST_VERSION:
+            return {}
+        return dict(self._read("SELECT id, qpu_seconds FROM workloads WHERE is_session = 1", ()))
+
+    def session_charged(self, session: str, seconds: float) -> None:
+        """What a session cost, from its first job to its end."""
+        self._write("UPDATE workloads SET qpu_seconds = ? WHERE id = ?", (seconds, session))
+
+    def charged_seconds(self) -> float:
+        """QPU time charged as far as it is known: of sessions, and of jobs outside of one."""
+        sessions = self.sessions()
+        alone = [entry for entry in self.entries() if entry.workload not in sessions]
+        known = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
+        return sum(seconds or 0.0 for seconds in known)
+
     def committed_seconds(self) -> float:
         """QPU time charged, and estimated where the charge is not known yet.
 
-        A job that failed or was cancelled may have executed before.
+        A job that failed or was cancelled may have executed before. A session's charge is known
+        once it has ended; until then it is what its jobs were estimated to take.
         """
-        return sum(
-            entry.estimate_seconds if entry.qpu_seconds is None else entry.qpu_seconds
-            for entry in self.entries()
-            if entry.job_id is not None or entry.state is not State.CANCELLED
+        sessions = self.sessions()
+        committed = sum(seconds for seconds in sessions.values() if seconds is not None)
+        for entry in self.entries():
+            if entry.job_id is None and entry.state is State.CANCELLED:
+                continue
+            charged = entry.qpu_seconds
+            if entry.workload is not None and entry.workload in sessions:
+                charged = None if sessions[entry.workload] is None else 0.0
+            committed += entry.estimate_seconds if charged is None else charged
+        return committed
+
+    def recover(self, jobs: Sequence[Recovered]) -> None:
+        """Enter what the service has of a run whose ledger was lost."""
+        with self._writing() as connection:
+            for job in jobs:
+                connection.execute(
+                    "INSERT OR IGNORE INTO recovered VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    tuple(asdict(job).values()),
+                )
+
+    def recovered(self, what: str) -> list[Recovered]:
+        """Jobs of a lost ledger for such requests, in the order of the rows and attempts."""
+        rows = self._read(
+            "SELECT * FROM recovered WHERE what = ? ORDER BY first_row, attempt", (what,)
         )
+        return [Recovered(*row) for row in rows]
 
     def layer(self, key: str) -> str | None:
         """The compiled layer of that key, as text."""
@@ -249,78 +273,13 @@ class Ledger:
         assert kept is not None
         return kept
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._using:
-            self._connection.close()
+    def layers(self) -> list[tuple[str, str, str]]:
+        """Of every compiled layer its key, its machine and the text."""
+        return self._read("SELECT key, machine, compiled FROM layers ORDER BY rowid", ())
 
-    def _acquire(self, lock: FileLock) -> None:
-        """Take the lock, and leave word who has it."""
-        holder = Path(f"{self.path}.pid")
-        try:
-            lock.acquire(timeout=QUIET_SECONDS)
-        except Timeout:
-            process = "another process"
-            with suppress(OSError):
-                process = f"process {holder.read_text(encoding='utf-8')}"
-            self._tell(
-                f"waiting for {process}, which acts on the jobs of {self.run}; Ctrl-C ends this "
-                f"wait and nothing else, qhc jobs {self.run} shows the jobs meanwhile"
-            )
-            lock.acquire()
-        # Nothing depends on it: a full disk, for one, must not stop what is to be done.
-        with suppress(OSError):
-            holder.write_text(str(os.getpid()), encoding="utf-8")
-
-    def _prepare(self) -> None:
-        """Make the tables of a new file; a file of old is read without waiting for its lock."""
-        # An intent must be on the disk before the request that it announces.
-        self._connection.execute("PRAGMA synchronous = FULL")
-        if self._version() == 0:
-            with self.locked():
-                if self._version() == 0:
-                    self._connection.execute("PRAGMA journal_mode = WAL")
-                    self._connection.executescript(
-                        f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-                    )
-        if (version := self._version()) != VERSION:
-            raise RunFolderError(
-                f"'{self.path}' is a ledger of version {version}, this qhc reads {VERSION}: go on "
-                "with the qhc that the run began with"
-            )
-
-    def _version(self) -> int:
-        return self._connection.execute("PRAGMA user_version").fetchone()[0]
-
-    def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._using:
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as error:
-                raise self._unusable(error) from error
-
-    def _write(self, statement: str, values: Sequence[Any]) -> None:
-        with self._writing() as connection:
-            connection.execute(statement, values)
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; what cannot be written leaves the ledger as it was."""
-        with self._using:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    raise self._unusable(error) from error
-                raise
-
-    def _unusable(self, error: Exception) -> RecordError:
-        again = "" if self.run is None else f"; make room, then: qhc resume {self.run}"
-        return RecordError(f"the ledger '{self.path}' cannot be used: {error}{again}")
+    def forget_layer(self, key: str) -> None:
+        """Have the layer compiled anew."""
+        self._write("DELETE FROM layers WHERE key = ?", (key,))
 
 
 def _now() -> str:
@@ -335,7 +294,7 @@ def _enter(
     seconds: float,
     instance: str,
 ) -> None:
-    tag, state = f"qhc-{uuid.uuid4().hex}", State.PLANNED.value
+    tag, state = new_tag(), State.PLANNED.value
     connection.execute(
         "INSERT INTO jobs (tag, request, first_row, n_rows, attempt, state, estimate_seconds, "
         "instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

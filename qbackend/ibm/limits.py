@@ -10,13 +10,12 @@ from itertools import pairwise
 
 from ..base import CompiledLayer
 from ..errors import OptionError
+from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
 from .options import MAX_EXECUTION_SECONDS, ExecutionOptions
+from .patience import GROWTH
 
 EXECUTIONS_PER_SAMPLER_JOB = 10_000_000
 """Circuits times shots. https://quantum.cloud.ibm.com/docs/guides/job-limits"""
-
-INSTRUCTIONS_PER_QUBIT = 26_800_000
-"""Control instructions that a job has for each qubit; same page."""
 
 PAYLOAD_BYTES = 50_000_000
 """The smallest limit of a job's content that the documentation ever gave."""
@@ -80,9 +79,24 @@ def executions(n_rows: int, shots: int, options: ExecutionOptions) -> int:
     return circuits * shots_performed(shots, options)
 
 
-def job_seconds(n_executions: int) -> float:
+def job_seconds(n_executions: int, options: ExecutionOptions) -> float:
     """QPU time of one job by IBM's formula."""
     return SECONDS_PER_JOB + SECONDS_PER_EXECUTION * n_executions
+
+
+def session_seconds(n_executions: int, options: ExecutionOptions) -> float:
+    """What one job takes of a session's time, which goes on until its end is seen.
+
+    https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time
+    """
+    seconds = job_seconds(n_executions, options)
+    seen, (pause, longest) = 0.0, options.poll
+    while seen < seconds and 0 < pause < longest:
+        seen += pause
+        pause *= GROWTH
+    if seen < seconds:
+        seen += longest * math.ceil((seconds - seen) / longest) if longest else seconds - seen
+    return seen
 
 
 def pack(
@@ -112,6 +126,12 @@ def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer
             f"{per_row + fixed} shots for one row are more than the limit allows: {reason}; "
             "take fewer with --shots, or a larger precision"
         )
-    depth = max(1, compiled.circuit.depth())
     payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * max(1, len(compiled.parameters)))
-    return max(1, min(rows, INSTRUCTIONS_PER_QUBIT // depth, payload))
+    held = load(compiled.circuit, options).most_rows
+    if held < 1:
+        raise OptionError(
+            f"one row's circuit, with what its options add, has more instructions than IBM's "
+            f"service takes in a job ({INSTRUCTIONS_PER_QUBIT:,} per qubit, {TWO_QUBIT_GATES:,} "
+            "two-qubit gates); take fewer layers or smaller noise factors"
+        )
+    return max(1, min(rows, held, payload))

@@ -31,16 +31,13 @@ from ..jobs import JobStatus
 from ..snapshots import Device
 from . import primitives
 from .options import check_local
-from .remote import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, Workload
+from .remote import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 
 
 class LocalWorkload:
     """A batch or session that only lends its name: nothing waits in a queue here."""
 
     id = LOCAL
-
-    def close(self) -> None:
-        return None
 
 
 class LocalService:
@@ -72,6 +69,12 @@ class LocalService:
     def open_workload(self, machine: str, *, session: bool) -> Workload:
         return LocalWorkload()
 
+    def close_workload(self, workload_id: str, *, session: bool) -> None:
+        return None
+
+    def session_seconds(self, session_id: str) -> float | None:
+        return 0.0
+
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         check_local(call.options)
         small = drop_idle_qubits(call.compiled)
@@ -88,6 +91,9 @@ class LocalService:
                 for job_id, (own_tag, _) in self._jobs.items()
                 if own_tag == tag and job_id not in self._cancelled
             ]
+
+    def tagged(self, tag: str) -> Sequence[TaggedJob]:
+        return []
 
     def state(self, job_id: str) -> RemoteState:
         job = self._job(job_id)

@@ -96,7 +96,7 @@ def spelled(call: Call, tag: str, *, local: bool = False) -> dict[str, Any]:
     Shots are given as such also to the Estimator, whose precision would have to be squared.
     """
     options = call.options
-    chosen: dict[str, Any] = {"environment": {"job_tags": [tag]}}
+    chosen: dict[str, Any] = {"environment": {"job_tags": [tag, *call.tags]}}
     if options.precision is None:
         chosen["default_shots"] = call.shots
     else:

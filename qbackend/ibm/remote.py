@@ -33,6 +33,7 @@ class Call:
         seed: of a simulator's sampling; a machine has none.
         options: how to execute.
         calibration: whether the job also carries the circuits that readout mitigation needs.
+        tags: of the job beside its own, see `tags`.
     """
 
     compiled: CompiledLayer
@@ -41,6 +42,7 @@ class Call:
     seed: int | None
     options: ExecutionOptions
     calibration: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,20 @@ class RemoteState:
     queue_position: int | None = None
 
 
+@dataclass(frozen=True)
+class TaggedJob:
+    """A job that was found by one of its tags, at an instance of the account."""
+
+    id: str
+    instance: str
+    tags: tuple[str, ...]
+
+
 class Workload(Protocol):
     """A batch or a session that jobs are started in; close it in `finally`."""
 
     @property
     def id(self) -> str: ...
-
-    def close(self) -> None:
-        """Take no more jobs; those that were accepted go on. Never raises for a dead network."""
 
 
 class Service(Protocol):
@@ -113,11 +121,20 @@ class Service(Protocol):
     def open_workload(self, machine: str, *, session: bool) -> Workload:
         """A batch, or a session; raises `PlanError` where the plan has no sessions."""
 
+    def close_workload(self, workload_id: str, *, session: bool) -> None:
+        """Have a batch or a session take no more jobs; those that were accepted go on."""
+
+    def session_seconds(self, session_id: str) -> float | None:
+        """What a session took, from its first job to its end; None while that is not known."""
+
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         """Submit with this job tag; the job's id. Any exception may hide an accepted job."""
 
     def find(self, tag: str) -> Sequence[str]:
         """Ids of all jobs with this tag that are not cancelled, oldest first."""
+
+    def tagged(self, tag: str) -> Sequence[TaggedJob]:
+        """All jobs with this tag that are not cancelled, oldest first, with all their tags."""
 
     def state(self, job_id: str) -> RemoteState: ...
 

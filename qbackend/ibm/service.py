@@ -26,7 +26,7 @@ from ..snapshots import Device, list_snapshots
 from . import primitives
 from .connection import never_send_the_raw_key, no_credentials, open_client
 from .credentials import Credentials, find_credentials
-from .remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
+from .remote import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 from .translate import is_unknown_machine, translated
 
 OPEN_PLAN = "open"
@@ -66,13 +66,6 @@ class RuntimeWorkload:
     @property
     def id(self) -> str:
         return self._session.session_id
-
-    def close(self) -> None:
-        try:
-            with self._owner.asking():
-                self._session.close()
-        except QhcError as error:
-            _LOGGER.warning("batch %s could not be closed, it ends by itself: %s", self.id, error)
 
     def mode(self, service: RuntimeService, client: QiskitRuntimeService) -> Session:
         """The client's object for jobs that `service` starts, which may be a later connection."""
@@ -145,6 +138,15 @@ class RuntimeService:
             kind = Session if session else Batch
             return RuntimeWorkload(kind(backend=backend), self)
 
+    def close_workload(self, workload_id: str, *, session: bool) -> None:
+        with self.asking():
+            kind = Session if session else Batch
+            kind.from_id(workload_id, self._client).close()
+
+    def session_seconds(self, session_id: str) -> float | None:
+        with self.asking():
+            return Session.from_id(session_id, self._client).usage()
+
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         backend = self._machine(machine)
         with self.asking():
@@ -162,14 +164,21 @@ class RuntimeService:
             return job.job_id()
 
     def find(self, tag: str) -> Sequence[str]:
+        return [job.id for job in self.tagged(tag)]
+
+    def tagged(self, tag: str) -> Sequence[TaggedJob]:
         with self.asking():
             # Before it is settled which instance pays, jobs may be at any of them.
             crns = [self.instance] if self._is_settled else [e["crn"] for e in self._instances()]
             kept = []
             for crn in crns:
                 newest_first = self._client.jobs(job_tags=[tag], limit=None, instance=crn)
-                kept += [job for job in newest_first[::-1] if job.status() != "CANCELLED"]
-            return [job.job_id() for job in kept]
+                kept += [
+                    TaggedJob(job.job_id(), crn, tuple(job.tags))
+                    for job in newest_first[::-1]
+                    if job.status() != "CANCELLED"
+                ]
+            return kept
 
     def state(self, job_id: str) -> RemoteState:
         with self.asking(job_id):

@@ -11,6 +11,7 @@ from ..base import Array, CompiledLayer
 from .entries import Entry
 from .options import ExecutionOptions
 from .remote import Call
+from .tags import rows_tag
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Work:
         shots: per row.
         seed: of a simulator's sampling.
         options: how to execute.
+        what: the request's `identity.what_key`.
+        run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
     """
 
     key: str
@@ -32,6 +35,8 @@ class Work:
     shots: int
     seed: int | None
     options: ExecutionOptions
+    what: str = ""
+    run_tag: str | None = None
 
     def call(self, entry: Entry) -> Call:
         """The content of one of its jobs; each samples with a seed of its own."""
@@ -43,4 +48,5 @@ class Work:
             seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
             options=self.options,
             calibration=self.options.calibrates,
+            tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
         )

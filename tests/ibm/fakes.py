@@ -16,9 +16,10 @@ from qbackend.base import Request
 from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
 from qbackend.ibm import primitives
 from qbackend.ibm.backend import IbmBackend
+from qbackend.ibm.consent import approve_all
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.patience import Clock
-from qbackend.ibm.remote import Call, MachineInfo, PlanInfo, RemoteState, Workload
+from qbackend.ibm.remote import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 from qbackend.jobs import JobStatus
 from qbackend.snapshots import Device
 from qbackend.spec import LayerSpec
@@ -99,9 +100,6 @@ class FakeWorkload:
     is_session: bool
     closed: int = 0
 
-    def close(self) -> None:
-        self.closed += 1
-
 
 class FakeService:
     """A `Service` whose jobs are done at once, unless told otherwise."""
@@ -119,6 +117,7 @@ class FakeService:
         self.seconds_left = seconds_left
         self.machine_names = [MACHINE]
         self.most_pending = 10**6
+        self.target = small_target()
 
     def count(self, method: str) -> int:
         return self.calls.count(method)
@@ -156,6 +155,17 @@ class FakeService:
 
         return self._do("open_workload", opened)
 
+    def close_workload(self, workload_id: str, *, session: bool) -> None:
+        def closed() -> None:
+            found = next(each for each in self.workloads if each.id == workload_id)
+            assert found.is_session is session
+            found.closed += 1
+
+        self._do("close_workload", closed)
+
+    def session_seconds(self, session_id: str) -> float | None:
+        return self._do("session_seconds", lambda: 40.0)
+
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         def started() -> str:
             self._device(machine)
@@ -171,6 +181,16 @@ class FakeService:
 
     def find(self, tag: str) -> Sequence[str]:
         return self._do("find", lambda: [job.id for job in self.live() if job.tag == tag])
+
+    def tagged(self, tag: str) -> Sequence[TaggedJob]:
+        return self._do(
+            "tagged",
+            lambda: [
+                TaggedJob(job.id, self.instance, (job.tag, *job.call.tags))
+                for job in self.live()
+                if tag in (job.tag, *job.call.tags)
+            ],
+        )
 
     def state(self, job_id: str) -> RemoteState:
         def seen() -> RemoteState:
@@ -215,7 +235,7 @@ class FakeService:
         if machine not in self.machine_names:
             known = ", ".join(self.machine_names)
             raise MachineError(f"the account has no machine '{machine}'; it has {known}")
-        return Device(machine, small_target(), "live", None)
+        return Device(machine, self.target, "live", None)
 
     def _do(self, method: str, act: Callable[[], Any]) -> Any:
         self.calls.append(method)
@@ -237,6 +257,7 @@ def backend_of(
     service: Any, time: Time | None = None, *, ledger: Path | None = None, **options: Any
 ) -> IbmBackend:
     """A backend of `MACHINE` on a service; options are its own, or execution's."""
+    options.setdefault("approve", approve_all)
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
     return IbmBackend(

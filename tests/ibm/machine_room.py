@@ -11,6 +11,7 @@ import numpy as np
 
 from qbackend.base import Array, CompiledLayer, Request
 from qbackend.ibm.backend import IbmBackend
+from qbackend.ibm.consent import approve_all
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.patience import Clock
@@ -47,6 +48,7 @@ def loopback_backend(
         NAME,
         shots=SHOTS,
         ledger=ledger,
+        approve=approve_all,
         options=ExecutionOptions(poll=poll, **execution),
         **options,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -10,14 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, errors
 from qbackend.base import CompiledLayer
 from qbackend.device_form import compile_for_target
 from qbackend.ibm import limits
-from qbackend.ibm.cost import estimate
+from qbackend.ibm.budget import total
+from qbackend.ibm.cost import MachineCost, estimate
+from qbackend.ibm.instructions import load
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.remote import PlanInfo
+from qbackend.snapshots import load_snapshot
 
 from .fakes import small_target
 
@@ -41,7 +47,7 @@ def test_a_hundred_images_are_one_job_of_one_circuit_each() -> None:
 def test_a_fake_device_costs_nothing_and_says_what_a_machine_would() -> None:
     cost = estimate(layer(), 100, 1024, ExecutionOptions())
     assert cost.qpu_seconds == 0
-    assert "a machine would take about 38 s" in cost.basis
+    assert cost.machine_seconds == pytest.approx(2 + 0.00035 * 102_400)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +83,14 @@ def test_rows_are_packed_in_order_into_the_fewest_jobs(
         fewer = math.ceil(n_rows / (len(jobs) - 1))
         payload = limits.PAYLOAD_BYTES // (limits.BYTES_PER_PARAMETER * len(layer().parameters))
         over = limits.executions(fewer, shots, options) > limits.EXECUTIONS_PER_SAMPLER_JOB
-        assert over or fewer > payload
+        assert over or fewer > payload or fewer > load(layer().circuit, options).most_rows
 
 
 def test_jobs_end_before_they_are_stopped() -> None:
     options = ExecutionOptions(max_execution_time=20)
     jobs = limits.pack(100, 1024, options, layer())
     assert len(jobs) == 2
-    seconds = [limits.job_seconds(limits.executions(len(j), 1024, options)) for j in jobs]
+    seconds = [limits.job_seconds(limits.executions(len(j), 1024, options), options) for j in jobs]
     assert max(seconds) <= 20
 
 
@@ -119,3 +125,87 @@ def test_twirled_shots_are_those_of_the_client(shots: int) -> None:
     twirled = ExecutionOptions(gate_twirling=True)
     assert limits.shots_performed(shots, twirled) == randomizations * each
     assert limits.shots_performed(shots, ExecutionOptions()) == shots
+
+
+def test_the_published_layer_counts_by_ibms_weights() -> None:
+    """163 control instructions, and not the 55 of its depth."""
+    spec = LayerSpec(4, "amplitude", "basic_entangler", n_layers=2)
+    compiled = compile_for_target(spec, load_snapshot("fake_fez").target, encoder="compact")
+    counted = load(compiled.circuit, ExecutionOptions())
+    weights = {"rz": 1, "sx": 2, "x": 2, "cz": 5}
+    by_qubit = [
+        sum(weights[i.operation.name] for i in compiled.circuit.data if qubit in i.qubits)
+        for qubit in compiled.circuit.qubits
+    ]
+    assert counted.instructions == max(by_qubit) + 50 + 10 == 163
+    assert counted.two_qubit_gates == compiled.record["two_qubit_gates"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sequences", "factors"),
+    [
+        ({"dynamical_decoupling": "XX"}, 2, (1,)),
+        ({"dynamical_decoupling": "XpXm"}, 2, (1,)),
+        ({"dynamical_decoupling": "XY4"}, 4, (1,)),
+        ({"primitive": "estimator", "zne": (1.0, 3.0, 5.0)}, 0, (1, 3, 5)),
+        ({"primitive": "estimator", "zne": (1.0, 3.0), "dynamical_decoupling": "XY4"}, 4, (1, 3)),
+    ],
+)
+def test_what_is_added_to_a_circuit_counts(
+    options: dict[str, Any], sequences: int, factors: tuple[int, ...]
+) -> None:
+    """Of two gates on one qubit and one on two, on a qubit that has all three."""
+    circuit = QuantumCircuit(2)
+    circuit.sx(0)
+    circuit.cz(0, 1)
+    circuit.rz(0.1, 0)
+    expected = sum(50 + 2 + 1 + 5 * f + 10 + (2 + f + 1) * sequences * (2 + 2) for f in factors)
+    counted = load(circuit, ExecutionOptions(**options))
+    assert (counted.instructions, counted.two_qubit_gates) == (expected, sum(factors))
+
+
+def test_jobs_are_packed_by_instructions_where_shots_are_few() -> None:
+    options = ExecutionOptions("estimator", zne=(1.0, 3.0, 5.0), dynamical_decoupling="XY4")
+    most = load(layer().circuit, options).most_rows
+    assert len(limits.pack(most, 1, options, layer())) == 1
+    assert len(limits.pack(most + 1, 1, options, layer())) == 2
+
+
+def test_the_sums_of_a_plan_are_those_of_its_jobs() -> None:
+    """Of a fake device and of a machine alike: 10,000 images are two jobs."""
+    for plan in (None, OPEN):
+        cost = estimate(layer(), 10_000, 1024, ExecutionOptions(), plan=plan)
+        assert cost.jobs == 2
+        assert cost.machine_seconds == pytest.approx(2 * 2 + 0.00035 * 10_240_000)
+        assert cost.qpu_seconds == (0 if plan is None else cost.machine_seconds)
+        jobs = limits.pack(10_000, 1024, ExecutionOptions(), layer())
+        parts = [estimate(layer(), len(j), 1024, ExecutionOptions(), plan=plan) for j in jobs]
+        assert_is_sum(total(parts), parts)
+        assert total(parts) == cost
+
+
+def assert_is_sum(whole: MachineCost, parts: Sequence[MachineCost]) -> None:
+    """Every number that adds up does; nothing that is said is one part's alone."""
+    for field in fields(whole):
+        values = [getattr(part, field.name) for part in parts]
+        found = getattr(whole, field.name)
+        if field.name in ("basis", "plan", "seconds_left", "two_qubit_gates", "two_qubit_depth"):
+            assert all(value == found for value in values)
+        else:
+            assert found == pytest.approx(sum(values)), field.name
+
+
+@pytest.mark.parametrize(("shots", "seconds"), [(100, 5.0), (40_000, 23.75), (200_000, 95.9375)])
+def test_a_session_is_paid_until_the_end_of_its_jobs_is_seen(shots: int, seconds: float) -> None:
+    """Looks are 5, 7.5, 11.25, ... and at last 30 s apart."""
+    paid = PlanInfo("premium", has_sessions=True, seconds_left=None)
+    cost = estimate(layer(), 1, shots, ExecutionOptions(mode="session"), plan=paid)
+    assert limits.job_seconds(shots, ExecutionOptions()) < seconds
+    assert cost.qpu_seconds == pytest.approx(seconds)
+    assert "billed by the clock" in cost.basis
+
+
+def test_a_session_that_is_looked_at_all_the_time_takes_what_its_jobs_take() -> None:
+    for poll in ((0.0, 0.0), (0.0, 1e-9)):
+        options = ExecutionOptions(mode="session", poll=poll)
+        assert limits.session_seconds(1000, options) == pytest.approx(2.35)

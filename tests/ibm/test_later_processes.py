@@ -63,7 +63,9 @@ def test_a_request_goes_on_with_the_layout_that_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "jobs.sqlite"
-    first = backend_of(FakeService(), ledger=path).compile(SPEC)
+    backend = backend_of(FakeService(), ledger=path)
+    first = backend.compile(SPEC)
+    backend.submit(ask(backend))
     service = FakeService()
     service.machine_names = []
     later = backend_of(service, ledger=path)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from qbackend.errors import RecordError, RunFolderError
-from qbackend.ibm.entries import Intent, State
+from qbackend.ibm.entries import FIRST_VERSION, VERSION, Intent, OpenWorkload, State
 from qbackend.ibm.identity import ROUNDING
 from qbackend.ibm.ledger import Ledger
+from qbackend.ibm.ledger_file import DamagedLedgerError
 from qbackend.ibm.options import ExecutionOptions
 
 ROWS = np.random.default_rng(0).normal(size=(5, 3))
@@ -142,7 +143,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_who_waits_is_told_once_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qbackend.ibm.ledger.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("qbackend.ibm.ledger_file.QUIET_SECONDS", 0.01)
     path, heard, told = tmp_path / "jobs.sqlite", [], threading.Event()
 
     def tell(words: str) -> None:
@@ -213,6 +214,84 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(RunFolderError, match=r"version 99.*go on with the qhc"):
         Ledger(path)
+
+
+def old_ledger(path: Path) -> list:
+    """A ledger of the version before this one, with the entries that it has."""
+    ledger = Ledger(path)
+    entries = planned(ledger)
+    ledger.submitted(entries[0].tag, "job-1")
+    entries = ledger.entries()
+    for statement in (
+        "DROP TABLE workloads",
+        "DROP TABLE recovered",
+        "ALTER TABLE jobs DROP COLUMN workload",
+        f"PRAGMA user_version = {FIRST_VERSION}",
+    ):
+        ledger._connection.execute(statement)
+    ledger.close()
+    return entries
+
+
+def test_a_ledger_of_old_is_read_and_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    entries = old_ledger(path)
+    reader = Ledger(path, read_only=True)
+    assert (reader.entries(), reader.sessions()) == (entries, {})
+    assert reader.committed_seconds() == 5.0
+    reader.close()
+    for _ in range(2):
+        ledger = Ledger(path)
+        assert (ledger.version, ledger.entries()) == (VERSION, entries)
+        assert ledger.open_workloads() == ledger.recovered("what") == []
+        ledger.close()
+
+
+def test_a_session_is_charged_in_the_place_of_its_jobs(ledger: Ledger) -> None:
+    first, second = planned(ledger)
+    session = OpenWorkload("session", True, "crn")
+    ledger.opened(session, "ibm_x")
+    ledger.opened(OpenWorkload("batch", False, "crn"), "ibm_x")
+    assert [each.id for each in ledger.open_workloads()] == ["session", "batch"]
+    ledger.begun_in(first.tag, "session")
+    ledger.begun_in(second.tag, "batch")
+    for entry, seconds in ((first, 1.0), (second, 1.5)):
+        ledger.submitted(entry.tag, entry.tag)
+        ledger.done(entry.tag, b"result")
+        ledger.charged(entry.tag, seconds)
+    # Until it has ended, a session is what its jobs were estimated to take.
+    assert ledger.committed_seconds() == first.estimate_seconds + 1.5
+    assert ledger.charged_seconds() == 1.5
+    ledger.closed("session")
+    ledger.session_charged("session", 40.0)
+    assert [each.id for each in ledger.open_workloads()] == ["batch"]
+    assert ledger.committed_seconds() == ledger.charged_seconds() == 41.5
+
+
+def test_what_is_read_only_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite"
+    planned(Ledger(path))
+    reader = Ledger(path, read_only=True)
+    with pytest.raises(RecordError):
+        reader.ended("tag", State.FAILED, "words")
+    (tmp_path / "empty.sqlite").touch()
+    with pytest.raises(RunFolderError, match="only a part"):
+        Ledger(tmp_path / "empty.sqlite", read_only=True)
+    assert not (tmp_path / "empty.sqlite.lock").exists()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_ledger_that_was_cut_is_refused(tmp_path: Path, share: float) -> None:
+    """At pages' ends too: SQLite reads such a file until it comes to what is missing."""
+    path = tmp_path / "jobs.sqlite"
+    ledger = Ledger(path)
+    planned(ledger, rows=np.zeros((5, 5_000)))
+    ledger.close()
+    pages = path.stat().st_size // 4096
+    os.truncate(path, max(1, round(share * pages)) * 4096)
+    for read_only in (True, False):
+        with pytest.raises(DamagedLedgerError, match="only a part of one"):
+            Ledger(path, read_only=read_only)
 
 
 def test_reading_does_not_wait_for_who_acts(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from qbackend.errors import (
     MachineError,
     PlanError,
 )
+from qbackend.ibm.consent import approve_all
 from qbackend.ibm.gateway import Progress, cancel_all
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.service import connect
@@ -269,7 +270,7 @@ def test_cancelling_from_another_process(server: LoopbackServer, path: Path) -> 
 
 def test_another_connection_finds_a_job_by_its_id(server: LoopbackServer, path: Path) -> None:
     server.workload.hold(State.QUEUED)
-    backend = get_backend(NAME, shots=64, ledger=path, wait=False)
+    backend = get_backend(NAME, shots=64, ledger=path, wait=False, approve=approve_all)
     with pytest.raises(JobsPendingError):
         backend.submit(ready())
     server.workload.release()

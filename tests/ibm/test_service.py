@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from pathlib import Path
@@ -24,11 +23,9 @@ from tests.loopback import (
     FAILED,
     PAID_PLAN,
     RAN_TOO_LONG,
-    Fault,
     Instance,
     LoopbackServer,
     MachineStatus,
-    Reset,
     State,
 )
 from tests.loopback.client import served
@@ -96,7 +93,7 @@ def test_the_service_receives_what_was_planned(
         workload = service.open_workload(NAME, session=False)
     job_id = service.start(NAME, asked, "mine", workload)
     if workload is not None:
-        workload.close()
+        service.close_workload(workload.id, session=False)
     ended(service, job_id)
     values, stderr = decode(service.fetch(job_id), asked)
     np.testing.assert_array_less(np.abs(values - ideal(asked)), 5 * stderr + 1e-9)
@@ -175,18 +172,8 @@ def test_a_new_connection_goes_on_with_a_batch(server: LoopbackServer) -> None:
     later.start(NAME, call(), "mine", workload)
     (job,) = server.jobs
     assert job.session_id == workload.id
-    workload.close()
+    later.close_workload(workload.id, session=False)
     assert not server.sessions[0].accepting
-
-
-def test_closing_a_batch_never_raises(
-    server: LoopbackServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    workload = connect().open_workload(NAME, session=False)
-    server.faults.add(Fault("PATCH", "/sessions/{id}", Reset(), count=None))
-    with caplog.at_level(logging.WARNING, logger="qbackend"):
-        workload.close()
-    assert "could not be closed" in caplog.text
 
 
 def test_usage_is_none_until_it_is_settled() -> None:
@@ -285,5 +272,8 @@ def test_a_session_on_a_plan_that_has_them() -> None:
         assert service.plan().seconds_left is None
         workload = service.open_workload(NAME, session=True)
         service.start(NAME, call(), "mine", workload)
-        workload.close()
+        service.close_workload(workload.id, session=True)
+        assert not server.sessions[0].accepting
+        server.wait_for(State.COMPLETED)
+        assert service.session_seconds(workload.id) >= 0
         assert [s.mode for s in server.sessions] == ["dedicated"]

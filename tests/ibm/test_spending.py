@@ -82,7 +82,7 @@ def test_a_result_does_not_wait_for_its_price() -> None:
     service.usage = lambda job_id: None  # type: ignore[method-assign]
     backend = backend_of(service)
     assert backend.evaluate(ask(backend)).qpu_seconds == 0.0
-    assert backend.ledger.committed_seconds() == backend.last_cost.qpu_seconds
+    assert backend.ledger.committed_seconds() == backend._planner.last_cost.qpu_seconds
 
 
 def test_a_simulated_job_costs_no_budget() -> None:

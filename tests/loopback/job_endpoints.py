@@ -212,4 +212,13 @@ def _session_json(session: Session) -> dict[str, Any]:
         "accepting_jobs": session.accepting,
         "started_at": stamp(session.started),
         "closed_at": stamp(session.closed),
+        "elapsed_time": _elapsed(session),
     }
+
+
+def _elapsed(session: Session) -> float | None:
+    """Seconds from the start of the first job on, until the session takes no more."""
+    if session.started is None:
+        return None
+    end = session.closed or datetime.now(UTC)
+    return max(0.0, (end - session.started).total_seconds())

@@ -1,0 +1,65 @@
+"""Who says that a machine's time may be paid for: a function of the cost, or a person."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ..errors import ApprovalError
+from .cost import MachineCost
+
+Approve = Callable[[MachineCost], bool]
+"""Is shown a plan before anything is sent, and says whether it may be."""
+
+
+def approve_all(cost: MachineCost) -> bool:
+    """Say yes to every plan; the budget still holds."""
+    return True
+
+
+def can_ask() -> bool:
+    """Whether a person is at the keyboard."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> None:
+    """Raise `ApprovalError` unless the plan was approved; what costs nothing needs no yes.
+
+    Without `approve` the person at the terminal is asked.
+    """
+    if approve is not None:
+        if not approve(cost):
+            raise ApprovalError(f"nothing was sent to {machine}: the plan was not approved")
+        return
+    if cost.qpu_seconds == 0:
+        return
+    if not can_ask():
+        raise ApprovalError(
+            f"{plan_words(machine, cost)}; nothing was sent, because there is nobody to ask: say "
+            f"yes by approve, for example QuantumLayer(spec, '{machine}', approve=lambda cost: "
+            f"cost.qpu_seconds < {cost.qpu_seconds + 1:.0f}), or get_backend('{machine}', "
+            "approve=...)"
+        )
+    if not _asked(f"{plan_words(machine, cost)} ({cost.basis}). Send it?"):
+        raise ApprovalError(f"nothing was sent to {machine}: the plan was not approved")
+
+
+def plan_words(machine: str, cost: MachineCost) -> str:
+    """What a request would take, in a line."""
+    words = f"{_count(cost.rows, 'row')} at {cost.shots // cost.rows} shots"
+    if cost.derivatives:
+        words += f", {cost.derivatives} of them for derivatives,"
+    return (
+        f"{words} in {_count(cost.jobs, 'job')} on {machine} would take about "
+        f"{cost.qpu_seconds:.1f} s of QPU time"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _asked(question: str) -> bool:
+    """The answer of the person at the terminal; no where there is none."""
+    print(f"{question} [y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,163 @@
+"""Before anything is sent: how a request is divided into jobs, what they cost, and who said yes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..base import Request
+from ..errors import RunFolderError
+from ..snapshots import Device
+from . import cost, limits
+from .budget import check_budget, total
+from .consent import Approve, check_approved, plan_words
+from .cost import MachineCost
+from .dispatch import Dispatcher
+from .endings import is_gone
+from .entries import Intent, Recovered, State
+from .gateway import Gateway
+from .identity import request_key
+from .layout import check_executable
+from .ledger import Ledger
+from .options import ExecutionOptions
+from .recovery import keep_layers
+from .tags import KEY_LENGTH
+from .workloads import settle_sessions
+
+_LOGGER = logging.getLogger("qbackend")
+
+
+@dataclass
+class Planner:
+    """Enters a machine's requests in the ledger, once they are affordable and approved.
+
+    Attributes:
+        machine: its name.
+        is_local: whether it is simulated in this process, for nothing.
+        device: with its calibration of today.
+        gateway: the way to its service.
+        ledger: of the run.
+        options: how to execute, and what to spend.
+        approve: is shown every plan before it is sent; None to ask at the terminal.
+        last_cost: of the plan that was shown last.
+    """
+
+    machine: str
+    is_local: bool
+    device: Callable[[], Device]
+    gateway: Gateway
+    ledger: Ledger
+    options: ExecutionOptions
+    approve: Approve | None
+    last_cost: MachineCost | None = None
+    _told_of_steps: bool = False
+
+    def estimate(self, request: Request, shots: int) -> MachineCost:
+        """What the request takes, whether or not some of it is done already."""
+        ranges = limits.pack(len(request.parameters), shots, self.options, request.compiled)
+        return self._total(request, self._costs(request, shots, ranges))
+
+    def plan(self, content: str, what: str, request: Request, shots: int) -> str:
+        """Enter a request that is new to the ledger; its key.
+
+        Of a run whose ledger was lost, what the service has of it is entered as sent.
+
+        Raises:
+            RunFolderError: the service has jobs for this request of another circuit or angles.
+        """
+        there = self._there(what, request_key(content, request.parameters))
+        ranges = [
+            range(gap.start + each.start, gap.start + each.stop)
+            for gap in _gaps(there, len(request.parameters))
+            for each in limits.pack(len(gap), shots, self.options, request.compiled)
+        ]
+        costs = self._costs(request, shots, ranges)
+        if costs:
+            self._agree(request, costs)
+        found = self._costs(request, shots, [range(job.n_rows) for job in there])
+        instance = self.gateway.service.instance
+        intent = Intent(content, self.machine, instance, shots, self.options)
+        keep_layers(self.ledger)
+        entries = self.ledger.plan(
+            intent,
+            request.parameters,
+            ranges,
+            [each.qpu_seconds for each in costs],
+            there,
+            [each.qpu_seconds for each in found],
+        )
+        return entries[0].request
+
+    def plan_again(self, key: str, request: Request, shots: int, dispatcher: Dispatcher) -> None:
+        """Enter what failed or was cancelled once more, once it is affordable and approved.
+
+        Jobs that another process simulated, and took with it, are planned as before; those that
+        were not found are looked for once more.
+        """
+        entries = self.ledger.current(key)
+        self.gateway.check_instance(entries)
+        if self.is_local:
+            for entry in entries:
+                if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
+                    self.ledger.forgotten(entry.tag)
+        for entry in entries:
+            if is_gone(entry):
+                dispatcher.adopt(entry)
+        ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
+        if ended:
+            self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
+            self.ledger.plan_again(ended, self.gateway.service.instance)
+
+    def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
+        """Raise unless these jobs can be executed, are within what is left, and are approved."""
+        planned = self._total(request, costs)
+        if not self.is_local:
+            check_executable(request.compiled, self.device())
+            self.gateway.settle(self.ledger)
+            settle_sessions(self.gateway, self.ledger)
+        check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
+        self.last_cost = planned
+        if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
+            self._told_of_steps = True
+            _LOGGER.warning("a training step: %s", plan_words(self.machine, planned))
+        check_approved(self.machine, planned, self.approve)
+
+    def _total(self, request: Request, costs: Sequence[MachineCost]) -> MachineCost:
+        return replace(total(costs), derivatives=request.derivatives)
+
+    def _costs(self, request: Request, shots: int, ranges: Sequence[range]) -> list[MachineCost]:
+        """Of the jobs that take these rows."""
+        plan = None
+        if ranges and not self.is_local:
+            # Of several instances one has the machine, whose plan it is.
+            self.gateway.ask(lambda service: service.paying_for(self.machine))
+            plan = self.gateway.ask(lambda service: service.plan())
+        return [
+            cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
+            for rows in ranges
+        ]
+
+    def _there(self, what: str, key: str) -> list[Recovered]:
+        """Jobs of the request that the service has, where the run's ledger was lost."""
+        there = self.ledger.recovered(what[:KEY_LENGTH])
+        mine = [job for job in there if job.request == key[:KEY_LENGTH]]
+        if there and not mine:
+            jobs = ", ".join(job.job_id for job in there)
+            raise RunFolderError(
+                f"{self.machine} has executed this request already, of another circuit or other "
+                f"angles than it would have now (jobs {jobs}): their results cannot be read by "
+                f"this run, whose ledger was lost, and nothing was sent again. To pay for it once "
+                "more, begin a new run: qhc run"
+            )
+        return mine
+
+
+def _gaps(there: Sequence[Recovered], n_rows: int) -> list[range]:
+    """The rows that none of the jobs has, in order."""
+    gaps, next_row = [], 0
+    for job in there:
+        if job.first_row > next_row:
+            gaps.append(range(next_row, job.first_row))
+        next_row = max(next_row, job.first_row + job.n_rows)
+    return [*gaps, range(next_row, n_rows)] if next_row < n_rows else gaps

@@ -1,0 +1,108 @@
+"""A machine's calibration changes: what it cannot execute any more is compiled anew, or refused."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit.circuit.library import CZGate
+from qiskit.transpiler import InstructionProperties, Target
+
+from qbackend.errors import JobFailedError, MachineError
+from qbackend.ibm.layout import lost_places
+from qbackend.ibm.remote import RemoteState
+from qbackend.jobs import JobStatus
+
+from .fakes import SPEC, FakeService, ask, backend_of, small_target, undisturbed
+
+FAILED = RemoteState(JobStatus.FAILED, "Error code 9701; broken")
+
+
+def without(qubits: Sequence[int]) -> Target:
+    """The machine on the day after these qubits were lost: their readout has an error of 1."""
+    target = copy.deepcopy(small_target())
+    for qubit in qubits:
+        known = target["measure"][(qubit,)]
+        target.update_instruction_properties(
+            "measure", (qubit,), InstructionProperties(known.duration, 1.0)
+        )
+    return target
+
+
+def used(service: FakeService) -> list[int]:
+    """The qubits of the last job."""
+    return service.jobs[-1].call.compiled.record["physical_qubits"]
+
+
+def test_a_job_that_is_sent_again_avoids_what_was_lost(tmp_path: Path) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend))
+    service.jobs[0].ending = FAILED
+    with pytest.raises(JobFailedError):
+        job.result()
+    before = used(service)
+    lost = before[0]
+    service.target = without([lost])
+    later = backend_of(service, ledger=path)
+    np.testing.assert_allclose(
+        later.evaluate(ask(later)).values, undisturbed(), atol=10 / np.sqrt(64)
+    )
+    assert lost in before
+    assert lost not in used(service)
+    assert len(service.jobs) == 2
+
+
+def test_what_was_never_sent_avoids_it_too(tmp_path: Path) -> None:
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    first = backend_of(service, ledger=path).compile(SPEC)
+    lost = first.record["physical_qubits"][0]
+    service.target = without([lost])
+    later = backend_of(service, ledger=path)
+    assert lost not in later.compile(SPEC).record["physical_qubits"]
+
+
+def test_a_change_that_loses_nothing_leaves_the_layer(tmp_path: Path) -> None:
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    first = backend_of(service, ledger=path).compile(SPEC)
+    others = [q for q in range(4) if q not in first.record["physical_qubits"]]
+    service.target = without(others)
+    assert backend_of(service, ledger=path).compile(SPEC).record == first.record
+
+
+def test_results_of_two_layouts_are_not_mixed(tmp_path: Path, three_jobs: None) -> None:
+    """One of three jobs is done: the others cannot be executed as it was."""
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    job = backend.submit(ask(backend, 5))
+    service.jobs[1].ending = FAILED
+    with pytest.raises(JobFailedError):
+        job.result()
+    service.target = without(used(service)[:1])
+    later = backend_of(service, ledger=path)
+    with pytest.raises(MachineError, match=r"lost what this run's circuit.*nothing was sent"):
+        later.submit(ask(later, 5))
+    assert len(service.jobs) == 3
+
+
+def test_what_is_done_needs_no_calibration(tmp_path: Path) -> None:
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    backend = backend_of(service, ledger=path)
+    values = backend.evaluate(ask(backend)).values
+    service.target = without(range(4))
+    later = backend_of(service, ledger=path)
+    np.testing.assert_array_equal(later.evaluate(ask(later)).values, values)
+
+
+def test_what_a_target_has_not_is_named() -> None:
+    compiled = backend_of(FakeService()).compile(SPEC)
+    assert lost_places(compiled, small_target()) == []
+    bare = Target(num_qubits=4)
+    bare.add_instruction(CZGate(), {(0, 1): InstructionProperties(1e-7, 1.0)})
+    lost = lost_places(compiled, bare)
+    for qubit in compiled.record["physical_qubits"]:
+        assert f"measure on {qubit}" in lost
+    assert any(place.startswith("cz on ") for place in lost)
