@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from qbackend.base import Cost
 from qbackend.errors import OptionError
-from qbackend.ibm import limits
+from qbackend.ibm.consent import can_ask
 
 from .display import Display
 from .plan import RunPlan, Share
@@ -78,11 +77,6 @@ def charges(cost: Cost) -> bool:
     return cost.qpu_seconds > 0
 
 
-def can_ask() -> bool:
-    """Whether a person is at the keyboard."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def check_can_ask() -> None:
     """Raise `OptionError` where nobody can answer."""
     if not can_ask():
@@ -102,12 +96,33 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     for name, values in _lines(shares):
         table.add_row(name, *values)
     console.print(table)
+    for share in plan.shares:
+        if share.steps:
+            console.print(_step_words(share), markup=False, soft_wrap=True)
     cost = plan.total.cost
-    words = cost.basis if charges(cost) else "simulated on this computer, nothing is charged"
-    console.print(f"estimate: {words}", markup=False, soft_wrap=True)
+    console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
+
+
+def _step_words(share: Share) -> str:
+    """What one step of a training takes, of which all are alike."""
+    cost, steps = share.cost, share.steps
+    seconds = cost.qpu_seconds / steps
+    words = f"{seconds:,.1f} s of QPU time" if seconds else "no QPU time"
+    each = f"{cost.rows // steps:,} rows, {getattr(cost, 'derivatives', 0) // steps:,} of them for"
+    return f"each of {steps:,} training steps takes {each} derivatives, and {words}"
+
+
+def _basis(cost: Cost) -> str:
+    """Where the estimate comes from."""
+    if charges(cost):
+        return f"{cost.basis}; what is charged is known afterwards"
+    words = "simulated on this computer, nothing is charged"
+    if not (seconds := machine_seconds(cost)):
+        return words
+    return f"{words}; a machine would take about {seconds:,.0f} s: {cost.basis}"
 
 
 def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
@@ -126,6 +141,4 @@ def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
 
 def machine_seconds(cost: Cost) -> float:
     """What a fake device's cost would be on a machine; 0 for a simulator's."""
-    executions = getattr(cost, "executions", 0)
-    per_job = limits.SECONDS_PER_JOB * cost.jobs if executions else 0.0
-    return per_job + limits.SECONDS_PER_EXECUTION * executions
+    return getattr(cost, "machine_seconds", 0.0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -42,11 +45,12 @@ for command in (run, estimate, resume, jobs, cancel, report, ablate, backends, d
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    2 for what the user can mend, 1 for any other failure, 130 for Ctrl-C.
+    2 for what the user can mend, 1 for any other failure, 130 for Ctrl-C and for SIGTERM.
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(typed, prog_name="qhc", standalone_mode=False, obj=typed)
+        with _terminated_as_interrupted():
+            code = cli.main(typed, prog_name="qhc", standalone_mode=False, obj=typed)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -64,6 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(f"{type(error).__name__}: {first_line} (--debug shows the traceback)", typed)
         code = 1
     sys.exit(code or 0)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends what is under way as Ctrl-C does: records are kept, sessions are closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(message: str, typed: list[str]) -> None:

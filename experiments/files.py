@@ -32,6 +32,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from error
 
 
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder."""
+    return os.access(folder, os.W_OK)
+
+
 def csv_content(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """The rows as a CSV file under the first one's keys; nothing for no rows."""
     text = io.StringIO(newline="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,9 +18,12 @@ from qbackend.ibm.entries import Entry, State
 from qbackend.ibm.gateway import Gateway, Progress, cancel_all
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.remote import RemoteState, Service
+from qbackend.ibm.workloads import close_left_open, settle_sessions
 
+from .files import is_writable
 from .machine import Access
 from .record import RunFolder
+from .run_ledger import Rebuilt, check_ledger, rebuild_ledger
 
 LOOK_SECONDS = 30.0
 """That a service has to tell of all jobs: the ledger's own lines should not wait for ever."""
@@ -40,6 +43,8 @@ class JobLine:
         submitted_at, finished_at: ISO 8601, UTC.
         words: of the service.
         queue_position: where the service says.
+        session: that the job was sent in, which is charged by the clock in the jobs' place.
+        session_seconds: charged for it; None while that is not known.
     """
 
     state: str
@@ -53,6 +58,8 @@ class JobLine:
     finished_at: str | None
     words: str
     queue_position: int | None = None
+    session: str | None = None
+    session_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -69,17 +76,21 @@ def list_jobs(run: Path, access: Access) -> list[JobLine]:
         RunFolderError: no run, or one that planned no jobs.
     """
     folder = RunFolder.open(run)
-    ledger, gateway = Ledger.existing(folder.ledger), _gateway(folder, access)
+    check_ledger(folder)
+    read_only = not is_writable(folder.path)
+    ledger = Ledger.existing(folder.ledger, read_only=read_only)
+    gateway = _gateway(folder, access)
     is_local = folder.config().run.backend.startswith("fake_")
     try:
-        if not is_local:
+        if not (is_local or read_only):
             # What is in the ledger is shown without them.
             with suppress(QhcError):
                 gateway.settle(ledger)
-        entries = ledger.entries()
+                settle_sessions(gateway, ledger)
+        entries, sessions = ledger.entries(), ledger.sessions()
     finally:
         ledger.close()
-    lines = _lines(entries)
+    lines = _lines(entries, sessions)
     return lines if is_local else _asked(lines, gateway)
 
 
@@ -112,14 +123,27 @@ def cancel_jobs(
         progress(Progress(0, 0, words))
 
     folder = RunFolder.open(run)
+    check_ledger(folder)
     ledger, gateway = Ledger.existing(folder.ledger, tell), _gateway(folder, access, tell)
     try:
         cancelled = cancel_all(gateway, ledger)
-        entries = ledger.entries()
+        close_left_open(gateway, ledger)
+        entries, sessions = ledger.entries(), ledger.sessions()
     finally:
         ledger.close()
-    others = [line for line in _lines(entries) if not State(line.state).is_final]
+    others = [line for line in _lines(entries, sessions) if not State(line.state).is_final]
     return Cancellation([e.job_id or e.tag for e in cancelled], _asked(others, gateway))
+
+
+def rebuild(run: Path, access: Access) -> Rebuilt:
+    """Make the lost ledger of a run anew, from what its service has; sends nothing.
+
+    Raises:
+        RunFolderError: no run, or one whose ledger is whole.
+        QhcError: the service does not answer.
+    """
+    folder = RunFolder.open(run)
+    return rebuild_ledger(folder, _gateway(folder, access))
 
 
 def print_cancellation(found: Cancellation, run: Path, console: Console) -> None:
@@ -174,18 +198,24 @@ def print_jobs(lines: list[JobLine], console: Console) -> None:
         )
     console.print(table)
     estimated = sum(line.estimated_seconds for line in lines)
-    settled = sum(line.charged_seconds or 0.0 for line in lines)
+    sessions = {line.session: line.session_seconds for line in lines if line.session is not None}
+    for session, seconds in sessions.items():
+        words = "its charge is not known yet" if seconds is None else f"{seconds:.1f} s charged"
+        console.print(f"session {session}, billed by the clock: {words}", markup=False)
+    alone = [line.charged_seconds for line in lines if line.session is None]
+    settled = sum(seconds or 0.0 for seconds in [*alone, *sessions.values()])
     jobs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
     console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
 
 
-def _lines(entries: list[Entry]) -> list[JobLine]:
+def _lines(entries: list[Entry], sessions: Mapping[str, float | None]) -> list[JobLine]:
     requests = list(dict.fromkeys(entry.request for entry in entries))
-    return [_line(entry, requests.index(entry.request) + 1) for entry in entries]
+    return [_line(entry, requests.index(entry.request) + 1, sessions) for entry in entries]
 
 
-def _line(entry: Entry, request: int) -> JobLine:
+def _line(entry: Entry, request: int, sessions: Mapping[str, float | None]) -> JobLine:
     submitted, finished = entry.submitted_at, entry.finished_at
+    session = entry.workload if entry.workload in sessions else None
     return JobLine(
         state=entry.state.value,
         job_id=entry.job_id,
@@ -197,6 +227,8 @@ def _line(entry: Entry, request: int) -> JobLine:
         submitted_at=None if submitted is None else submitted.isoformat(),
         finished_at=None if finished is None else finished.isoformat(),
         words=entry.words,
+        session=session,
+        session_seconds=None if session is None else sessions[session],
     )
 
 

@@ -24,7 +24,17 @@ from .record import Record
 from .row_count import rows_per_convolution, rows_per_image
 from .row_draw import share_rows
 
-SUMMED = ("rows", "circuits", "jobs", "shots", "qpu_seconds", "pubs", "executions")
+SUMMED = (
+    "rows",
+    "derivatives",
+    "circuits",
+    "jobs",
+    "shots",
+    "qpu_seconds",
+    "machine_seconds",
+    "pubs",
+    "executions",
+)
 """Numbers of a cost that add up over requests."""
 OF_A_ROW = ("two_qubit_gates", "two_qubit_depth")
 """Those of which the largest counts."""
@@ -41,16 +51,20 @@ class Share:
         images: that it needs.
         requests: of all quantum layers.
         cost: of all its requests together.
+        steps: of a training, which all cost the same.
     """
 
     what: str
     images: int
     requests: int
     cost: Cost
+    steps: int = 0
 
     def to_dict(self) -> Record:
         """For JSON."""
-        own = {"what": self.what, "images": self.images, "requests": self.requests}
+        own: Record = {"what": self.what, "images": self.images, "requests": self.requests}
+        if self.steps:
+            own["steps"] = self.steps
         return {**own, **asdict(self.cost)}
 
 
@@ -128,9 +142,10 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
     train = config.train
     if train.weights == "quantum":
         n_steps = len(data.train) // train.batch_size * train.epochs
-        shares.append(
-            counted.share("training", train.batch_size, requests=n_steps, gradient=train.gradient)
+        training = counted.share(
+            "training", train.batch_size, requests=n_steps, gradient=train.gradient
         )
+        shares.append(replace(training, steps=n_steps))
         shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
     shares.append(counted.share("test", n_images))
     if config.run.calibrate is not None:
@@ -163,7 +178,7 @@ def _cost(backend: QuantumBackend, compiled: CompiledLayer, n_rows: int) -> Cost
         return cost
     values = {name: getattr(cost, name) * n_rows / asked for name in _summed(cost)}
     whole = {
-        name: value if name == "qpu_seconds" else ceil(value) for name, value in values.items()
+        name: value if name.endswith("_seconds") else ceil(value) for name, value in values.items()
     }
     return replace(cost, **whole)
 
@@ -188,7 +203,10 @@ class _Estimator:
         for compiled, rows in self.layers:
             each = 1 if gradient is None else 1 + self._gradient_rows(compiled.spec, gradient)
             asked = np.zeros((images * rows * each, len(compiled.parameters)))
-            one = self.backend.estimate(Request(compiled, asked, shots=self.backend.shots))
+            derivatives = images * rows * (each - 1)
+            one = self.backend.estimate(
+                Request(compiled, asked, shots=self.backend.shots, derivatives=derivatives)
+            )
             costs += [one] * requests
         return Share(what, images * requests, len(costs), _sum(costs))
 

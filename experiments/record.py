@@ -3,10 +3,12 @@
 config.toml             the resolved recipe, the command, versions, computer, status
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
-checkpoint.safetensors  the model of the best validation epoch
+checkpoint.safetensors  the model of the best validation epoch, or the one that was given
+given.safetensors       the one that was given, where its circuit is trained on
 training.safetensors    what `qhc resume` goes on from
 evaluation.npz          the arrays of the last test evaluation (`evaluate.Evaluation.arrays`)
 jobs.sqlite             the ledger of a machine's jobs
+jobs.layers.json        what these jobs were compiled to, once more
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 rows.csv                rows of feature maps that a device executed, where not whole images were
 noise.json              the noise model, where a device's was simulated; a backend can read it
@@ -45,6 +47,7 @@ class RunFolder:
         self.config_file = path / "config.toml"
         self.metrics = path / "metrics.jsonl"
         self.checkpoint = path / "checkpoint.safetensors"
+        self.given = path / "given.safetensors"
         self.training = path / "training.safetensors"
         self.evaluation = path / "evaluation.npz"
         self.report = path / "report.html"

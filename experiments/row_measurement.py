@@ -61,21 +61,21 @@ class RowMeasurement(DeviceRun):
         results = self._execute(drawn)
         seconds = time.perf_counter() - start
         write_atomically(self.folder.row_table, self._table(drawn, results).encode())
-        self.folder.append(
-            {
-                "kind": "rows",
-                "backend": config.run.backend,
-                "rows": config.run.rows,
-                "shots": results[0].shots,
-                "jobs": sum(len(result.job_ids) for result in results),
-                "qpu_seconds": sum(result.qpu_seconds for result in results),
-                **_errors(drawn, results),
-                **self._accuracies(drawn, results),
-                "whole": self._whole(per_image, seconds / config.run.rows),
-                "compiled": self._compiled(),
-                **ledger_summary(self.folder.ledger),
-            }
-        )
+        record = {
+            "kind": "rows",
+            "backend": config.run.backend,
+            "rows": config.run.rows,
+            "shots": results[0].shots,
+            "jobs": sum(len(result.job_ids) for result in results),
+            "qpu_seconds": sum(result.qpu_seconds for result in results),
+            **_errors(drawn, results),
+            **self._accuracies(drawn, results),
+            "whole": self._whole(per_image, seconds / config.run.rows),
+            "compiled": self._compiled(),
+        }
+        # A session is charged until it is closed.
+        self.target.close()
+        self.folder.append({**record, **ledger_summary(self.folder.ledger)})
 
     def _execute(self, drawn: Sequence[DrawnRows]) -> list[Result]:
         """One request per convolution: its kernels are the same circuit with other weights.

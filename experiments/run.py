@@ -23,11 +23,13 @@ from .devices import launch
 from .display import Display
 from .environment import without_home
 from .feed import data_notes, load_images
+from .given import Given, check_proven, given_checkpoint, keep
 from .loggers import check_loggers
 from .machine import DEFAULT_ACCESS, Access, bounded
 from .plan import RunPlan, plan_run
 from .record import Record, RunFolder
 from .report import write_report
+from .run_ledger import check_ledger
 from .run_notes import backend_notes, note_versions, seed_note
 from .runner import Runner
 from .shown_data import difference_notes, in_classes_of
@@ -119,13 +121,14 @@ def validate(
         *backend_notes(model, config, trains=False),
         *notes,
     ]
+    given = Given.read(checkpoint)
     recorded = _recorded(place, config, data, access, notes, trains=is_tuned)
-    recorded["checkpoint"] = without_home(str(checkpoint))
-    folder = RunFolder.create(place.out, config, recorded)
+    folder = RunFolder.create(place.out, config, {**recorded, **given.record()})
+    kept = keep(given, folder, config)
     runner = Runner(config, data, folder, fabric, display, access)
     if is_tuned:
-        return runner.fine_tune(checkpoint)
-    return runner.validate(checkpoint, recorded["checkpoint"])
+        return runner.fine_tune(kept)
+    return runner.validate(kept, given.name)
 
 
 def resume(
@@ -135,12 +138,13 @@ def resume(
     access: Access = DEFAULT_ACCESS,
     *,
     budget: float | None = None,
+    deadline: float | None = None,
 ) -> RunFolder | None:
     """Go on with the run at `path`, with the data where it was unless `data_root` says otherwise.
 
     The account is the one that the run began with, unless `access` names another; so are the QPU
-    seconds that it may take, unless there is a new `budget`. Returns as `start` does. A finished
-    run is left as it is.
+    seconds that it may take, unless there is a new `budget`. A new `deadline` is for this time
+    alone. Returns as `start` does. A finished run is left as it is.
 
     Raises:
         RunFolderError: there is no run.
@@ -151,25 +155,32 @@ def resume(
         ExecutionOptions(max_qpu_seconds=budget)
         folder.note("machine", max_qpu_seconds=budget)
     config, run = folder.config(), folder.run
+    _check_resumed(config, access, deadline)
+    if deadline is not None:
+        machine = config.machine.model_copy(update={"deadline": deadline})
+        config = config.model_copy(update={"machine": machine})
     if run["status"] == "finished":
         display.say(f"{path} is finished; nothing is left to do")
         if not folder.report.exists():
             write_report([folder.path])
         return folder
     note_versions(folder)
+    check_ledger(folder)
     root = data_root or Path(run["data_root"]).expanduser()
     access = access.with_account_of(run)
-    trained = Path(run["checkpoint"]).expanduser() if "checkpoint" in run else None
-    is_tuned = config.train.weights == "quantum"
+    trained: Path | None
+    is_tuned, is_given = config.train.weights == "quantum", "checkpoint" in run
     # Once something is evaluated, nothing is left to train.
     is_trained = is_machine(config.run.backend) and bool(folder.evaluations())
-    if is_trained and (is_tuned or trained is None):
-        trained, name, is_tuned = folder.checkpoint, "best", False
+    if is_trained and (is_tuned or not is_given):
+        trained, name, is_tuned, is_given = folder.checkpoint, "best", False, False
     else:
-        name = run.get("checkpoint", "")
+        trained, name = given_checkpoint(folder, config), run.get("checkpoint", "")
     if trained is not None:
         fabric = launch(_in_one_process(config).fabric)
         data = _data_of(trained, config, root, fabric)
+        if is_given:
+            check_proven(trained, folder, config, data, fabric.device)
         runner = Runner(config, data, folder, fabric, display, access)
         if is_tuned:
             return runner.fine_tune(trained)
@@ -224,13 +235,31 @@ def _check_plan(
     model: nn.Module, config: Config, data: ImageData, access: Access, display: Display
 ) -> None:
     """Raise `UserError` for a machine that could not be asked, or not be paid, in the end."""
-    if config.train.weights == "quantum" and not access.wait:
-        raise OptionError("training waits for the result of every step; leave --no-wait out")
+    _check_waits(config, access)
     plan = _plan(model, config, data, access, display)
     plan.check(config.machine.max_qpu_seconds)
     if charges(plan.total.cost) and not (access.yes or can_ask()):
         show_plan(plan, config.run.backend, display.console)
         check_can_ask()
+
+
+def _check_waits(config: Config, access: Access) -> None:
+    if config.train.weights == "quantum" and not access.wait:
+        raise OptionError("training waits for the result of every step; leave --no-wait out")
+
+
+def _check_resumed(config: Config, access: Access, deadline: float | None) -> None:
+    """Raise `OptionError` for flags that have no meaning for the run that is gone on with."""
+    if is_machine(config.run.backend):
+        ExecutionOptions(deadline=deadline)
+        _check_waits(config, access)
+        return
+    for flag, is_given in (("--deadline", deadline is not None), ("--no-wait", not access.wait)):
+        if is_given:
+            raise OptionError(
+                f"this run executes on '{config.run.backend}', on this computer: {flag} only has "
+                "a meaning on a machine"
+            )
 
 
 def _has_plan(config: Config) -> bool:

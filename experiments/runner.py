@@ -37,6 +37,7 @@ from .plan import plan_run
 from .record import RunFolder, Status
 from .report import write_report
 from .row_measurement import RowMeasurement
+from .run_ledger import run_tag
 from .train import Training
 from .validation import Validation
 
@@ -85,10 +86,11 @@ class Runner:
             for layer in quantum_layers(model):
                 layer.requires_grad_()
             with closing(runner._target(model)) as target:
+                chosen = self.config.train.gradient
+                # One that is named is asked for together with the outputs.
+                named = target.capabilities.gradient_methods[0] if chosen == "auto" else chosen
                 for layer in quantum_layers(model):
-                    layer.to_backend(
-                        target, seed=self.config.run.seed, gradient=self.config.train.gradient
-                    )
+                    layer.to_backend(target, seed=self.config.run.seed, gradient=named)
                 runner._train(model)
             load_model(self.folder.checkpoint, model)
             runner._evaluate(model, "best")
@@ -145,6 +147,7 @@ class Runner:
             approve=approval,
             progress=self.display.progress,
             wait=access.wait,
+            run_tag=run_tag(folder),
         )
         if not folder.run.get("approved"):
             with self.display.waiting():

@@ -184,6 +184,8 @@ class Training:
         start, cpu_start = time.perf_counter(), time.process_time()
         # What is not trained answers as it will when it is used.
         self.network.train(section.weights == "all")
+        for layer in quantum_layers(self.model):
+            layer.train()
         for step, (images, labels) in enumerate(
             training_batches(self.config, self.data, self.fabric, epoch)
         ):

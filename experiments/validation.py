@@ -104,6 +104,8 @@ class Validation(DeviceRun):
         _write(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
+        # A session is charged until it is closed.
+        self.target.close()
         self.folder.append(
             {
                 "kind": "validation",
@@ -128,21 +130,24 @@ def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
 def ledger_summary(path: Path) -> Record:
     """What the jobs of a run took, as far as its ledger knows; nothing without a ledger.
 
-    Attempts without a result are charged too; what they took is compared with its estimate.
+    Attempts without a result are charged too; what they took is compared with its estimate. A
+    session is charged as a whole, whatever its jobs took.
     """
     if not path.exists():
         return {}
     ledger = Ledger.existing(path)
     entries = ledger.entries()
+    sessions, charged = ledger.sessions(), ledger.charged_seconds()
     ledger.close()
     done = [entry for entry in entries if entry.state is State.DONE]
     executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
-    sent = [entry for entry in entries if entry.job_id is not None]
+    alone = [e for e in entries if e.job_id is not None and e.workload not in sessions]
+    charges = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
     return {
         "job_ids": [entry.job_id for entry in done],
         "estimated_seconds": sum(entry.estimate_seconds for entry in executed),
-        "charged_seconds": sum(entry.qpu_seconds or 0.0 for entry in executed),
-        "unsettled": sum(entry.qpu_seconds is None for entry in sent),
+        "charged_seconds": charged,
+        "unsettled": sum(seconds is None for seconds in charges),
     }
 
 

@@ -15,12 +15,21 @@ from .options import Command, as_json, results_console
 
 @click.command(cls=Command)
 @click.argument("run", type=FILE)
+@click.option(
+    "--rebuild",
+    is_flag=True,
+    help="First make a ledger that was lost anew, from what the service has of the run.",
+)
 @account_options
 @as_json
-def jobs(run: Path, as_json: bool, **given: Any) -> None:
+def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
     """Show a run's jobs: how far they are, and what they cost."""
     from ..job_list import list_jobs, print_jobs
+    from ..job_list import rebuild as make_anew
 
+    if rebuild:
+        click.echo(str(make_anew(run, access_of(given))), err=True)
+        return
     found = list_jobs(run, access_of(given))
     if as_json:
         click.echo(json.dumps({"run": str(run), "jobs": [job.to_dict() for job in found]}))

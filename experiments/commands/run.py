@@ -17,6 +17,7 @@ from .machine_options import (
     account_options,
     budget_option,
     check_machine_flags,
+    deadline_option,
     execution_options,
     no_wait_option,
     yes_option,
@@ -140,8 +141,10 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
 @click.argument("run", type=FILE)
 @data_root
 @budget_option
+@deadline_option
 @account_options
 @yes_option
+@no_wait_option
 @as_json
 def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> None:
     """Go on with a run that was interrupted, or collect what a machine has done for it."""
@@ -151,8 +154,8 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
         from ..display import Display
         from ..run import resume as go_on
 
-    budget = given["max_qpu_seconds"]
-    _show(go_on(run, data_root, Display(), access_of(given), budget=budget), as_json=as_json)
+    limits = {"budget": given["max_qpu_seconds"], "deadline": given["deadline"]}
+    _show(go_on(run, data_root, Display(), access_of(given), **limits), as_json=as_json)
 
 
 @click.command(cls=Command, epilog=ESTIMATE_EXAMPLES)

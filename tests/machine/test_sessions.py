@@ -1,0 +1,86 @@
+"""A session is billed by the clock: estimated and charged so, known by its id, and closed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qbackend.ibm.ledger import Ledger
+from tests.command_line import Qhc, last_line, start_qhc
+from tests.loopback import PAID_PLAN, Instance, LoopbackServer, State
+from tests.loopback.client import served, tiny
+
+from .commands import sent
+
+
+@pytest.fixture
+def paid() -> Iterator[LoopbackServer]:
+    """A plan that has sessions."""
+    with served([tiny()], [Instance("paid", PAID_PLAN)]) as running:
+        yield running
+
+
+def test_a_session_is_charged_by_the_clock(
+    qhc: Qhc, trained: Path, paid: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = sent(trained, "--session", "--calibrate", "8", "--json")
+    code, out, err = qhc("estimate", *command[1:])
+    assert code == 0, err
+    assert "billed by the clock" in err
+    plan = last_line(out)
+    monkeypatch.setattr("qbackend.ibm.service.Session.usage", lambda session: 33.5)
+    code, out, err = qhc(*command, "--yes", "--out", "a")
+    assert code == 0, err
+    line = last_line(out)
+    (session,) = paid.sessions
+    assert (session.mode, session.accepting) == ("dedicated", False)
+    assert {job.session_id for job in paid.jobs} == {session.id}
+    assert line["estimated_seconds"] == pytest.approx(plan["qpu_seconds"])
+    assert line["charged_seconds"] == 33.5
+    code, out, err = qhc("jobs", "a")
+    assert f"session {session.id}, billed by the clock: 33.5 s charged" in " ".join(out.split())
+    assert "33.5 s charged so far" in out
+    assert [job["session"] for job in last_line(qhc("jobs", "a", "--json")[1])["jobs"]] == [
+        session.id
+    ] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("mode", ["session", "batch"])
+def test_a_session_is_closed_by_whoever_comes_back(
+    qhc: Qhc, tmp_path: Path, trained: Path, paid: LoopbackServer, end: signal.Signals, mode: str
+) -> None:
+    """What is killed cannot close it; then `resume` does, or `cancel`."""
+    paid.workload.hold(State.QUEUED)
+    running = start_qhc(tmp_path, *sent(trained, "--mode", mode, "--yes", "--out", "a"))
+    paid.wait_for(State.QUEUED, timeout=120)
+    paid.wait(lambda: bool(paid.received("GET", "/jobs/{id}")), timeout=30)
+    (session,) = paid.sessions
+    if mode == "batch":  # closed behind its jobs: as if the process had died before
+        session.accepting, session.closed = True, None
+        _reopen(tmp_path / "a" / "jobs.sqlite", session.id)
+    running.send_signal(end)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == (-end if end is signal.SIGKILL else 130), err
+    assert session.accepting == (mode == "batch" or end is signal.SIGKILL)
+    ledger = Ledger.existing(tmp_path / "a" / "jobs.sqlite", read_only=True)
+    assert [each.id for each in ledger.open_workloads()] == [session.id] * session.accepting
+    ledger.close()
+    if end is signal.SIGINT:
+        assert qhc("cancel", "a")[0] == 0
+    else:
+        paid.workload.release()
+        code, _, err = qhc("resume", "a")
+        assert code == 0, err
+    assert not session.accepting
+    assert len(paid.jobs) == 1
+
+
+def _reopen(path: Path, workload: str) -> None:
+    ledger = Ledger(path)
+    ledger._write("UPDATE workloads SET closed_at = NULL WHERE id = ?", (workload,))
+    ledger.close()
