@@ -111,11 +111,11 @@ def paired_share_interval(both: int, first: int, second: int, neither: int) -> I
     one, other = (both + first) / total, (both + second) / total
     one_low, one_high = share_interval(both + first, total)
     other_low, other_high = share_interval(both + second, total)
-    product = both * neither - first * second
+    excess = float(both * neither - first * second)
     # The correction for continuity is for positive correlation only.
-    product = max(product - total / 2, 0.0) if product > 0 else product
+    excess = max(excess - total / 2, 0.0) if excess > 0 else excess
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    correlation = product / math.sqrt(margins) if margins else 0.0
+    correlation = excess / math.sqrt(margins) if margins else 0.0
 
     def reach(of_one: float, of_other: float) -> float:
         return math.sqrt(of_one**2 - 2 * correlation * of_one * of_other + of_other**2)

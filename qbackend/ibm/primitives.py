@@ -311,7 +311,8 @@ def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
         parts = 1  # the service did not divide the shots as it says
     if not call.calibration:
         return unmitigated(rows, observed, parts)
-    return mitigated(call.options.readout_mitigation, rows, *calibrating, observed, parts)
+    zeros, ones = calibrating
+    return mitigated(call.options.readout_mitigation, rows, zeros, ones, observed, parts)
 
 
 def _bits(data: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:
