@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -46,14 +45,24 @@ def test_a_job_runs_in_the_background_and_keeps_its_result() -> None:
 
 
 def test_a_cancelled_job_has_no_result() -> None:
-    gate = threading.Event()
-    job = LocalJob(lambda job_id: gate.wait() and result(job_id))
+    """Also once its computation, which was under way, has come to its end."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def compute(job_id: str) -> Result:
+        begun.set()
+        gate.wait()
+        return result(job_id)
+
+    job = LocalJob(compute)
+    (thread,) = (each for each in threading.enumerate() if each.name == job.id)
+    assert begun.wait(timeout=5)
     assert job.cancel()
     assert not job.cancel()
     gate.set()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
     with pytest.raises(JobCancelledError, match=job.id):
         job.result(timeout=5)
-    time.sleep(0.01)
     assert job.status() is JobStatus.CANCELLED
 
 
