@@ -24,7 +24,8 @@ from .streams import weights_from
 
 ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")
 """What can stand between front end and head: the circuit; the circuit with random weights that
-are not trained; Linear F to M; Linear F to M and tanh; nothing."""
+are not trained; Linear F to M; Linear F to M and tanh; nothing, so that the head gets all of the F
+features, which with amplitude encoding are a softmax."""
 
 PUBLISHED_LAYER = LayerSpec(n_wires=4)
 """16 amplitudes, 2 basic-entangler layers, <Z> of each wire."""

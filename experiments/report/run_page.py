@@ -18,7 +18,7 @@ ARM_SENTENCES = {
     "quantum-frozen": "with its {n_wires}-wire quantum layer frozen at random weights",
     "linear": "with a linear layer in place of the quantum layer",
     "mlp": "with a linear layer and tanh in place of the quantum layer",
-    "none": "with nothing in place of the quantum layer",
+    "none": "with nothing in place of the quantum layer, its features left to the head",
     "classical": "(the recipe's classical twin)",
 }
 POINTWISE_SENTENCES = {
