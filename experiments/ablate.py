@@ -6,7 +6,6 @@ so that differences are taken seed by seed. A run that is finished is never repe
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from qbackend.errors import OptionError
@@ -26,11 +24,11 @@ from .recipe import load_config
 from .report import write_report
 from .report.comparison import Group, PairedDifference, Spread, paired_difference
 from .report.records import Run, read_run
+from .results import table_text
 from .run import Place
 from .series import check_same, finish
 
 REFERENCE = "quantum"
-TABLE_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,7 @@ def write_scores(folder: Path, scores: Sequence[ArmScores], config: Config) -> N
     write_atomically(folder / "arms.json", json.dumps(content, indent=1).encode())
     rows = [_row(each) for each in scores]
     write_atomically(folder / "arms.csv", csv_content(rows))
-    drawn = io.StringIO()
-    Console(file=drawn, width=TABLE_WIDTH).print(scores_table(scores, config))
-    write_atomically(folder / "arms.txt", drawn.getvalue().encode())
+    write_atomically(folder / "arms.txt", table_text(scores_table(scores, config)).encode())
 
 
 def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
@@ -141,7 +137,8 @@ def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
         f"{config.recipe}, {config.protocol}, backend {config.run.backend}: accuracy in %, mean ± "
         f"standard deviation over {seeds} seeds; difference paired by seed, 95 % interval"
     )
-    table = Table("arm", title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
+    table.add_column("arm", no_wrap=True)
     for heading in (
         "parameters",
         "validation",

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+
+from qbackend.uncertainty import share_interval
 
 STAGES = ("ideal", "noise", "machine", "corrected")
 """Without noise; under the machine's simulated noise; on the machine; the machine's outputs
@@ -85,7 +86,6 @@ def agreements(answers: dict[str, Answer]) -> list[Agreement]:
 def compare(stages: tuple[str, str], one: Answer, other: Answer) -> Agreement:
     """Two stages' answers to the same images."""
     same, n_images = int((one.predictions == other.predictions).sum()), len(one.logits)
-    interval = binomtest(same, n_images).proportion_ci(0.95, method="wilson")
     each: tuple[float, ...] = ()
     if one.outputs is not None and other.outputs is not None:
         squares = (one.outputs.astype(np.float64) - other.outputs) ** 2
@@ -95,7 +95,7 @@ def compare(stages: tuple[str, str], one: Answer, other: Answer) -> Agreement:
         stages=stages,
         same=same,
         n_images=n_images,
-        interval=(float(interval.low), float(interval.high)),
+        interval=share_interval(same, n_images),
         output_rmse=float(np.sqrt(np.mean(np.square(each)))) if each else None,
         each_rmse=each,
         logit_rmse=float(np.sqrt(np.mean(differences**2))),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import binomtest
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import (
@@ -16,6 +15,8 @@ from torchmetrics.classification import (
     MulticlassPrecision,
     MulticlassRecall,
 )
+
+from qbackend.uncertainty import share_interval
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,6 @@ def score(
     found = {name: value.clamp(max=1).tolist() for name, value in computed.items()}
     n_images = sum(sum(row) for row in confusion)
     n_right = sum(confusion[index][index] for index in range(n_classes))
-    interval = binomtest(n_right, n_images).proportion_ci(0.95, method="wilson")
     per_class = zip(
         classes, found["precisions"], found["recalls"], found["f1s"], confusion, strict=True
     )
@@ -115,7 +115,7 @@ def score(
         n_images=n_images,
         loss=float(mean_loss.compute()),
         accuracy=n_right / n_images,
-        accuracy_interval=(float(interval.low), float(interval.high)),
+        accuracy_interval=share_interval(n_right, n_images),
         precision=found["precision"],
         recall=found["recall"],
         f1=found["f1"],

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from torch import nn
 
 from models import HybridCNN
@@ -32,6 +31,7 @@ from qbackend.noise import NoisyLayer, add_noise
 from qbackend.registry import find_device
 from qbackend.simulate.noisy import NativeNoisy
 from qbackend.snapshots import Device
+from qbackend.uncertainty import paired_share_interval, share_interval
 
 from .backends import ideal_backend
 from .calibrate import observe
@@ -42,9 +42,6 @@ from .feed import calibration_split, evaluation_split, limit_note, load_images
 from .files import write_atomically
 from .noise_axes import Setting
 from .record import Record, RunFolder
-
-CONFIDENCE = 0.95
-_NORMAL_QUANTILE = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def compute_cell(cell: Cell) -> Record:
     """How the model answers under the setting, beside what it is worth without noise.
 
     Accuracy lost is that of the ideally trained model without noise, less the cell's, on the same
-    images; its interval is Wald's for paired proportions.
+    images; its interval is Newcombe's for paired proportions.
     """
     start = time.perf_counter()
     model, images, setting = _model(cell.images.parent), _images(cell.images), cell.setting
@@ -173,6 +170,9 @@ def ideal_outcome(file: Path) -> Record:
     right = _right(_model(file.parent).head, images.outputs, images.labels)
     return {
         **scores(right, right),
+        # Nothing is lost to itself, and that for certain.
+        "lost_low": None,
+        "lost_high": None,
         "rmse": 0.0,
         "two_qubit_gates": 0,
         "two_qubit_depth": 0,
@@ -185,20 +185,20 @@ def ideal_outcome(file: Path) -> Record:
 def scores(right: NDArray[np.bool_], ideal: NDArray[np.bool_]) -> Record:
     """Accuracy and accuracy lost, from what was answered rightly (N,), noisily and ideally."""
     n_images, n_right = len(right), int(right.sum())
-    interval = binomtest(n_right, n_images).proportion_ci(CONFIDENCE, method="wilson")
+    low, high = share_interval(n_right, n_images)
     worse, better = int((ideal & ~right).sum()), int((right & ~ideal).sum())
-    lost = (worse - better) / n_images
-    reach = _NORMAL_QUANTILE * np.sqrt((worse + better) / n_images - lost**2) / np.sqrt(n_images)
+    both, neither = int((ideal & right).sum()), int((~ideal & ~right).sum())
+    lost_low, lost_high = paired_share_interval(both, worse, better, neither)
     return {
         "n_images": n_images,
         "n_right": n_right,
         "accuracy": n_right / n_images,
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
+        "accuracy_low": low,
+        "accuracy_high": high,
         "ideal_accuracy": float(ideal.mean()),
-        "lost": lost,
-        "lost_low": lost - float(reach),
-        "lost_high": lost + float(reach),
+        "lost": (worse - better) / n_images,
+        "lost_low": lost_low,
+        "lost_high": lost_high,
     }
 
 

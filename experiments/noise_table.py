@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
-from scipy import stats
+
+from qbackend.uncertainty import Interval, mean_interval
 
 from .config import Config
 from .files import csv_content, write_atomically
 from .noise_axes import EXACT, Setting
 from .record import Record
-from .report.comparison import CONFIDENCE, Spread, spread
-from .results import percent
+from .report.comparison import Spread, spread
+from .results import percent, table_text
 
-TABLE_WIDTH = 150
 NONE = "none"
 """Device, part and encoder of the rows without noise."""
 
@@ -35,16 +33,17 @@ class SettingScores:
         interval: of the accuracy, 95 %: Wilson's over the images for a single seed, otherwise
             Student's t for the mean over the seeds.
         lost: accuracy lost to the ideally trained model without noise, mean over the seeds.
-        lost_interval: of `lost`, in the same way: Wald's for paired proportions, or Student's t.
+        lost_interval: of `lost`, in the same way: Newcombe's for paired proportions, or
+            Student's t; None for the model that the others are compared with.
         rmse: of the expectation values, over images, outputs and seeds.
         two_qubit_gates: of the compiled layer.
     """
 
     setting: Setting | None
     accuracy: Spread
-    interval: tuple[float, float]
+    interval: Interval
     lost: float
-    lost_interval: tuple[float, float]
+    lost_interval: Interval | None
     rmse: float
     two_qubit_gates: int
 
@@ -79,16 +78,14 @@ def write_tables(
         "settings": [asdict(each) for each in scores],
     }
     write_atomically(folder / "noise.json", _finite(content).encode())
-    drawn = io.StringIO()
-    Console(file=drawn, width=TABLE_WIDTH).print(scores_table(scores, config))
-    write_atomically(folder / "noise.txt", drawn.getvalue().encode())
+    write_atomically(folder / "noise.txt", table_text(scores_table(scores, config)).encode())
 
 
 def scores_table(scores: Sequence[SettingScores], config: Config) -> Table:
     """The settings for a person to read."""
     table = Table(title=f"{config.recipe}, {config.protocol}, {scores[0].accuracy.n} seeds")
     for heading in ("device", "part", "strength", "shots", "encoder", "training"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("2q gates", "accuracy", "points lost, 95 % interval", "RMSE"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in scores:
@@ -110,35 +107,32 @@ def measured(scores: SettingScores) -> list[str]:
     accuracy = percent(scores.accuracy.mean)
     if scores.accuracy.n > 1:
         accuracy += f" ± {100 * scores.accuracy.deviation:.2f}"
-    low, high = (f"{100 * edge + 0.0:.2f}" for edge in scores.lost_interval)
-    return [
-        str(scores.two_qubit_gates),
-        accuracy,
-        f"{100 * scores.lost + 0.0:.2f} ({low} to {high})",
-        f"{scores.rmse:.4f}",
-    ]
+    lost = ""
+    if scores.lost_interval is not None:
+        low, high = (f"{100 * edge + 0.0:.2f}" for edge in scores.lost_interval)
+        lost = f"{100 * scores.lost + 0.0:.2f} ({low} to {high})"
+    return [str(scores.two_qubit_gates), accuracy, lost, f"{scores.rmse:.4f}"]
 
 
 def _scores(setting: Setting | None, found: Sequence[Record]) -> SettingScores:
-    accuracy, lost = (spread(each[key] for each in found) for key in ("accuracy", "lost"))
     first = found[0]
     return SettingScores(
         setting=setting,
-        accuracy=accuracy,
-        interval=_interval(accuracy, (first["accuracy_low"], first["accuracy_high"])),
-        lost=lost.mean,
-        lost_interval=_interval(lost, (first["lost_low"], first["lost_high"])),
+        accuracy=spread(each["accuracy"] for each in found),
+        interval=_interval(found, "accuracy", (0.0, 1.0)),
+        lost=spread(each["lost"] for each in found).mean,
+        lost_interval=None if setting is None else _interval(found, "lost", (-1.0, 1.0)),
         rmse=math.sqrt(spread(each["rmse"] ** 2 for each in found).mean),
         two_qubit_gates=first["two_qubit_gates"],
     )
 
 
-def _interval(found: Spread, of_one_seed: tuple[float, float]) -> tuple[float, float]:
-    if found.n == 1:
-        return of_one_seed
-    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2, found.n - 1))
-    reach = quantile * found.deviation / math.sqrt(found.n)
-    return found.mean - reach, found.mean + reach
+def _interval(found: Sequence[Record], key: str, bounds: Interval) -> Interval:
+    """Over the images of a single seed, over the seeds of several."""
+    first = found[0]
+    if len(found) == 1:
+        return first[f"{key}_low"], first[f"{key}_high"]
+    return mean_interval([each[key] for each in found], bounds, 1 / first["n_images"])
 
 
 def _finite(content: Record) -> str:

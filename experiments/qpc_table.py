@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from .config import Config
@@ -20,8 +18,8 @@ from .qpc_axes import REFERENCE, Setting
 from .record import Record
 from .report.comparison import PairedDifference, Spread, difference_by_seed, spread
 from .report.records import Run
+from .results import table_text
 
-TABLE_WIDTH = 190
 HEADINGS = ("arm", "depth", "loss", "optimiser")
 MEASURES = (
     "parameters",
@@ -72,7 +70,9 @@ def outcome_of(run: Run) -> Record:
     }
     best = run.best_epoch
     assert best is not None
+    assert run.headline is not None
     return {
+        "n_images": run.headline["n_images"],
         "parameters": run.run["parameters"],
         "quantum_parameters": run.run["quantum_parameters"],
         "epochs": len(run.epochs),
@@ -112,9 +112,7 @@ def write_tables(
     }
     written = json.dumps(content, indent=1, allow_nan=False)
     write_atomically(folder / "qpc.json", written.encode())
-    drawn = io.StringIO()
-    Console(file=drawn, width=TABLE_WIDTH).print(scores_table(scores, config))
-    write_atomically(folder / "qpc.txt", drawn.getvalue().encode())
+    write_atomically(folder / "qpc.txt", table_text(scores_table(scores, config)).encode())
 
 
 def scores_table(scores: Sequence[SettingScores], config: Config) -> Table:
@@ -170,6 +168,7 @@ def _scores(setting: Setting, groups: Mapping[Setting, Mapping[int, Record]]) ->
             str(setting.reference),
             {seed: each["test_best"] for seed, each in found.items()},
             {seed: each["test_best"] for seed, each in other.items()},
+            1 / one.get("n_images", math.inf),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,9 @@ from .row_results import row_facts, row_summary
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
 
+
+UNLIMITED = 10_000
+"""Characters of a line; no table is as wide."""
 
 SHOWN_JOBS = 5
 """Ids of a training's jobs are looked for in its ledger."""
@@ -199,7 +203,21 @@ def _machine_summary(folder: RunFolder) -> Record:
         "agreement": ideal["share"],
         "output_rmse": ideal["output_rmse"],
         **{key: found[key] for key in keys if key in found},
+        # Those of all requests, where the last evaluation's are one request's.
+        **(
+            {"jobs": len(found["job_ids"]), "qpu_seconds": found["charged_seconds"]}
+            if "job_ids" in found
+            else {}
+        ),
     }
+
+
+def table_text(table: Table) -> str:
+    """A table as a file keeps it: as wide as its longest names and numbers take."""
+    drawn = io.StringIO()
+    width = Console(width=UNLIMITED).measure(table).maximum
+    Console(file=drawn, width=width).print(table)
+    return drawn.getvalue()
 
 
 def best_epoch(epochs: Sequence[Record]) -> Record | None:

@@ -27,6 +27,7 @@ from models import to_backend
 from qbackend import get_backend
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.noise_spec import NoiseSpec
+from qbackend.uncertainty import paired_share_interval
 
 from .command_line import Qhc, assert_refused, exit_code, without_reports
 
@@ -151,10 +152,17 @@ def test_scores_by_hand() -> None:
     reach = z / (1 + z**2 / 10) * math.sqrt(0.025 + z**2 / 400)
     assert found["accuracy_low"] == pytest.approx(0.5 - reach)
     assert found["accuracy_high"] == pytest.approx(0.5 + reach)
-    # Three images became wrong and one right.
-    reach = z * math.sqrt((0.4 - 0.2**2) / 10)
-    assert found["lost_high"] == pytest.approx(0.2 + reach)
-    assert found["lost_low"] == pytest.approx(0.2 - reach)
+    # Three images became wrong and one right, four stayed right and two wrong.
+    assert (found["lost_low"], found["lost_high"]) == paired_share_interval(4, 3, 1, 2)
+
+
+def test_what_no_image_shows_may_still_be_lost() -> None:
+    """Two models that are right about the same images; also where that is all of them."""
+    for right in (np.arange(200) > 1, np.ones(200, bool)):
+        found = scores(right, right)
+        assert found["lost"] == 0
+        # If one image in a hundred changed, 200 would show none with a probability of 0.13.
+        assert found["lost_low"] < -0.01 < 0.01 < found["lost_high"]
 
 
 def test_a_summary_by_hand() -> None:
@@ -166,9 +174,31 @@ def test_a_summary_by_hand() -> None:
     (both,) = summarise([(setting, one), (setting, other)])
     assert (both.accuracy.mean, both.lost, both.two_qubit_gates) == (0.75, 0.25, 11)
     assert both.rmse == pytest.approx(math.sqrt((0.09 + 0.16) / 2))
-    # Half the difference times Student's t for one degree of freedom.
+    # Half the difference times Student's t for one degree of freedom is more than can be lost.
     reach = 0.25 * stats.t.ppf(0.975, 1)
-    assert both.lost_interval == pytest.approx((0.25 - reach, 0.25 + reach))
+    assert reach > 1
+    assert both.lost_interval == (-1.0, 1.0)
+    assert both.interval == (0.0, 1.0)
+    near = {**one, "lost": 0.01}
+    (small,) = summarise([(setting, {**near, "n_images": 1000}), (setting, {**near, "lost": 0.02})])
+    reach = 0.005 * stats.t.ppf(0.975, 1)
+    assert small.lost_interval == pytest.approx((0.015 - reach, 0.015 + reach))
+
+
+def test_seeds_that_lose_the_same_leave_an_interval() -> None:
+    """Four images tell no deviation of less than one in four."""
+    one = {**scores(np.array([True] * 4), np.array([True] * 4)), "rmse": 0.3, "two_qubit_gates": 11}
+    (found,) = summarise([(Axes().centre, one)] * 5)
+    reach = stats.t.ppf(0.975, 4) / 4 / math.sqrt(5)
+    assert found.lost_interval == pytest.approx((-reach, reach))
+    assert found.interval == (pytest.approx(1 - reach), 1.0)
+
+
+def test_the_model_without_noise_loses_nothing_to_itself(folder: Path) -> None:
+    (ideal,) = (row for row in rows_of(folder) if row["device"] == "none")
+    assert (ideal["lost"], ideal["lost_low"], ideal["lost_high"]) == ("0.0", "", "")
+    (saved, *_) = json.loads((folder / "noise.json").read_text())["settings"]
+    assert (saved["setting"], saved["lost_interval"]) == (None, None)
 
 
 def test_the_table_has_a_row_for_every_cell(folder: Path) -> None:

@@ -162,8 +162,8 @@ def test_a_summary_by_hand() -> None:
         {
             (circuit, 0): outcome(0.6),
             (circuit, 1): outcome(0.7),
-            (circuit.reference, 0): outcome(0.5),
-            (circuit.reference, 1): outcome(0.8),
+            (circuit.reference, 0): outcome(0.59),
+            (circuit.reference, 1): outcome(0.71),
         }
     )
     assert [each.setting for each in found] == [circuit, circuit.reference]
@@ -171,8 +171,8 @@ def test_a_summary_by_hand() -> None:
     assert (one.test.mean, one.last.mean) == pytest.approx((0.65, 0.55))
     assert reference.difference is None
     assert one.difference is not None
-    # Differences of +0.1 and -0.1: their deviation over the root of two, times Student's t.
-    reach = stats.t.ppf(0.975, 1) * math.sqrt(0.02) / math.sqrt(2)
+    # Differences of +0.01 and -0.01: their deviation over the root of two, times Student's t.
+    reach = stats.t.ppf(0.975, 1) * math.sqrt(0.0002) / math.sqrt(2)
     assert one.difference.mean == pytest.approx(0.0)
     assert (one.difference.low, one.difference.high) == pytest.approx((-reach, reach))
     alone: list[SettingScores] = summarise({(circuit, 0): outcome(0.6)})

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+
+from qbackend.uncertainty import mean_interval
 
 from .records import Run
-
-CONFIDENCE = 0.95
+from .words import ABSENT
 
 TELLING = ("recipe", "protocol", "model.arm", "run.backend")
 """Settings that name a group by their value alone, in this order."""
+
+REFERENCES = ("conv", "quantum")
+"""Arms that others are compared with, as `qhc ablate` does: what is subtracted from them."""
 
 Measure = Callable[[Run], float]
 """A number of a run; NaN where the run has none."""
@@ -45,6 +48,12 @@ class Group:
     name: str
     settings: Mapping[str, Any]
     runs: tuple[Run, ...]
+
+    @property
+    def step(self) -> float:
+        """The share of one image: what accuracies of these runs differ by at least."""
+        images = [run.headline["n_images"] for run in self.runs if run.headline]
+        return 1 / min(images, default=1)
 
     def by_seed(self, measure: Measure) -> dict[int, float]:
         """The measure of every run that has it, by seed."""
@@ -79,36 +88,50 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def paired_difference(first: Group, second: Group, measure: Measure) -> PairedDifference | None:
-    """First minus second over the seeds that both have, None for fewer than two."""
+    """First minus second over the seeds that both have, None for fewer than two.
+
+    The measure is a share of a run's evaluated images, or a mean of such shares.
+    """
     return difference_by_seed(
-        first.name, second.name, first.by_seed(measure), second.by_seed(measure)
+        first.name,
+        second.name,
+        first.by_seed(measure),
+        second.by_seed(measure),
+        max(first.step, second.step),
     )
 
 
 def difference_by_seed(
-    first: str, second: str, one: Mapping[int, float], other: Mapping[int, float]
+    first: str, second: str, one: Mapping[int, float], other: Mapping[int, float], step: float
 ) -> PairedDifference | None:
-    """One's values minus the other's over the seeds that both have, None for fewer than two.
+    """One's shares minus the other's over the seeds that both have, None for fewer than two.
 
-    The interval is Student's t for the mean of paired differences; it is not widened for the
-    number of comparisons made.
+    The interval is Student's t for the mean of paired differences, whose deviation is taken to be
+    at least `step`; it is not widened for the number of comparisons made.
     """
     shared = sorted(one.keys() & other.keys())
     if len(shared) < 2:
         return None
-    found = spread(one[seed] - other[seed] for seed in shared)
-    reach = (
-        float(stats.t.ppf(0.5 + CONFIDENCE / 2, found.n - 1)) * found.deviation / math.sqrt(found.n)
-    )
-    return PairedDifference(
-        first, second, found.n, found.mean, found.mean - reach, found.mean + reach
-    )
+    found = [one[seed] - other[seed] for seed in shared]
+    low, high = mean_interval(found, (-1.0, 1.0), step)
+    return PairedDifference(first, second, len(found), spread(found).mean, low, high)
 
 
 def paired_differences(groups: Sequence[Group], measure: Measure) -> list[PairedDifference]:
-    """Of every two groups that share at least two seeds."""
-    found = (paired_difference(*pair, measure) for pair in combinations(groups, 2))
+    """Of every two groups that share at least two seeds: the later minus the earlier, but any
+    other minus a reference."""
+    pairs = (_against_reference(*pair) for pair in combinations(groups, 2))
+    found = (paired_difference(*pair, measure) for pair in pairs)
     return [difference for difference in found if difference is not None]
+
+
+def _against_reference(earlier: Group, later: Group) -> tuple[Group, Group]:
+    """The two in the order in which they are subtracted."""
+    ranks = [
+        REFERENCES.index(arm) if (arm := group.settings.get("model.arm")) in REFERENCES else 2
+        for group in (earlier, later)
+    ]
+    return (earlier, later) if ranks[1] < ranks[0] else (later, earlier)
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
@@ -141,17 +164,30 @@ def group_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """What sets each group apart: telling settings alone if they do, else all that differ."""
     differing = differing_settings(settings)
     telling = [key for key in TELLING if key in differing]
-    names = [" · ".join(str(each.get(key)) for key in telling or TELLING) for each in settings]
+    names = [" · ".join(_words(each, key) for key in telling or TELLING) for each in settings]
     if len(set(names)) == len(names):
         return names
     others = [key for key in differing if key not in TELLING]
+    last = [key.rpartition(".")[2] for key in others]
+    titles = [
+        short if last.count(short) == 1 else key for key, short in zip(others, last, strict=True)
+    ]
     return [
         " · ".join(
-            [str(each.get(key)) for key in telling]
-            + [f"{key.rpartition('.')[2]}={each[key]}" for key in others if key in each]
+            [_words(each, key) for key in telling]
+            + [
+                f"no {title}" if each.get(key) is None else f"{title}={each[key]}"
+                for key, title in zip(others, titles, strict=True)
+            ]
         )
         for each in settings
     ]
+
+
+def _words(settings: Mapping[str, Any], key: str) -> str:
+    """A setting's value, a dash where it has none."""
+    value = settings.get(key)
+    return ABSENT if value is None or value == "" else str(value)
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,29 @@ from matplotlib.figure import Figure
 
 from .comparison import Group, Measure, PairedDifference, band
 from .figures import METRICS, as_percent, label_epochs, metric_name
-from .style import INK, MUTED, Look, blank, styled
+from .style import INK, MUTED, Look, blank, reach, styled
 
 WIDE = 7.2
 """Inches; room for the names of groups beside the axes."""
+
+SHORT = 22
+"""Letters of a group's name, of which two have room in a legend side by side."""
 
 
 @styled
 def bands(groups: Sequence[Group], looks: Sequence[Look], part: str, metric: str) -> Figure:
     """One metric over epochs per group: mean over seeds, and one standard deviation around it."""
-    figure, axes = blank(4.6, 3.6)
+    columns = 2 if max(len(group.name) for group in groups) <= SHORT else 1
+    figure, axes = blank(4.6, 3.6 if columns == 2 else 3.2 + 0.17 * len(groups))
     longest: Sequence[int] = ()
     for group, look in zip(groups, looks, strict=True):
         found = band(group, part, metric)
         if not len(found.epochs):
             continue
         longest = max(longest, list(found.epochs), key=len)
-        low, high = found.mean - found.deviation, found.mean + found.deviation
+        most = np.inf if metric == "loss" else 1.0
+        below, above = reach(found.mean, found.deviation, (0.0, most))
+        low, high = found.mean - below, found.mean + above
         axes.fill_between(found.epochs, low, high, color=look.colour, alpha=0.18, linewidth=0)
         axes.plot(
             found.epochs,
@@ -44,7 +50,7 @@ def bands(groups: Sequence[Group], looks: Sequence[Look], part: str, metric: str
     if metric != "loss":
         as_percent(axes)
     if longest:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -72,7 +78,7 @@ def dots(groups: Sequence[Group], looks: Sequence[Look], measure: Measure, label
             axes.errorbar(
                 100 * found.mean,
                 row + 0.27,
-                xerr=100 * found.deviation,
+                xerr=100 * reach(found.mean, found.deviation, (0.0, 1.0)),
                 color=INK,
                 fmt="|",
                 capsize=3,
@@ -86,22 +92,21 @@ def dots(groups: Sequence[Group], looks: Sequence[Look], measure: Measure, label
 @styled
 def differences(found: Sequence[PairedDifference], label: str) -> Figure:
     """One row per pair of groups: mean paired difference and its confidence interval."""
-    figure, axes = blank(WIDE, 0.8 + 0.34 * len(found))
+    figure, axes = blank(WIDE, 0.8 + 0.46 * len(found))
     axes.axvline(0, color=MUTED, linewidth=1.0)
     for row, each in enumerate(found):
         decided = each.low > 0 or each.high < 0
-        reach = 100 * (each.high - each.mean)
         axes.errorbar(
             100 * each.mean,
             row,
-            xerr=reach,
+            xerr=[[100 * (each.mean - each.low)], [100 * (each.high - each.mean)]],
             color=INK,
             fmt="o",
             capsize=3,
             markersize=5,
             markerfacecolor=INK if decided else "white",
         )
-    axes.set_yticks(range(len(found)), [f"{each.first} − {each.second}" for each in found])
+    axes.set_yticks(range(len(found)), [f"{each.first}\n− {each.second}" for each in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set_xlabel(label)
     return figure

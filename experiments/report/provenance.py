@@ -53,11 +53,23 @@ def cost(run: Run) -> Part | None:
         facts.append(
             ("Parameters", f"{number(everything, 0)}, of which {number(quantum, 0)} quantum")
         )
-    jobs = sum(record["jobs"] for record in run.evaluations)
+    jobs, charged = _jobs(run)
     if jobs:
-        charged = sum(record["qpu_seconds"] for record in run.evaluations)
         facts.append(("Jobs", f"{number(jobs, 0)}, {number(charged, 1)} s of QPU time"))
     return Part({"cost": facts}) if facts else None
+
+
+def _jobs(run: Run) -> tuple[int, float]:
+    """How many there were, and what they were charged.
+
+    A machine's are those of the ledger: an evaluation asks for the jobs of the one before it, and
+    a calibration is none.
+    """
+    for found in (run.validation, run.rows):
+        if found is not None and "job_ids" in found:
+            return len(found["job_ids"]), found["charged_seconds"]
+    evaluations = run.evaluations
+    return sum(r["jobs"] for r in evaluations), sum(r["qpu_seconds"] for r in evaluations)
 
 
 def protocol(run: Run) -> Part:

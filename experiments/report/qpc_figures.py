@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
 
-from .style import MUTED, POINTWISE_ARMS, blank, styled
+from .style import MUTED, POINTWISE_ARMS, blank, reach, styled
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def accuracies(points: Sequence[Point]) -> Figure:
     """A row per setting: mean accuracy, and a bar of a standard deviation either way."""
     figure, axes = blank(5.6, 1.1 + 0.3 * len(points))
     for place, point in enumerate(reversed(points)):
-        _draw(axes, point, 100 * point.accuracy, place, x_reach=100 * point.deviation)
+        _draw(axes, point, 100 * point.accuracy, place, x_reach=_reach(point))
     axes.set_yticks(range(len(points)), [_name(point) for point in reversed(points)])
     axes.set_xlabel("test accuracy (%)")
     return figure
@@ -51,7 +52,7 @@ def over_number(points: Sequence[Point], what: str, label: str) -> Figure:
     figure, axes = blank(5.4, 3.8)
     for point in points:
         value = getattr(point, what)
-        _draw(axes, point, value, 100 * point.accuracy, y_reach=100 * point.deviation)
+        _draw(axes, point, value, 100 * point.accuracy, y_reach=_reach(point))
         if point.arm == "quantum":
             axes.annotate(
                 point.label,
@@ -79,7 +80,7 @@ def depths(points: Mapping[int, Point], references: Sequence[Point]) -> Figure:
     figure, axes = blank(5.0, 3.6)
     places = sorted(points)
     means = np.array([100 * points[place].accuracy for place in places])
-    spread = [100 * points[place].deviation for place in places]
+    spread = np.hstack([_reach(points[place]) for place in places])
     colour, marker = POINTWISE_ARMS["quantum"]
     axes.errorbar(places, means, yerr=spread, color=colour, marker=marker, capsize=2.5)
     for point in references:
@@ -102,19 +103,30 @@ def depths(points: Mapping[int, Point], references: Sequence[Point]) -> Figure:
     return figure
 
 
+def _reach(point: Point) -> NDArray[np.floating]:
+    """An accuracy's error bar in per cent, (2, 1)."""
+    return 100 * reach(point.accuracy, point.deviation, (0.0, 1.0))
+
+
 def _name(point: Point) -> str:
     return f"{point.arm} {point.label}".rstrip()
 
 
 def _draw(
-    axes: Axes, point: Point, x: float, y: float, *, x_reach: float = 0.0, y_reach: float = 0.0
+    axes: Axes,
+    point: Point,
+    x: float,
+    y: float,
+    *,
+    x_reach: NDArray[np.floating] | None = None,
+    y_reach: NDArray[np.floating] | None = None,
 ) -> None:
     colour, marker = POINTWISE_ARMS[point.arm]
     axes.errorbar(
         x,
         y,
-        xerr=x_reach or None,
-        yerr=y_reach or None,
+        xerr=x_reach,
+        yerr=y_reach,
         color=colour,
         marker=marker,
         markersize=5.5,

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
 
 INK = "#1f2933"
 MUTED = "#66727f"
@@ -116,6 +118,16 @@ def blank(width: float = 4.6, height: float = 3.4) -> tuple[Figure, Axes]:
     """A figure of one panel; width and height in inches. Call it from a `styled` function."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def reach(
+    mean: ArrayLike, deviation: ArrayLike, bounds: tuple[float, float]
+) -> NDArray[np.floating]:
+    """How far an error bar goes below and above its means, (2, n): no further than values can."""
+    means, deviations = np.atleast_1d(mean), np.atleast_1d(deviation)
+    return np.stack(
+        [np.minimum(deviations, means - bounds[0]), np.minimum(deviations, bounds[1] - means)]
+    )
 
 
 def looks(groups: Iterable[tuple[str, str]]) -> list[Look]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,18 +13,30 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from experiments.report import write_report
-from experiments.report.comparison import Group, band, group_runs, paired_difference, spread
+from experiments.report.comparison import (
+    Group,
+    band,
+    group_names,
+    group_runs,
+    paired_difference,
+    paired_differences,
+    spread,
+)
 from experiments.report.records import Run, read_run
 from experiments.report.style import looks
 from tests.runs import synthetic_run
 
 from .pages import Page, drawn
 
+IMAGES = {"n_images": 1_000_000}
+"""So many that one of them moves no deviation."""
+
 
 def of_values(name: str, values: Mapping[int, float]) -> Group:
-    runs = [SimpleNamespace(seed=seed, value=value) for seed, value in values.items()]
+    runs = [SimpleNamespace(seed=s, value=value, headline=IMAGES) for s, value in values.items()]
     return Group(name, {}, cast(tuple[Run, ...], tuple(runs)))
 
 
@@ -50,6 +63,74 @@ def test_paired_difference_by_hand() -> None:
     assert found.mean == pytest.approx(0.07 / 3, abs=1e-15)
     reach = 4.30265273 * math.sqrt(0.0014 / 6 / 3)
     assert (found.low, found.high) == pytest.approx((0.07 / 3 - reach, 0.07 / 3 + reach), abs=1e-9)
+
+
+def test_seeds_that_differ_alike_leave_an_interval() -> None:
+    """A deviation of less than one image is not seen, and a difference is at most 1."""
+    same = dict.fromkeys(range(5), 1.0)
+    for n_images in (1, 360):
+        groups = [
+            Group(name, {}, tuple(replaced(run, n_images) for run in of_values(name, same).runs))
+            for name in ("a", "b")
+        ]
+        (found,) = paired_differences(groups, value)
+        reach = stats.t.ppf(0.975, 4) / n_images / math.sqrt(5)
+        assert (found.low, found.high) == pytest.approx((-min(reach, 1), min(reach, 1)))
+
+
+def replaced(run: Any, n_images: int) -> Any:
+    return SimpleNamespace(seed=run.seed, value=run.value, headline={"n_images": n_images})
+
+
+@given(st.permutations(["quantum", "quantum-frozen", "linear", "none"]))
+def test_differences_have_the_sign_of_the_ablations_table(arms: list[str]) -> None:
+    """Whichever run began first: others minus the quantum arm."""
+    groups = [
+        replace(of_values(arm, {0: index / 10, 1: index / 9}), settings={"model.arm": arm})
+        for index, arm in enumerate(arms)
+    ]
+    of_page = {(each.first, each.second): each.mean for each in paired_differences(groups, value)}
+    quantum = groups[arms.index("quantum")]
+    for group in groups:
+        if group is not quantum:
+            of_table = paired_difference(group, quantum, value)
+            assert of_table is not None
+            assert of_page.pop((group.name, "quantum")) == of_table.mean
+    # All others: the later minus the earlier.
+    assert all(mean > 0 for mean in of_page.values())
+
+
+def test_the_convolution_is_subtracted_from_circuits_too() -> None:
+    groups = [
+        replace(of_values(arm, {0: 0.5, 1: 0.6}), settings={"model.arm": arm})
+        for arm in ("conv", "quantum", "grouped")
+    ]
+    found = [(each.first, each.second) for each in paired_differences(groups, value)]
+    assert found == [("quantum", "conv"), ("grouped", "conv"), ("grouped", "quantum")]
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"recipe": st.sampled_from(["digits", "mnist"])},
+            optional={
+                "data.limit": st.integers(1, 3),
+                "run.limit": st.integers(1, 3),
+                "run.calibrate": st.integers(1, 3),
+                "model.arm": st.sampled_from(["quantum", "linear"]),
+            },
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=repr,
+    )
+)
+def test_every_group_has_a_name_of_its_own(settings: list[dict[str, Any]]) -> None:
+    """Also one that sets nothing where the others do."""
+    distinct = list({repr(sorted(each.items())): each for each in settings}.values())
+    names = group_names(distinct)
+    assert len(set(names)) == len(distinct)
+    assert all(name.strip() for name in names)
 
 
 def test_one_shared_seed_makes_no_pair() -> None:
@@ -131,7 +212,7 @@ def test_several_runs_side_by_side(several: list[Path], tmp_path: Path) -> None:
         (row,) = (row for row in page.rows if row[:1] == [group.name] and len(row) == 8)
         assert row[1:3] == [str(len(values)), f"{100 * values.mean():.2f}"]
         assert row[3] == (f"{100 * values.std(ddof=1):.2f}" if len(values) > 1 else "–")
-    (pair,) = (row for row in page.rows if row[:2] == ["quantum · aer", "linear · aer"])
+    (pair,) = (row for row in page.rows if row[:2] == ["linear · aer", "quantum · aer"])
     assert pair[2] == "3"
     links = [each["href"] for each in page.all("a") if not each["href"].startswith("#")]
     (link,) = links

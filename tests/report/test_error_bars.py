@@ -1,0 +1,70 @@
+"""Error bars and bands go no further than values can."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from experiments.report import comparison_figures, noise_figures, qpc_figures
+from experiments.report.comparison import Group, PairedDifference
+from experiments.report.comparison_page import accuracy
+from experiments.report.qpc_figures import Point
+from experiments.report.records import read_run
+from experiments.report.style import looks
+from tests.runs import synthetic_run
+
+
+def extent(figure: Figure, axis: int) -> tuple[float, float]:
+    """The least and the largest coordinate of bars, bands and lines along an axis."""
+    (axes,) = figure.axes
+    ends: list[np.ndarray] = []
+    for container in axes.containers:
+        ends += [segment for bars in container.lines[2] for segment in bars.get_segments()]
+    for collection in axes.collections:
+        if isinstance(collection, PolyCollection):
+            ends += [path.vertices for path in collection.get_paths()]
+    coordinates = np.concatenate(ends)[:, axis]
+    return float(coordinates.min()), float(coordinates.max())
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> list[Group]:
+    """Two runs that differ much, and that a mean less a deviation is far below 0 and above 1 of."""
+    root = tmp_path_factory.mktemp("runs")
+    runs = [read_run(synthetic_run(root / str(seed), seed=seed, n_images=40)) for seed in (0, 1)]
+    for run, value in zip(runs, (0.0, 1.0), strict=True):
+        run.evaluations[0]["accuracy"] = value
+        for epoch in run.epochs:
+            epoch["validation"] = {"accuracy": value, "f1": value, "loss": 3 * value}
+    return [Group("both", {}, tuple(runs))]
+
+
+def test_bars_of_a_comparison(groups: list[Group]) -> None:
+    look = looks([("quantum", "aer")])
+    figure = comparison_figures.dots(groups, look, accuracy, "accuracy")
+    assert extent(figure, 0) == pytest.approx((0, 100))
+    figure = comparison_figures.bands(groups, look, "validation", "accuracy")
+    assert extent(figure, 1) == pytest.approx((0, 1))
+    low, high = extent(comparison_figures.bands(groups, look, "validation", "loss"), 1)
+    assert low == 0
+    assert high == pytest.approx(1.5 + np.std([0, 3], ddof=1))
+
+
+def test_bars_of_differences_are_their_intervals() -> None:
+    found = PairedDifference("a", "b", 2, 0.5, -0.25, 1.0)
+    assert extent(comparison_figures.differences([found], "points"), 0) == (-25, 100)
+
+
+def test_bars_of_the_noise_ablation_are_its_intervals() -> None:
+    figure = noise_figures.lines({"all": {1.0: (0.9, 0.25, 1.0)}}, 0.9, "strength")
+    assert extent(figure, 1) == pytest.approx((25, 100))
+
+
+def test_bars_of_the_pointwise_ablation() -> None:
+    points = [Point("quantum", "L=1", 0.9, 0.3, 10, 1.0), Point("conv", "", 0.2, 0.3, 20, 1.0)]
+    assert extent(qpc_figures.accuracies(points), 0) == pytest.approx((0, 100))
+    assert extent(qpc_figures.over_number(points, "parameters", "n"), 1) == pytest.approx((0, 100))
+    by_depth = dict(enumerate(points[:1] * 2, start=1))
+    assert extent(qpc_figures.depths(by_depth, points[1:]), 1) == pytest.approx((60, 100))
