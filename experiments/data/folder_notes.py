@@ -46,13 +46,13 @@ def _range_notes(folder: Path, images: Sequence[Decoded], given: Range | None) -
         stored = [extremes for own, extremes in deep if own == span]
         low, high = min(each[0] for each in stored), max(each[1] for each in stored)
         values = f"stored values in {folder} go from {_number(low)} to {_number(high)}"
-        limits = f"{_number(span[0])} is black and {_number(span[1])} is white"
+        limits = f"{_number(span[0])} is black and {_number(span[1])} white"
         if low < span[0] or high > span[1]:
             notes.append(f"{values}; {limits}, and so is what lies beyond")
         n_levels = round(255 * (min(high, span[1]) - max(low, span[0])) / (span[1] - span[0])) + 1
         if n_levels < _FEWEST_LEVELS and low < high:
             notes.append(
-                f"{values}, which is {max(n_levels, 1)} of 256 levels, for {limits}; all of them: "
+                f"{values} and fill {max(n_levels, 1)} of 256 levels, where {limits}; to fill all: "
                 f"{give_range(low, high)}"
             )
     return notes

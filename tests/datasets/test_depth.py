@@ -233,7 +233,7 @@ def test_few_levels_are_noted(tmp_path: Path) -> None:
     write_folder(tmp_path, integers("<u2", 0, 4095), ".tif")
     data = load(tmp_path)
     assert len(data.notes) == 1
-    assert "go from 0 to 4095, which is 17 of 256 levels" in data.notes[0]
+    assert "go from 0 to 4095 and fill 17 of 256 levels" in data.notes[0]
     assert "--set 'data.range=[0, 4095]'" in data.notes[0]
     assert not load(tmp_path, value_range=(0, 4095)).notes
 
@@ -242,9 +242,9 @@ def test_values_beyond_the_range_given_are_noted(tmp_path: Path) -> None:
     write_folder(tmp_path, integers("<u2", 0, 65535), ".tif")
     data = load(tmp_path, value_range=(0, 1000))
     assert data.train.images.max() == 255
-    assert [
-        ("go from 0 to 65535; 0 is black and 1000 is white" in note) for note in data.notes
-    ] == [True]
+    assert [("go from 0 to 65535; 0 is black and 1000 white" in note) for note in data.notes] == [
+        True
+    ]
 
 
 @pytest.mark.parametrize("name", ["folder", "digits"])
