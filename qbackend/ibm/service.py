@@ -85,6 +85,7 @@ class RuntimeService:
         self._client = client
         self._machines: dict[str, Any] = {}
         self._jobs: dict[str, Any] = {}
+        self._workloads: dict[str, RuntimeWorkload] = {}
         self._places: dict[str, int] = {}
 
     @property
@@ -136,10 +137,16 @@ class RuntimeService:
             )
         with self.asking():
             kind = Session if session else Batch
-            return RuntimeWorkload(kind(backend=backend), self)
+            opened = RuntimeWorkload(kind(backend=backend), self)
+        self._workloads[opened.id] = opened
+        return opened
 
     def close_workload(self, workload_id: str, *, session: bool) -> None:
+        known = self._workloads.pop(workload_id, None)
         with self.asking():
+            if known is not None:
+                known.mode(self, self._client).close()
+                return
             kind = Session if session else Batch
             kind.from_id(workload_id, self._client).close()
 

@@ -49,10 +49,17 @@ def test_a_session_is_charged_by_the_clock(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("mode", ["session", "batch"])
+@pytest.mark.parametrize(
+    ("mode", "end"),
+    [
+        ("session", signal.SIGTERM),
+        ("session", signal.SIGINT),
+        ("session", signal.SIGKILL),
+        ("batch", signal.SIGKILL),
+    ],
+)
 def test_a_session_is_closed_by_whoever_comes_back(
-    qhc: Qhc, tmp_path: Path, trained: Path, paid: LoopbackServer, end: signal.Signals, mode: str
+    qhc: Qhc, tmp_path: Path, trained: Path, paid: LoopbackServer, mode: str, end: signal.Signals
 ) -> None:
     """What is killed cannot close it; then `resume` does, or `cancel`."""
     paid.workload.hold(State.QUEUED)
