@@ -217,14 +217,15 @@ def test_gates_that_it_does_not_know(gate, words: str) -> None:
 
 @pytest.mark.parametrize("observable", ["XZ", "YI", "IX"])
 def test_only_z_is_read(observable: str) -> None:
-    circuit = QuantumCircuit(2)
+    circuit, angle = QuantumCircuit(2), Parameter("angle")
+    circuit.rz(angle, 0)
     assignment = np.tile(np.eye(2), (2, 1, 1))
     for unread in (SparsePauliOp(observable), SparsePauliOp(["ZZ", observable], [0.5, 2])):
         with pytest.raises(OptionError, match=f"{observable}.*no real sum of products of Z"):
-            compile_program(circuit, [], 0, [unread], lambda *_: None, assignment)
+            compile_program(circuit, [angle], 1, [unread], lambda *_: None, assignment)
     with pytest.raises(OptionError, match="no real sum"):
-        compile_program(circuit, [], 0, [SparsePauliOp("ZZ", 1j)], lambda *_: None, assignment)
+        compile_program(circuit, [angle], 1, [SparsePauliOp("ZZ", 1j)], lambda *_: None, assignment)
     read = SparsePauliOp(["ZI", "ZZ"], [0.5, 2])
-    program = compile_program(circuit, [], 0, [read], lambda *_: None, assignment)
+    program = compile_program(circuit, [angle], 1, [read], lambda *_: None, assignment)
     # Both qubits are in |0>.
     assert (program.observables @ program.start).tolist() == [2.5]
