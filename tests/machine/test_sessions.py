@@ -49,45 +49,41 @@ def test_a_session_is_charged_by_the_clock(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("mode", "end"),
-    [
-        ("session", signal.SIGTERM),
-        ("session", signal.SIGINT),
-        ("session", signal.SIGKILL),
-        ("batch", signal.SIGKILL),
-    ],
-)
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
 def test_a_session_is_closed_by_whoever_comes_back(
-    qhc: Qhc, tmp_path: Path, trained: Path, paid: LoopbackServer, mode: str, end: signal.Signals
+    qhc: Qhc, tmp_path: Path, trained: Path, paid: LoopbackServer, end: signal.Signals
 ) -> None:
-    """What is killed cannot close it; then `resume` does, or `cancel`."""
+    """What is killed cannot close it; then `resume` does."""
     paid.workload.hold(State.QUEUED)
-    running = start_qhc(tmp_path, *sent(trained, "--mode", mode, "--yes", "--out", "a"))
+    running = start_qhc(tmp_path, *sent(trained, "--session", "--yes", "--out", "a"))
     paid.wait_for(State.QUEUED, timeout=120)
     paid.wait(lambda: bool(paid.received("GET", "/jobs/{id}")), timeout=30)
     (session,) = paid.sessions
-    if mode == "batch":  # closed behind its jobs: as if the process had died before
-        session.accepting, session.closed = True, None
-        _reopen(tmp_path / "a" / "jobs.sqlite", session.id)
     running.send_signal(end)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == (-end if end is signal.SIGKILL else 130), err
-    assert session.accepting == (mode == "batch" or end is signal.SIGKILL)
+    is_killed = end is signal.SIGKILL
+    assert running.returncode == (-end if is_killed else 130), err
+    assert session.accepting is is_killed
     ledger = Ledger.existing(tmp_path / "a" / "jobs.sqlite", read_only=True)
-    assert [each.id for each in ledger.open_workloads()] == [session.id] * session.accepting
+    assert [each.id for each in ledger.open_workloads()] == [session.id] * is_killed
     ledger.close()
-    if end is signal.SIGINT:
-        assert qhc("cancel", "a")[0] == 0
-    else:
-        paid.workload.release()
-        code, _, err = qhc("resume", "a")
-        assert code == 0, err
+    paid.workload.release()
+    code, _, err = qhc("resume", "a")
+    assert code == 0, err
     assert not session.accepting
     assert len(paid.jobs) == 1
 
 
-def _reopen(path: Path, workload: str) -> None:
-    ledger = Ledger(path)
-    ledger._write("UPDATE workloads SET closed_at = NULL WHERE id = ?", (workload,))
+def test_cancelling_closes_it(qhc: Qhc, trained: Path, paid: LoopbackServer) -> None:
+    """As a process that was killed leaves it, in a ledger that says so."""
+    paid.workload.hold(State.QUEUED)
+    assert qhc(*sent(trained, "--session", "--yes", "--no-wait", "--out", "a"))[0] == 0
+    (session,) = paid.sessions
+    assert not session.accepting
+    session.accepting, session.closed = True, None
+    ledger = Ledger(Path("a/jobs.sqlite"))
+    ledger._write("UPDATE workloads SET closed_at = NULL WHERE id = ?", (session.id,))
     ledger.close()
+    code, _, err = qhc("cancel", "a")
+    assert code == 0, err
+    assert not session.accepting
