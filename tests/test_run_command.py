@@ -77,7 +77,7 @@ def test_published_quirks_are_printed_and_recorded(qhc: Qhc) -> None:
     code, _, err = qhc("run", *settings, "--out", "here")
     assert code == 0
     notes = RunFolder.open(Path("here")).run["notes"]
-    assert len(notes) == 5
+    assert len(notes) == 9
     assert all(f"note: {note}" in err for note in notes)
 
 
