@@ -228,9 +228,19 @@ class QuantumPointwiseConv2d(nn.Module):
 
     def _rows_of(self, rows: Tensor) -> Tensor:
         padded = self._padded(rows)
-        # States of every row would stay until the backward pass; they are computed again there.
-        return torch.cat([kernel.recomputed(padded) for kernel in self._layers], dim=1)
+        return torch.cat([_execute(kernel, padded) for kernel in self._layers], dim=1)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""
         return f"{self.in_channels}, {self.out_channels}, stride={self.stride}"
+
+
+def _execute(kernel: QuantumLayer, rows: Tensor) -> Tensor:
+    """Outputs for rows, the states of which would stay until the backward pass where there are any.
+
+    Elsewhere through the module itself: what watches it, as the count of rows that a machine would
+    be asked for does, has to see them.
+    """
+    if kernel.neural_network.gradient == "vjp":
+        return kernel.recomputed(rows)
+    return kernel(rows)

@@ -109,7 +109,7 @@ def test_a_checkpoint_is_validated_on_any_backend(qhc: Qhc, tmp_path: Path) -> N
     assert sampled.evaluations()[-1]["shots"] == 100
     assert sampled.evaluations()[-1]["jobs"] == 1
     assert sampled.run["checkpoint"] == "trained/checkpoint.safetensors"
-    assert not sampled.checkpoint.exists()
+    assert sampled.checkpoint.read_bytes() == Path("trained/checkpoint.safetensors").read_bytes()
 
 
 def test_damaged_and_foreign_checkpoints(qhc: Qhc, tmp_path: Path) -> None:
