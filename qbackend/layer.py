@@ -38,11 +38,13 @@ class _LayerFunction(torch.autograd.Function):
         keep: bool,
         at_once: bool,
     ) -> torch.Tensor:
+        if not differentiate:
+            return network.evaluate(features, weights, differentiate=False).values
         of_features, of_weights = ctx.needs_input_grad[:2]
         forward = network.evaluate(
             features,
             weights,
-            differentiate=differentiate and keep,
+            differentiate=keep,
             of_features=of_features,
             of_weights=of_weights,
             at_once=at_once,

@@ -11,6 +11,7 @@ import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -29,6 +30,7 @@ from qbackend.base import (
 )
 from qbackend.device_form import drop_idle_qubits
 from qbackend.device_properties import read_properties
+from qbackend.ibm.consent import approve_all
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.jobs import JobStatus
 from qbackend.network import LayerNetwork
@@ -52,7 +54,12 @@ class Case:
     seeded: bool = True
 
     def make(self) -> QuantumBackend:
-        return get_backend(self.name, shots=self.shots, seed=0, machine=self.options)
+        return get_backend(self.name, shots=self.shots, seed=0, **self.execution)
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What a machine takes besides: nobody is there to be asked."""
+        return {"machine": self.options, "approve": approve_all} if self.options else {}
 
 
 HASTE = ExecutionOptions(poll=(0.01, 0.05), max_qpu_seconds=10_000.0)
@@ -493,7 +500,7 @@ def test_gradients_that_nobody_wants_take_no_rows(
 
 def test_numpys_whole_numbers_are_whole_numbers(case: Case) -> None:
     shots = None if case.shots is None else np.int64(case.shots)
-    backend = get_backend(case.name, shots=shots, seed=np.uint8(3), machine=case.options)
+    backend = get_backend(case.name, shots=shots, seed=np.uint8(3), **case.execution)
     assert backend.shots is None or type(backend.shots) is int
     spec = LayerSpec(np.int32(2), n_layers=np.int64(1))
     layer = QuantumLayer(spec, backend, seed=np.int64(7))
