@@ -39,8 +39,11 @@ OPTIONS = {
     "": {"--version"},
     "run": {*RUN_FLAGS, "--out", "--yes", "--no-wait"},
     "estimate": RUN_FLAGS,
-    "resume": {*ACCOUNT_FLAGS, "run", "--data-root", "--max-qpu-seconds", "--yes", "--json"},
-    "jobs": {*ACCOUNT_FLAGS, "run", "--json"},
+    "resume": {
+        *ACCOUNT_FLAGS,
+        *("run", "--data-root", "--max-qpu-seconds", "--deadline", "--no-wait", "--yes", "--json"),
+    },
+    "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
     "report": {"runs", "--out"},
     "backends": {*ACCOUNT_FLAGS, "--spec", "--encoder", "--device"},
