@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from qiskit_ibm_runtime.api.client import RuntimeClient
 
 from qbackend.errors import BackendError, QhcError, TransientError
 from qbackend.ibm.credentials import find_credentials
@@ -112,7 +111,7 @@ def test_no_question_is_repeated_or_slept_through(effect: Any, route: str, quest
         assert len(server.received("GET", route)) - before <= (3 if route == "/backends" else 1)
 
 
-def connections(client: SingleTryService) -> list[RuntimeClient]:
+def connections(client: SingleTryService) -> list[Any]:
     """All that the client's object has, as the version in use keeps them."""
     copied = deepcopy(client.backend(NAME))
     return [client._active_api_client, *client._api_clients.values(), copied._api_client]
@@ -134,17 +133,18 @@ def test_a_client_that_cannot_be_told_to_is_not_used(monkeypatch: pytest.MonkeyP
     """Its connections are elsewhere, or have no session that is known."""
     advice = "nothing was sent.*pip install 'qiskit-ibm-runtime<"
     with served([small_machine()]) as server:
+        kind = type(SingleTryService()._active_api_client)
+        init = kind.__init__
+
+        def renamed(self: Any, params: Any) -> None:
+            init(self, params)
+            self._transport = self.__dict__.pop("_session")
+
         with monkeypatch.context() as patch:
             patch.delattr(SingleTryService, "_active_api_client")
             with pytest.raises(BackendError, match=advice):
                 connect()
-        init = RuntimeClient.__init__
-
-        def renamed(self: RuntimeClient, params: Any) -> None:
-            init(self, params)
-            self._transport = self.__dict__.pop("_session")
-
-        monkeypatch.setattr(RuntimeClient, "__init__", renamed)
+        monkeypatch.setattr(kind, "__init__", renamed)
         with pytest.raises(BackendError, match=advice) as caught:
             connect()
         assert not isinstance(caught.value, TransientError)
