@@ -41,6 +41,7 @@ class Display:
         self._progress: Progress | None = None
         self._spinner: Status | None = None
         self._done, self._shown = 0, 0.0
+        self._told: dict[str | None, tuple[str, int | None]] = {}
 
     def say(self, message: str) -> None:
         """A line of its own."""
@@ -85,7 +86,7 @@ class Display:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Shows, on a terminal, where a machine's jobs are, from the first `progress` on."""
+        """Shows where a machine's jobs are, from the first `progress` on."""
         try:
             yield
         finally:
@@ -104,13 +105,32 @@ class Display:
                 self._progress.start()
 
     def progress(self, progress: MachineProgress) -> None:
-        """Where a machine's jobs are; nothing where nobody is looking, or beside a bar."""
-        if not self.console.is_terminal or self._progress is not None:
-            return
-        if self._spinner is None:
-            self._spinner = self.console.status("")
-            self._spinner.start()
-        self._spinner.update(escape(progress_words(progress)))
+        """Where a machine's jobs are: a spinner's words, without a terminal a line for each event.
+
+        What is said of the service, and of no job, is a line in either case. Beside a bar there is
+        no spinner.
+        """
+        if progress.tag is None:
+            self.say(progress.words)
+        elif not self.console.is_terminal:
+            if self._is_news(progress):
+                self.say(progress_words(progress))
+        elif self._progress is None:
+            if self._spinner is None:
+                self._spinner = self.console.status("")
+                self._spinner.start()
+            words = f"{progress_words(progress)}; Ctrl-C leaves the jobs running"
+            self._spinner.update(escape(words))
+
+    def _is_news(self, progress: MachineProgress) -> bool:
+        """Whether a job is told of otherwise than before, or its place in the queue has halved."""
+        words, place = self._told.get(progress.tag, ("", None))
+        now = progress.queue_position
+        is_nearer = now is not None and (place is None or 2 * now <= place)
+        if progress.words == words and not is_nearer:
+            return False
+        self._told[progress.tag] = progress.words, now
+        return True
 
     def _stop_spinner(self) -> None:
         if self._spinner is not None:
@@ -153,7 +173,7 @@ def progress_words(progress: MachineProgress) -> str:
     if progress.queue_position is not None:
         words += f", place {progress.queue_position} in the queue"
     if progress.jobs:
-        words += f" ({progress.done} of {progress.jobs} jobs done; Ctrl-C leaves them running)"
+        words += f" ({progress.done} of {progress.jobs} jobs done)"
     return words
 
 

@@ -66,11 +66,14 @@ class JobLine:
         return asdict(self)
 
 
-def list_jobs(run: Path, access: Access) -> list[JobLine]:
+def list_jobs(
+    run: Path, access: Access, tell: Callable[[str], None] = lambda words: None
+) -> list[JobLine]:
     """A run's jobs by time of planning.
 
     Their service is asked for those under way, and for what ended ones cost that it had not settled
-    before; where it does not answer, the words of the former say so.
+    before; where it does not answer, the words of the former say so. `tell` is told why there is a
+    wait.
 
     Raises:
         RunFolderError: no run, or one that planned no jobs.
@@ -79,7 +82,7 @@ def list_jobs(run: Path, access: Access) -> list[JobLine]:
     check_ledger(folder)
     read_only = not is_writable(folder.path)
     ledger = Ledger.existing(folder.ledger, read_only=read_only)
-    gateway = _gateway(folder, access)
+    gateway = _gateway(folder, access, tell)
     is_local = folder.config().run.backend.startswith("fake_")
     try:
         if not (is_local or read_only):

@@ -12,6 +12,7 @@ from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.remote import MachineInfo, PlanInfo
 from qbackend.ibm.service import connect
 
+from .display import Display
 from .machine import Access
 
 LIST_SECONDS = 60.0
@@ -59,7 +60,7 @@ def _machines(access: Access) -> tuple[list[MachineInfo], PlanInfo, str] | None:
     credentials = find_credentials(access.credentials, access.profile)
     if credentials is None:
         return None
-    gateway = Gateway(lambda: connect(credentials))
+    gateway = Gateway(lambda: connect(credentials), tell=Display().say)
     until = gateway.clock.now() + LIST_SECONDS
     machines = gateway.ask(lambda service: service.machines(), until=until)
     plan = gateway.ask(lambda service: service.plan(), until=until)

@@ -175,7 +175,7 @@ class Runner:
             raise
         except (JobsPendingError, JobTimeoutError) as pending:
             self._note_end("waiting")
-            if self.access.wait or isinstance(pending, SendingInterruptedError):
+            if self.access.wait or isinstance(pending, SendingInterruptedError | JobTimeoutError):
                 raise
             for words in (str(pending), sending_words(self.folder)):
                 if words:

@@ -126,7 +126,7 @@ class TransientError(BackendError):
     """A service or a network that did not answer as hoped, and may do so later.
 
     `status_code` is HTTP's where there was an answer; `retry_after` the seconds that the service
-    asks to be left alone for.
+    asks to be left alone for; `is_unsent` whether it certainly was not told to change anything.
     """
 
     def __init__(
@@ -135,6 +135,7 @@ class TransientError(BackendError):
         *,
         status_code: int | None = None,
         retry_after: float | None = None,
+        is_unsent: bool = False,
         job_id: str | None = None,
         backend: str | None = None,
         state: str | None = None,
@@ -142,6 +143,7 @@ class TransientError(BackendError):
         super().__init__(message, job_id=job_id, backend=backend, state=state)
         self.status_code = status_code
         self.retry_after = retry_after
+        self.is_unsent = is_unsent
 
 
 class TokenRefusedError(BackendError):

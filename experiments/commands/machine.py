@@ -24,13 +24,14 @@ from .options import Command, as_json, results_console
 @as_json
 def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
     """Show a run's jobs: how far they are, and what they cost."""
+    from ..display import Display
     from ..job_list import list_jobs, print_jobs
     from ..job_list import rebuild as make_anew
 
     if rebuild:
         click.echo(str(make_anew(run, access_of(given))), err=True)
         return
-    found = list_jobs(run, access_of(given))
+    found = list_jobs(run, access_of(given), Display().say)
     if as_json:
         click.echo(json.dumps({"run": str(run), "jobs": [job.to_dict() for job in found]}))
     else:

@@ -120,7 +120,8 @@ class IbmBackend(QuantumBackend):
     @cached_property
     def gateway(self) -> Gateway:
         """The way to the machine's service; connects when it is first needed."""
-        return Gateway(self._service, tell=self._tell, clock=self._clock)
+        deadline = self.options.deadline
+        return Gateway(self._service, tell=self._tell, clock=self._clock, deadline=deadline)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -187,10 +188,8 @@ class IbmBackend(QuantumBackend):
         with ledger.locked():
             self._dispatcher.close_left_open()
             key = ledger.find_request(content, request.parameters)
-            if key is None:
-                key = self._planner.plan(content, what, request, shots)
-            else:
-                self._planner.plan_again(key, request, shots, self._dispatcher)
+            is_new = key is None
+            key = key or self._planner.plan(content, what, request, shots)
             work = Work(
                 key=key,
                 compiled=request.compiled,
@@ -202,6 +201,8 @@ class IbmBackend(QuantumBackend):
                 run_tag=self.run_tag,
             )
             job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
+            if not is_new:
+                self._planner.plan_again(key, request, shots, self._dispatcher, job.mend)
             # Jobs in this process would end with it.
             if self.wait or not self._is_local:
                 job.send()
@@ -266,6 +267,7 @@ class IbmBackend(QuantumBackend):
             gateway=self.gateway,
             ledger=self.ledger,
             options=self.options,
+            tell=self._tell,
             approve=self._approve,
         )
 

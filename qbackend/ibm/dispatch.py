@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from ..errors import QhcError
 from .endings import is_queue_full, is_workload_closed
-from .entries import Entry, OpenWorkload, State
+from .entries import Entry, State
 from .gateway import Gateway
 from .ledger import Ledger
 from .options import ExecutionOptions
@@ -72,7 +72,7 @@ class Dispatcher:
         """Close the session, if one is open."""
         if self._session is not None:
             session, self._session = self._session, None
-            self._close(session, is_session=True)
+            self._close(session)
 
     def _submit(
         self, entries: Sequence[Entry], call: Callable[[Entry], Call], workload: Workload | None
@@ -109,13 +109,14 @@ class Dispatcher:
             try:
                 yield batch
             finally:
-                self._close(batch, is_session=False)
+                self._close(batch)
         else:
             yield None
 
     def _open(self, *, session: bool) -> Workload:
         return open_workload(self._gateway, self._ledger, self.machine, session=session)
 
-    def _close(self, workload: Workload, *, is_session: bool) -> None:
-        known = OpenWorkload(workload.id, is_session, self._gateway.service.instance)
-        close_workload(self._gateway, self._ledger, known)
+    def _close(self, workload: Workload) -> None:
+        for known in self._ledger.open_workloads():
+            if known.id == workload.id:
+                close_workload(self._gateway, self._ledger, known)

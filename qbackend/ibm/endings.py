@@ -30,6 +30,9 @@ TOO_LONG = "longer than maximum execution time"
 GONE = "not found by its id or tag"
 """How the words begin of an entry whose job was not found, which is not to say that it ended."""
 
+USELESS = "its result is of no use"
+"""How the words begin of an entry whose job was done, and paid for, with a result that is none."""
+
 MOST_ATTEMPTS = 2
 """How often rows are sent without asking anybody."""
 
@@ -46,9 +49,10 @@ def is_queue_full(error: QhcError) -> bool:
 
 
 def is_refused(error: QhcError) -> bool:
-    """Whether the service turned a submission down, one that it may take later."""
-    too_many = isinstance(error, TransientError) and error.status_code == TOO_MANY_REQUESTS
-    return too_many or isinstance(error, TokenRefusedError) or is_queue_full(error)
+    """Whether the service turned a submission down, or did not get it; it may take it later."""
+    if isinstance(error, TransientError):
+        return error.is_unsent or error.status_code == TOO_MANY_REQUESTS or is_queue_full(error)
+    return isinstance(error, TokenRefusedError) or is_queue_full(error)
 
 
 def is_workload_closed(error: QhcError) -> bool:
@@ -65,6 +69,11 @@ def is_sent_again(entry: Entry) -> bool:
 def is_gone(entry: Entry) -> bool:
     """Whether an entry was given up because the service did not know its job."""
     return entry.state is State.FAILED and entry.words.startswith(GONE)
+
+
+def is_useless(entry: Entry) -> bool:
+    """Whether an entry was given up because of what its result is."""
+    return entry.state is State.FAILED and entry.words.startswith(USELESS)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -26,10 +27,11 @@ from .patience import (
     DOUBT_PAUSES,
     DOUBT_SECONDS,
     LATE_SECONDS,
-    LONGEST_RETRY_AFTER,
     START_SECONDS,
     Clock,
+    Limit,
     NoAnswerError,
+    pause_after,
     poll_pauses,
     retry_pauses,
     within,
@@ -66,6 +68,7 @@ class Gateway:
         call_seconds: limit of one question.
         start_seconds: limit of one submission.
         doubt_seconds: in which a job comes to light that the service may have.
+        deadline: limit of one question with all its tries, None for as long as patience lasts.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Gateway:
         call_seconds: float = CALL_SECONDS,
         start_seconds: float = START_SECONDS,
         doubt_seconds: float = DOUBT_SECONDS,
+        deadline: float | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self._connect = connect
@@ -84,6 +88,8 @@ class Gateway:
         self._call_seconds = call_seconds
         self._start_seconds = start_seconds
         self._doubt_seconds = doubt_seconds
+        self._deadline = math.inf if deadline is None else deadline
+        self._limit = Limit()
         self._service: Service | None = None
         self._is_stale = False
 
@@ -92,6 +98,10 @@ class Gateway:
         """The service, connected."""
         return self.ask(lambda service: service)
 
+    def by(self, until: float) -> AbstractContextManager[None]:
+        """Whatever is asked and sent meanwhile, it is waited for until then, by the clock."""
+        return self._limit.by(until)
+
     def ask(self, question: Callable[[Service], T], *, until: float = math.inf) -> T:
         """What the service answers; asked again, a bounded number of times, while that may help.
 
@@ -99,6 +109,7 @@ class Gateway:
             TransientError, TokenRefusedError: patience is at its end.
             JobTimeoutError: so is the time, `until` by the clock.
         """
+        until = min(until, self._limit.until, self.clock.now() + self._deadline)
         pauses = retry_pauses(self.clock)
         while True:
             try:
@@ -114,15 +125,17 @@ class Gateway:
         Any failure may hide an accepted job, and so may the end of this process: the ledger knows
         of the doubt before the service is asked, and the service is searched before each other try.
         """
-        pauses, tag = retry_pauses(self.clock), entry.tag
+        pauses, tag, until = retry_pauses(self.clock), entry.tag, self._limit.until
         is_certain = entry.doubtful_since is None
         found: list[str] = []
         while not found:
+            self._left(until)
             ledger.doubted(tag)
             try:
                 job_id = self._once(
                     lambda service: service.start(machine, call, tag, workload),
                     self._start_seconds,
+                    until,
                 )
                 found = [job_id]
             except (TransientError, TokenRefusedError) as error:
@@ -133,8 +146,10 @@ class Gateway:
                     ledger.answered(tag)
                 if is_queue_full(error):
                     raise
-                self._pause(error, pauses)
-                found = self.search(tag, since)
+                found = [] if since is None else self.find(tag)
+                if not found:
+                    self._pause(error, pauses, until)
+                    found = self.search(tag, since)
             except Exception:  # whatever it is may hide a job; without one it is raised again
                 is_certain = False
                 found = self.find(tag)
@@ -143,6 +158,8 @@ class Gateway:
         ledger.submitted(tag, found[0])
         if is_certain:
             ledger.answered(tag)
+        if not self.service.is_local:
+            self._tell(f"job {found[0]} sent to {machine}")
 
     def find(self, tag: str) -> list[str]:
         """Ids of the jobs with this tag that are not cancelled, oldest first."""
@@ -160,7 +177,7 @@ class Gateway:
                 "the service may have a job that it does not list yet; searching for "
                 f"{left:.0f} s more"
             )
-            self.clock.sleep(min(next(pauses), left))
+            self.clock.sleep(min(next(pauses), left, self._left(self._limit.until)))
         return found
 
     def doubt_left(self, since: datetime | None) -> float:
@@ -249,7 +266,7 @@ class Gateway:
             service = self._connected(until)
             if service.is_local:
                 return question(service)
-            return within(self._limit(seconds, until), lambda: question(service))
+            return within(min(seconds, self._left(until)), lambda: question(service))
         except (TokenRefusedError, NoAnswerError):
             # What hangs keeps the locks of its connection.
             self._is_stale = True
@@ -261,26 +278,23 @@ class Gateway:
             if not self._is_stale:
                 return self._service
             connect = self._service.reconnect
-        self._service = within(self._limit(self._call_seconds, until), connect)
+        self._service = within(min(self._call_seconds, self._left(until)), connect)
         self._is_stale = False
         return self._service
 
-    def _limit(self, seconds: float, until: float) -> float:
+    def _left(self, until: float) -> float:
+        """Seconds until then."""
         left = until - self.clock.now()
         if left <= 0:
             raise JobTimeoutError("the time to wait is over")
-        return min(seconds, left)
+        return left
 
-    def _pause(self, error: BackendError, pauses: Iterator[float], until: float = math.inf) -> None:
+    def _pause(self, error: BackendError, pauses: Iterator[float], until: float) -> None:
         """Wait before the next try, or raise the error where there is none."""
-        pause = next(pauses, None)
-        asked = getattr(error, "retry_after", None) or 0.0
-        if pause is None or asked > LONGEST_RETRY_AFTER:
-            raise error
-        pause = max(pause, asked)
         left = until - self.clock.now()
+        pause = pause_after(error, pauses, left)
         if left > 0:
-            self._tell(f"{error}; trying again in {min(pause, left):.0f} s")
+            self._tell(f"{error}; trying again in {min(pause, left):,.0f} s")
             self.clock.sleep(min(pause, left))
         if pause >= left:
             raise JobTimeoutError(f"the time to wait is over; {error}") from error

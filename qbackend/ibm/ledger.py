@@ -156,6 +156,13 @@ class Ledger(LedgerFile):
             (State.DONE.value, raw, _now(), tag),
         )
 
+    def refetched(self, tag: str, raw: bytes) -> None:
+        """The job's result once more, in place of one that was of no use."""
+        self._write(
+            "UPDATE jobs SET state = ?, raw = ?, words = '' WHERE tag = ?",
+            (State.DONE.value, raw, tag),
+        )
+
     def ended(self, tag: str, state: State, words: str) -> None:
         """The job ended without a result."""
         self._write(

@@ -60,6 +60,9 @@ class LocalService:
     def device(self, machine: str) -> Device:
         return _snapshot(machine)
 
+    def machine(self, name: str) -> MachineInfo:
+        return _described(_snapshot(name))
+
     def machines(self) -> list[MachineInfo]:
         return [_described(snapshots.load_snapshot(name)) for name in snapshots.list_snapshots()]
 

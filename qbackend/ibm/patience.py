@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..errors import TransientError
+from ..errors import BackendError, JobTimeoutError, TransientError
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ ATTEMPTS = 10
 """Pauses between tries of one call: 1, 2, 4, ... 60 seconds, about five minutes together."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LONGEST_RETRY_AFTER = 900.0
-"""Seconds that a service may ask to be left alone for before that is a failure."""
+"""Seconds that a service may ask to be left alone for where nobody named a deadline."""
 CALL_SECONDS = 150.0
 """Of one question: the client retries 15 seconds, and after a lost token stands still for 60."""
 START_SECONDS = 300.0
@@ -54,12 +56,50 @@ def retry_pauses(clock: Clock) -> Iterator[float]:
         yield pause * (0.75 + 0.5 * clock.jitter())
 
 
+def pause_after(error: BackendError, pauses: Iterator[float], left: float) -> float:
+    """Seconds before the next try, at least those that the service asks for.
+
+    `left` are those until the deadline, which is infinite where there is none.
+
+    Raises:
+        JobTimeoutError: the service asks for more than is left.
+        TransientError: or for more than is waited without a deadline.
+        BackendError: the error itself, where patience is at its end.
+    """
+    pause = next(pauses, None)
+    if pause is None:
+        raise error
+    asked = getattr(error, "retry_after", None) or 0.0
+    words = f"{error}; it asks to be left alone for {asked:,.0f} s"
+    if asked > max(left, 0.0):
+        raise JobTimeoutError(f"{words}, and {max(left, 0.0):,.0f} s are left to wait") from error
+    if asked > LONGEST_RETRY_AFTER and math.isinf(left):
+        longest = f"more than the {LONGEST_RETRY_AFTER:,.0f} s that are waited without a --deadline"
+        raise TransientError(f"{words}, {longest}") from error
+    return max(pause, asked)
+
+
 def poll_pauses(clock: Clock, shortest: float, longest: float) -> Iterator[float]:
     """Seconds between two looks at a job, without end: rising, up to a tenth off either way."""
     pause = shortest
     while True:
         yield min(max(pause * (0.9 + 0.2 * clock.jitter()), shortest), longest)
         pause = min(pause * GROWTH, longest)
+
+
+class Limit(threading.local):
+    """Until when a thread waits for a service, by its clock."""
+
+    until = math.inf
+
+    @contextmanager
+    def by(self, until: float) -> Iterator[None]:
+        """Until then, whatever it was before, while it lasts."""
+        before, self.until = self.until, until
+        try:
+            yield
+        finally:
+            self.until = before
 
 
 class NoAnswerError(TransientError):

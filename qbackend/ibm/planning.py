@@ -39,6 +39,7 @@ class Planner:
         gateway: the way to its service.
         ledger: of the run.
         options: how to execute, and what to spend.
+        tell: is told what a person should know before a plan is approved.
         approve: is shown every plan before it is sent; None to ask at the terminal.
         last_cost: of the plan that was shown last.
     """
@@ -49,6 +50,7 @@ class Planner:
     gateway: Gateway
     ledger: Ledger
     options: ExecutionOptions
+    tell: Callable[[str], None]
     approve: Approve | None
     last_cost: MachineCost | None = None
     _told_of_steps: bool = False
@@ -89,11 +91,18 @@ class Planner:
         )
         return entries[0].request
 
-    def plan_again(self, key: str, request: Request, shots: int, dispatcher: Dispatcher) -> None:
+    def plan_again(
+        self,
+        key: str,
+        request: Request,
+        shots: int,
+        dispatcher: Dispatcher,
+        mend: Callable[[], None],
+    ) -> None:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
 
         Jobs that another process simulated, and took with it, are planned as before; those that
-        were not found are looked for once more.
+        were not found are looked for once more, and `mend` fetches again what was refused.
         """
         entries = self.ledger.current(key)
         self.gateway.check_instance(entries)
@@ -104,6 +113,7 @@ class Planner:
         for entry in entries:
             if is_gone(entry):
                 dispatcher.adopt(entry)
+        mend()
         ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
         if ended:
             self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
@@ -116,6 +126,9 @@ class Planner:
             check_executable(request.compiled, self.device())
             self.gateway.settle(self.ledger)
             settle_sessions(self.gateway, self.ledger)
+            machine = self.gateway.ask(lambda service: service.machine(self.machine))
+            if not machine.operational:
+                self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:

@@ -277,7 +277,10 @@ def _errors(data: Any, names: tuple[str, str], shape: tuple[int, ...]) -> Array:
     and local mode gives the first alone.
     """
     given = [_array(data, name, shape) for name in names if hasattr(data, name)]
-    return np.maximum.reduce(given or [_array(data, names[0], shape)])
+    given = given or [_array(data, names[0], shape)]
+    if (smallest := np.minimum.reduce(given).min(initial=0.0)) < 0:
+        raise BackendError(f"the result has standard errors that are not 0 or more: {smallest:g}")
+    return np.maximum.reduce(given)
 
 
 def _array(data: Any, name: str, shape: tuple[int, ...]) -> Array:

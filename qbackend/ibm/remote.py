@@ -114,6 +114,9 @@ class Service(Protocol):
     def device(self, machine: str) -> Device:
         """The machine's target and calibration; raises `MachineError` with alternatives."""
 
+    def machine(self, name: str) -> MachineInfo:
+        """One of them; raises `MachineError` with alternatives."""
+
     def machines(self) -> list[MachineInfo]: ...
 
     def plan(self) -> PlanInfo: ...

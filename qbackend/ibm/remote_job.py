@@ -6,20 +6,30 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 
 import numpy as np
 
-from ..base import Result
+from ..base import Array, Result
 from ..errors import BackendError, JobNotFoundError, QhcError
 from ..jobs import Job, JobStatus
 from .dispatch import Dispatcher
-from .endings import GONE, Whereabouts, failure, is_sent_again, remark_on
+from .endings import (
+    GONE,
+    USELESS,
+    Whereabouts,
+    failure,
+    is_sent_again,
+    is_useless,
+    remark_on,
+)
 from .entries import Entry, State
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger import Ledger
 from .limits import shots_performed
-from .patience import REMARK_SECONDS, poll_pauses
+from .patience import REMARK_SECONDS, poll_pauses, retry_pauses
 from .primitives import decode
 from .remote import RemoteState
 from .work import Work
@@ -28,6 +38,8 @@ LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
 USAGE_LOOKS = 3
 """How often the seconds charged are asked for while a service has not settled them."""
+REFETCHES = 2
+"""How often a result of no use is fetched again."""
 LOOKS_IN_VAIN = 3
 """How often in a row a job is not found before its tag is asked for: replicas lag behind."""
 
@@ -59,6 +71,10 @@ class RemoteJob(Job):
         self._ledger = ledger
         self._progress = progress
         self._machine = dispatcher.machine
+        deadline = work.options.deadline
+        self._deadline = math.inf if deadline is None else deadline
+        self._left = self._deadline
+        self._until = math.inf
         self._lock = threading.RLock()
         self._result: Result | None = None
         self._in_vain: Counter[str] = Counter()
@@ -69,14 +85,18 @@ class RemoteJob(Job):
         return "+".join(entry.job_id or entry.tag for entry in self._entries())
 
     def send(self) -> None:
-        """Submit what is planned, by a ledger that is locked.
+        """Submit what is planned, by a ledger that is locked; what that takes is not left to wait.
 
         Raises:
             SendingInterruptedError: by Ctrl-C; what was accepted goes on.
+            JobTimeoutError: the deadline is over; so does this.
             BackendError: the service is out of reach, or does not take them.
         """
+        began = self._gateway.clock.now()
         try:
-            self._send_planned()
+            with self._gateway.by(began + self._deadline):
+                self._send_planned()
+            self._left = self._deadline - (self._gateway.clock.now() - began)
         except KeyboardInterrupt:
             raise self._where.interrupted() from None
         except BackendError as error:
@@ -115,10 +135,16 @@ class RemoteJob(Job):
             if self._result is None:
                 try:
                     self._wait(timeout)
+                    self._result = self._assemble()
                 except KeyboardInterrupt:
                     raise self._where.pending("interrupted") from None
-                self._result = self._assemble()
             return self._result
+
+    def mend(self) -> None:
+        """Fetch again, by a ledger that is locked, what was refused: it is paid for."""
+        for entry in self._entries():
+            if is_useless(entry):
+                self._decoded(entry)
 
     def cancel(self) -> bool:
         """Ask for the end of every job that has not ended; True if there was one."""
@@ -138,37 +164,40 @@ class RemoteJob(Job):
     def _wait(self, timeout: float | None) -> None:
         """Until every entry is final."""
         clock, options = self._gateway.clock, self._work.options
-        limits = [limit for limit in (timeout, options.deadline) if limit is not None]
-        until = clock.now() + min(limits) if limits else math.inf
+        self._until, self._left = clock.now() + self._left, self._deadline
+        limits = {self._until: self._deadline}
+        if timeout is not None:
+            limits[clock.now() + timeout] = timeout
+        until = min(limits)
         pauses = None
         while entries := [entry for entry in self._entries() if not entry.state.is_final]:
             try:
-                if any(entry.state is State.PLANNED for entry in entries):
-                    with self._ledger.locked():
-                        self._send_planned()
-                for entry in entries:
-                    self._look(entry, until)
+                with self._gateway.by(until):
+                    if any(entry.state is State.PLANNED for entry in entries):
+                        with self._ledger.locked():
+                            self._send_planned()
+                    for entry in entries:
+                        self._look(entry)
             except BackendError as error:
                 if clock.now() < until:
                     raise self._where.named(error) from error
             if all(entry.state.is_final for entry in self._entries()):
                 break
             if clock.now() >= until:
-                raise self._where.late(min(limits), self._remark())
+                raise self._where.late(limits[until], self._remark())
             if pauses is None:
                 local = self._gateway.service.is_local
                 pauses = poll_pauses(clock, *(LOCAL_POLL if local else options.poll))
             clock.sleep(min(next(pauses), max(0.0, until - clock.now())))
-        entries = self._entries()
-        if any(entry.state is not State.DONE for entry in entries):
-            raise failure(entries, self._machine, self._ledger.run, self._remark())
+        if any(entry.state is not State.DONE for entry in self._entries()):
+            raise self._failure()
 
     def _send_planned(self) -> None:
         """Send what is new, was planned again, or was one job too many before."""
         planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
         self._dispatcher.send(planned, self._work.call)
 
-    def _look(self, entry: Entry, until: float) -> None:
+    def _look(self, entry: Entry) -> None:
         """One look at a submitted job, and what follows from it."""
         if entry.state is not State.SUBMITTED or entry.job_id is None:
             return
@@ -176,12 +205,12 @@ class RemoteJob(Job):
             entry = self._only(entry)
         assert entry.job_id is not None
         try:
-            state = self._remote_state(entry.job_id, until)
+            state = self._remote_state(entry.job_id)
             self._in_vain[entry.tag] = 0
         except JobNotFoundError as error:
             state = self._not_found(entry, error)
-        self._tell(entry, state)
         if not state.status.is_final:
+            self._tell(entry, state)
             return
         with self._ledger.locked():
             entry = self._now(entry)
@@ -190,9 +219,11 @@ class RemoteJob(Job):
             if not entry.is_only and self._only(entry).job_id != entry.job_id:
                 return  # the one that stays has to be looked at first
             if state.status is JobStatus.DONE:
-                self._fetch(entry, until)
+                self._ledger.done(entry.tag, self._raw(entry))
+                self._gateway.charge(self._ledger, entry)
             elif not self._in_vain.pop(entry.tag, 0) or not self._dispatcher.adopt(entry):
                 self._end(entry, state)
+        self._tell(entry, state)
 
     def _seen(self, entry: Entry) -> JobStatus:
         """Of a submitted job."""
@@ -217,16 +248,38 @@ class RemoteJob(Job):
             self._dispatcher.keep_one_each([entry.tag])
             return self._now(entry)
 
-    def _fetch(self, entry: Entry, until: float) -> None:
+    def _raw(self, entry: Entry) -> bytes:
         job_id = entry.job_id
         assert job_id is not None
-        raw = self._gateway.ask(lambda service: service.fetch(job_id), until=until)
-        self._ledger.done(entry.tag, raw)
-        self._gateway.charge(self._ledger, entry)
-        try:
-            decode(raw, self._work.call(entry))
-        except BackendError as error:
-            self._ledger.rejected(entry.tag, f"its result is of no use: {error}")
+        return self._gateway.ask(lambda service: service.fetch(job_id))
+
+    def _decoded(self, entry: Entry) -> tuple[Array, Array] | None:
+        """Values and standard errors of a job that is done, None for a result of no use.
+
+        What is of no use may have been damaged on its way: it is fetched again before that is
+        believed.
+        """
+        call = self._work.call(entry)
+        with suppress(BackendError):
+            return decode(self._ledger.raw(entry.tag), call)
+        is_local = self._gateway.service.is_local
+        pauses = islice(retry_pauses(self._gateway.clock), 0 if is_local else REFETCHES)
+        with self._ledger.locked():
+            while True:
+                try:
+                    return decode(self._ledger.raw(entry.tag), call)
+                except BackendError as error:
+                    words = f"{USELESS}: {error}"
+                if (pause := next(pauses, None)) is None:
+                    self._ledger.rejected(entry.tag, words)
+                    return None
+                again = f"{words}; fetching it again in {pause:.0f} s"
+                self._tell(entry, RemoteState(JobStatus.DONE, again))
+                self._gateway.clock.sleep(pause)
+                try:
+                    self._ledger.refetched(entry.tag, self._raw(entry))
+                except JobNotFoundError:
+                    pauses = islice(pauses, 0)
 
     def _end(self, entry: Entry, state: RemoteState) -> None:
         self._ledger.ended(entry.tag, ENDED[state.status], state.words)
@@ -236,12 +289,15 @@ class RemoteJob(Job):
             self._ledger.plan_again([ended], ended.instance)
 
     def _assemble(self) -> Result:
-        parts = [decode(self._ledger.raw(e.tag), self._work.call(e)) for e in self._entries()]
+        parts = [self._decoded(entry) for entry in self._entries()]
+        whole = [part for part in parts if part is not None]
+        if len(whole) < len(parts):
+            raise self._failure()
         self._settle()
         calibrated_at = self._work.compiled.record.get("calibrated_at")
         return Result(
-            values=np.concatenate([values for values, _ in parts]),
-            stderr=np.concatenate([stderr for _, stderr in parts]),
+            values=np.concatenate([values for values, _ in whole]),
+            stderr=np.concatenate([stderr for _, stderr in whole]),
             shots=shots_performed(self._work.shots, self._work.options),
             job_ids=tuple(entry.job_id or "" for entry in self._entries()),
             device=self._machine,
@@ -251,16 +307,23 @@ class RemoteJob(Job):
 
     def _settle(self) -> None:
         """Ask a few times more for what the service had not settled when a job ended."""
+        clock, pause = self._gateway.clock, self._work.options.poll[0]
         for _ in range(USAGE_LOOKS):
             unsettled = [e for e in self._entries() if e.qpu_seconds is None and e.job_id]
-            if not unsettled:
+            if not unsettled or clock.now() + pause > self._until:
                 return
-            self._gateway.clock.sleep(self._work.options.poll[0])
-            for entry in unsettled:
-                self._gateway.charge(self._ledger, entry)
+            words = "done, and what it cost is not settled yet"
+            self._tell(unsettled[0], RemoteState(JobStatus.DONE, words))
+            clock.sleep(pause)
+            with self._gateway.by(self._until):
+                for entry in unsettled:
+                    self._gateway.charge(self._ledger, entry)
 
-    def _remote_state(self, job_id: str, until: float = math.inf) -> RemoteState:
-        return self._gateway.ask(lambda service: service.state(job_id), until=until)
+    def _failure(self) -> BackendError:
+        return failure(self._entries(), self._machine, self._ledger.run, self._remark())
+
+    def _remote_state(self, job_id: str) -> RemoteState:
+        return self._gateway.ask(lambda service: service.state(job_id))
 
     def _remark(self) -> str:
         """What there is to say of the machine, if the service answers at once."""

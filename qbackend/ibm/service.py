@@ -7,7 +7,6 @@ https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,18 +19,24 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeInvalidStateError,
 )
 
-from ..errors import BackendError, MachineError, PlanError, QhcError, TransientError
+from ..errors import (
+    BackendError,
+    JobNotFoundError,
+    MachineError,
+    PlanError,
+    QhcError,
+    TransientError,
+)
 from ..jobs import JobStatus
 from ..snapshots import Device, list_snapshots
 from . import primitives
 from .connection import never_send_the_raw_key, no_credentials, open_client
 from .credentials import Credentials, find_credentials
 from .remote import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
-from .translate import is_unknown_machine, translated
+from .runtime_workload import RuntimeWorkload
+from .translate import is_unknown_machine, redacted, translated
 
 OPEN_PLAN = "open"
-
-_LOGGER = logging.getLogger("qbackend")
 
 _STATUS = {
     "INITIALIZING": JobStatus.SUBMITTED,
@@ -54,25 +59,6 @@ def connect(credentials: Credentials | None = None) -> RuntimeService:
     if credentials is None:
         raise no_credentials()
     return RuntimeService(credentials, open_client(credentials))
-
-
-class RuntimeWorkload:
-    """A batch or a session that IBM's service keeps."""
-
-    def __init__(self, session: Session, owner: RuntimeService) -> None:
-        self._session = session
-        self._owner = owner
-
-    @property
-    def id(self) -> str:
-        return self._session.session_id
-
-    def mode(self, service: RuntimeService, client: QiskitRuntimeService) -> Session:
-        """The client's object for jobs that `service` starts, which may be a later connection."""
-        if service is not self._owner:
-            self._session = type(self._session).from_id(self.id, client)
-            self._owner = service
-        return self._session
 
 
 class RuntimeService:
@@ -113,9 +99,14 @@ class RuntimeService:
             calibrated_at=properties.last_update_date if properties else None,
         )
 
+    def machine(self, name: str) -> MachineInfo:
+        backend = self._machine(name)
+        with self.asking(), self._on(name):
+            return self._described(backend)
+
     def machines(self) -> list[MachineInfo]:
         with self.asking():
-            return [_described(backend) for backend in self._client.backends()]
+            return [self._described(backend) for backend in self._client.backends()]
 
     def plan(self) -> PlanInfo:
         with self.asking():
@@ -156,17 +147,11 @@ class RuntimeService:
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         backend = self._machine(machine)
-        with self.asking():
+        with self.asking(), self._on(machine):
             mode = backend
             if isinstance(workload, RuntimeWorkload):
                 mode = workload.mode(self, self._client)
-            try:
-                job = primitives.run(call, mode, tag)
-            except Exception as error:
-                if not is_unknown_machine(error):
-                    raise
-                del self._machines[machine]
-                raise self._unknown(machine) from None
+            job = primitives.run(call, mode, tag)
             self._jobs[job.job_id()] = job
             return job.job_id()
 
@@ -183,7 +168,7 @@ class RuntimeService:
                 kept += [
                     TaggedJob(job.job_id(), crn, tuple(job.tags))
                     for job in newest_first[::-1]
-                    if job.status() != "CANCELLED"
+                    if not self._is_cancelled(job)
                 ]
             return kept
 
@@ -194,21 +179,19 @@ class RuntimeService:
             if status == "QUEUED":
                 return self._queued(job)
             words = job.error_message() if status == "ERROR" else status.lower()
-        return RemoteState(_STATUS.get(status, JobStatus.RUNNING), words or "")
+        words = redacted(words or "", self._credentials)
+        return RemoteState(_STATUS.get(status, JobStatus.RUNNING), words)
 
     def fetch(self, job_id: str) -> bytes:
         with self.asking(job_id):
-            try:
-                result = self._job(job_id).result()
-            except (ValueError, TypeError) as error:
-                if isinstance(error, IBMError):
-                    raise
-                # What is left of a text that was cut, or a page of a proxy.
-                raise TransientError(
-                    f"the result of job {job_id} does not decode ({type(error).__name__})",
-                    job_id=job_id,
-                ) from None
-            return primitives.encode_result(result)
+            job = self._job(job_id)
+        try:
+            with self.asking(job_id):
+                return primitives.encode_result(_result(job))
+        except JobNotFoundError:
+            # The job is done: what answers without its result lags behind what said so.
+            words = f"job {job_id} is done, and the service does not show its result yet"
+            raise TransientError(words, job_id=job_id) from None
 
     def cancel(self, job_id: str) -> None:
         with self.asking(job_id):
@@ -219,9 +202,8 @@ class RuntimeService:
                 pass
         # It had ended already. A result that was paid for must not be taken for cancelled.
         if self.state(job_id).status is not JobStatus.CANCELLED:
-            raise BackendError(
-                f"job {job_id} had ended before it could be cancelled", job_id=job_id
-            )
+            words = f"job {job_id} had ended before it could be cancelled"
+            raise BackendError(words, job_id=job_id)
 
     def usage(self, job_id: str) -> float | None:
         with self.asking(job_id):
@@ -240,6 +222,25 @@ class RuntimeService:
             never_send_the_raw_key()
             yield
 
+    def _is_cancelled(self, job: Any) -> bool:
+        try:
+            with self.asking(job.job_id()):
+                return job.status() == "CANCELLED"
+        except JobNotFoundError:
+            # What answers lags behind the list that has the job.
+            return False
+
+    @contextmanager
+    def _on(self, machine: str) -> Iterator[None]:
+        """Around what is asked of a machine that the service may have lost since it was found."""
+        try:
+            yield
+        except Exception as error:
+            if not is_unknown_machine(error):
+                raise
+            del self._machines[machine]
+            raise self._unknown(machine) from None
+
     def _queued(self, job: Any) -> RemoteState:
         """The place is the last one that the job can have: the service tells the queue's length."""
         words = "queued"
@@ -250,7 +251,7 @@ class RuntimeService:
             # The job's state is known; a retired machine, for one, has no status any more.
             return RemoteState(JobStatus.SUBMITTED, words)
         if machine.status_msg != "active":
-            words += f", and the machine is {machine.status_msg}"
+            words += f", and the machine is {redacted(machine.status_msg, self._credentials)}"
         length = min(machine.pending_jobs, self._places.get(job.job_id(), machine.pending_jobs))
         self._places[job.job_id()] = length
         return RemoteState(JobStatus.SUBMITTED, words, length or None)
@@ -293,6 +294,17 @@ class RuntimeService:
         self._credentials = replace(self._credentials, instance=crn)
         self._client = open_client(self._credentials)
 
+    def _described(self, backend: Any) -> MachineInfo:
+        status = backend.status()
+        return MachineInfo(
+            name=backend.name,
+            n_qubits=backend.num_qubits,
+            two_qubit_gate=_two_qubit_gate(backend),
+            pending_jobs=status.pending_jobs,
+            operational=status.operational and status.status_msg == "active",
+            status=redacted(status.status_msg, self._credentials),
+        )
+
     def _unknown(self, name: str) -> QhcError:
         """The error for a machine that the service does not know; asks which ones it does."""
         names = [backend.name for backend in self._client.backends()]
@@ -308,16 +320,15 @@ class RuntimeService:
         return MachineError(words)
 
 
-def _described(backend: Any) -> MachineInfo:
-    status = backend.status()
-    return MachineInfo(
-        name=backend.name,
-        n_qubits=backend.num_qubits,
-        two_qubit_gate=_two_qubit_gate(backend),
-        pending_jobs=status.pending_jobs,
-        operational=status.operational and status.status_msg == "active",
-        status=status.status_msg,
-    )
+def _result(job: Any) -> Any:
+    try:
+        return job.result()
+    except (ValueError, TypeError) as error:
+        if isinstance(error, IBMError):
+            raise
+        # What is left of a text that was cut, or a page of a proxy.
+        words = f"the result of job {job.job_id()} does not decode ({type(error).__name__})"
+        raise TransientError(words, job_id=job.job_id()) from None
 
 
 def _two_qubit_gate(backend: Any) -> str:

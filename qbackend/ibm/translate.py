@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
+from urllib.parse import urlsplit
 
 import requests
 from ibm_cloud_sdk_core import ApiException
@@ -25,6 +26,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeJobMaxTimeoutError,
     RuntimeJobNotFound,
 )
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from ..errors import (
     BackendError,
@@ -47,6 +49,20 @@ USED_UP, PENDING_LIMIT, NO_SESSIONS = 4317, 3458, 1352
 
 LONGEST_WORDS = 400
 
+_UNTRUSTED = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "TLS CA certificate bundle",
+    "NO_CERTIFICATE_OR_CRL_FOUND",
+)
+"""What Python and requests say of a certificate, or of a file of them, that is of no use."""
+
+_KEYS = (
+    r"(?i)(bearer|apikey[= ])\s*\S+",
+    r"(?i)\b(api[_-]?key|token|authorization|password)\b[\"'\s]*[:=][\"'\s]*[^\s\"',;]+",
+    r"()\beyJ[\w-]{8,}(?:\.[\w-]*)*",
+)
+"""Keys and tokens, whoever's they are: by the word before them, or by how a token begins."""
+
 
 @contextmanager
 def translated(credentials: Credentials, *, job_id: str | None = None) -> Iterator[None]:
@@ -63,33 +79,37 @@ def translated(credentials: Credentials, *, job_id: str | None = None) -> Iterat
 def translate(error: Exception, credentials: Credentials, job_id: str | None = None) -> QhcError:
     """Our error for one of the client's."""
     words = redacted(str(error), credentials)
-    if isinstance(error, AccountNotFoundError):
-        return CredentialsError(f"Qiskit finds no saved account: {words}")
-    if isinstance(error, InvalidAccountError):
-        return _of_account(error, credentials)
-    if isinstance(error, UserWarning) and re.match(RAW_KEY_WARNING, str(error)):
-        return TokenRefusedError("the identity service did not renew the token", job_id=job_id)
     if isinstance(error, RuntimeJobNotFound):
-        return JobNotFoundError(
-            f"the service has no job {job_id}; it belongs to another instance, or was deleted",
-            job_id=job_id,
-        )
+        return _no_job(job_id)
     if isinstance(error, RuntimeJobMaxTimeoutError):
         return JobFailedError(f"job {job_id} ran too long: {words}", job_id=job_id)
     if isinstance(error, RuntimeJobFailureError):
         return JobFailedError(f"job {job_id} failed: {words}", job_id=job_id)
     if isinstance(error, RuntimeInvalidStateError):
         return JobCancelledError(f"job {job_id} was cancelled: {words}", job_id=job_id)
+    if any(sign in str(each) for each in _chain(error) for sign in _UNTRUSTED):
+        return _of_certificate(error, words)
+    if isinstance(error, AccountNotFoundError):
+        return CredentialsError(f"Qiskit finds no saved account: {words}")
+    if isinstance(error, InvalidAccountError):
+        return _of_account(error, credentials)
+    if isinstance(error, UserWarning) and re.match(RAW_KEY_WARNING, str(error)):
+        return TokenRefusedError("the identity service did not renew the token", job_id=job_id)
     if _in_chain(error, IBMNotAuthorizedError):
         return TokenRefusedError("the service refused the token in use", job_id=job_id)
     if (refusal := _refusal(str(error))) is not None:
         return refusal
-    status = _status_code(error)
+    status, answer = _status_code(error), _answer(error)
+    if status == 404 and job_id is not None:
+        return _no_job(job_id)
+    if answer is not None:
+        words = redacted(_told(answer), credentials)
     if status == 429 or status == -1 or 500 <= status < 600:
         return TransientError(
             f"the service did not answer as it should: {words}",
             status_code=status if status > 0 else None,
-            retry_after=_retry_after(error),
+            retry_after=None if answer is None else _retry_after(answer),
+            is_unsent=_is_unsent(error),
             job_id=job_id,
         )
     if isinstance(error, (IBMInputValueError, IBMError)):
@@ -112,9 +132,33 @@ def redacted(words: str, credentials: Credentials) -> str:
     token = credentials.token.reveal()
     if token:
         words = words.replace(token, HIDDEN)
-    words = re.sub(r"(?i)(bearer|apikey[= ])\s*\S+", rf"\1 {HIDDEN}", words)
+    for key in _KEYS:
+        words = re.sub(key, rf"\1 {HIDDEN}", words)
     words = " ".join(words.split())
-    return words if len(words) <= LONGEST_WORDS else words[:LONGEST_WORDS] + "..."
+    if len(words) <= LONGEST_WORDS:
+        return words
+    # A traceback says at its end what it is about.
+    half = LONGEST_WORDS // 2
+    return f"{words[:half]} ... {words[-half:]}"
+
+
+def _of_certificate(error: Exception, words: str) -> BackendError:
+    """Trying again does not help: somebody in between has a certificate of his own."""
+    requested = (getattr(each, "request", None) for each in _chain(error))
+    hosts = [urlsplit(each.url).hostname for each in requested if each is not None]
+    host = hosts[0] if hosts else "the service"
+    return BackendError(
+        f"the certificate of {host} is not trusted: a proxy in between may have put its own in "
+        "place of it. Set REQUESTS_CA_BUNDLE to a file with the certificates of the authorities "
+        f"that you trust, the proxy's among them ({words})"
+    )
+
+
+def _no_job(job_id: str | None) -> JobNotFoundError:
+    return JobNotFoundError(
+        f"the service has no job {job_id}; it belongs to another instance, or was deleted",
+        job_id=job_id,
+    )
 
 
 def _of_account(error: Exception, credentials: Credentials) -> QhcError:
@@ -129,6 +173,7 @@ def _of_account(error: Exception, credentials: Credentials) -> QhcError:
         return TransientError(
             "IBM's identity service cannot be reached; the token was not judged",
             status_code=answers[0].status_code if answers else None,
+            retry_after=None if (answer := _answer(error)) is None else _retry_after(answer),
         )
     return CredentialsError(
         f"the credentials of {credentials.source} are not usable: "
@@ -166,22 +211,46 @@ def _status_code(error: Exception) -> int:
     return 0
 
 
-def _retry_after(error: Exception) -> float | None:
-    """Seconds that the service asks to be left alone for."""
+def _answer(error: Exception) -> requests.Response | None:
+    """The answer that an error is about, if there was one."""
     for each in _chain(error):
-        response = getattr(each, "response", None)
-        text = getattr(response, "headers", {}).get("Retry-After") if response is not None else None
-        if text:
-            try:
-                return max(0.0, float(text))
-            except ValueError:
-                pass
-            try:
-                until = parsedate_to_datetime(text)
-            except ValueError:
-                return None
-            return max(0.0, (until - datetime.now(UTC)).total_seconds())
+        answer = getattr(each, "response", getattr(each, "http_response", None))
+        if isinstance(answer, requests.Response):
+            return answer
     return None
+
+
+def _told(answer: requests.Response) -> str:
+    """An answer in few words: HTTP's status, and the message that the service wrote."""
+    words = f"{answer.status_code} {answer.reason}"
+    try:
+        (said, *_) = answer.json()["errors"]
+        return f"{words}: {said['message']} (code {said['code']})"
+    except (ValueError, TypeError, LookupError):
+        # Proxies send pages.
+        is_page = "<" in answer.text
+        return words if is_page or not answer.text else f"{words}: {answer.text}"
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    """Seconds that the service asks to be left alone for."""
+    text = answer.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _is_unsent(error: Exception) -> bool:
+    """Whether what failed changed nothing: a question, or a request that never left."""
+    for each in _chain(error):
+        if isinstance(each, requests.RequestException) and each.request is not None:
+            reason = getattr(each.args[0], "reason", None) if each.args else None
+            never_left = isinstance(reason, NewConnectionError | ConnectTimeoutError)
+            return never_left or each.request.method == "GET"
+    return False
 
 
 def _in_chain(error: Exception, kind: type[Exception]) -> bool:

@@ -35,10 +35,11 @@ def close_workload(gateway: Gateway, ledger: Ledger, workload: OpenWorkload) -> 
     until = gateway.clock.now() + CHARGE_SECONDS
     kind = "session" if workload.is_session else "batch"
     try:
-        gateway.ask(
-            lambda service: service.close_workload(workload.id, session=workload.is_session),
-            until=until,
-        )
+        # Also where the time to wait is over: an open session goes on costing.
+        with gateway.by(until):
+            gateway.ask(
+                lambda service: service.close_workload(workload.id, session=workload.is_session)
+            )
     except QhcError as error:
         _LOGGER.warning("%s %s could not be closed: %s", kind, workload.id, error)
         return

@@ -118,6 +118,8 @@ class FakeService:
         self.machine_names = [MACHINE]
         self.most_pending = 10**6
         self.target = small_target()
+        self.status = "active"
+        self.executed = executed
 
     def count(self, method: str) -> int:
         return self.calls.count(method)
@@ -139,11 +141,12 @@ class FakeService:
     def device(self, machine: str) -> Device:
         return self._do("device", lambda: self._device(machine))
 
+    def machine(self, name: str) -> MachineInfo:
+        is_active = self.status == "active"
+        return self._do("machine", lambda: MachineInfo(name, 4, "cz", 0, is_active, self.status))
+
     def machines(self) -> list[MachineInfo]:
-        return self._do(
-            "machines",
-            lambda: [MachineInfo(n, 4, "cz", 0, True, "active") for n in self.machine_names],
-        )
+        return self._do("machines", lambda: [self.machine(name) for name in self.machine_names])
 
     def plan(self) -> PlanInfo:
         return self._do("plan", lambda: PlanInfo("premium", True, self.seconds_left))
@@ -208,7 +211,7 @@ class FakeService:
         def fetched() -> bytes:
             job = self.job(job_id)
             job.deliveries += 1
-            return executed(job.call)
+            return self.executed(job.call)
 
         return self._do("fetch", fetched)
 

@@ -59,6 +59,7 @@ def loopback_backend(
         call_seconds=call_seconds,
         start_seconds=start_seconds,
         doubt_seconds=doubt_seconds,
+        deadline=backend.options.deadline,
     )
     return backend
 

@@ -47,8 +47,11 @@ def test_one_job_in_job_mode() -> None:
     assert job.result() is result
     assert not job.cancel()
     assert (len(service.jobs), service.workloads) == (1, [])
-    assert [p.queue_position for p in heard] == [0, None]
-    assert isinstance(heard[0], Progress)
+    assert heard == [
+        Progress(0, 0, f"job job-0 sent to {MACHINE}"),
+        Progress(0, 1, "Queued", 0, heard[1].tag, "job-0"),
+        Progress(1, 1, "done", None, heard[1].tag, "job-0"),
+    ]
 
 
 def test_several_jobs_in_a_batch_that_is_closed(three_jobs: None) -> None:

@@ -90,18 +90,6 @@ def test_a_batch_that_ends_every_time_is_told_of(three_jobs: None) -> None:
     assert len(service.jobs) == 4
 
 
-def test_a_result_of_no_use_is_refused_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service, path = FakeService(), tmp_path / "jobs.sqlite"
-    monkeypatch.setattr(service, "fetch", lambda job_id: b'"no result"')
-    backend = backend_of(service, ledger=path)
-    with pytest.raises(JobFailedError, match=r"job-0.*of no use.*qhc resume"):
-        backend.evaluate(ask(backend))
-    (entry,) = Ledger(path).entries()
-    assert Ledger(path).raw(entry.tag) == b'"no result"'
-
-
 def test_cancelling_a_request(three_jobs: None) -> None:
     service = FakeService(looks=9)
     backend = backend_of(service)
@@ -182,7 +170,9 @@ def test_a_workload_that_is_always_closed_is_given_up() -> None:
     backend = backend_of(service, mode="batch")
     with pytest.raises(BackendError, match="1217"):
         backend.submit(ask(backend))
-    assert [workload.closed for workload in service.workloads] == [1, 1]
+    # The service closed both.
+    assert [workload.closed for workload in service.workloads] == [0, 0]
+    assert backend.ledger.open_workloads() == []
 
 
 def test_cancelling_what_ended_with_its_process(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_burst_on_what_the_client_asks_before_it_submits(
         (Status(502), 1),
         (Status(502), 6),
         (Status(503), 1),
+        (Status(503, retry_after=3600), 1),
         (Page(), 1),
         (Empty(), 1),
         (Cut(), 1),

@@ -17,6 +17,7 @@ from tests.loopback import (
     PAID_PLAN,
     Cut,
     Empty,
+    Ending,
     Fault,
     Instance,
     LoopbackServer,
@@ -195,3 +196,53 @@ def test_a_damaged_result_is_worth_another_try(server: LoopbackServer, effect, g
 def test_a_job_of_another_account_is_not_found(server: LoopbackServer) -> None:
     with pytest.raises(errors.BackendError, match="no job d0000"):
         connect().state("d0000")
+
+
+FOREIGN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+QUOTES = [
+    "Authorization: Bearer {key}",
+    "apikey {key} is unknown",
+    '{{"api_key": "{key}"}}',
+    "token={key}",
+    "the task ended with {key}",
+]
+"""Ways in which a service may quote what it was sent."""
+
+
+@pytest.mark.parametrize("quote", QUOTES)
+@pytest.mark.parametrize("whose", ["own", "foreign"])
+def test_a_failure_reason_shows_no_key(server: LoopbackServer, quote: str, whose: str) -> None:
+    """In the job's state, in the error of its result, and in the ledger."""
+    key = os.environ["QISKIT_IBM_TOKEN"] if whose == "own" else FOREIGN
+    reason = f"internal error; {quote.format(key=key)}; at the device"
+    service = connect()
+    server.workload.hold(State.QUEUED)
+    job_id = service.start(NAME, call(), "mine", None)
+    server.workload.end(server.jobs[0], Ending(State.FAILED, 9701, reason))
+    words = service.state(job_id).words
+    with pytest.raises(errors.JobFailedError) as caught:
+        service.fetch(job_id)
+    for told in (words, str(caught.value)):
+        assert key not in told
+        assert "internal error" in told
+        assert "***" in told
+
+
+def test_a_machines_status_shows_no_key(server: LoopbackServer) -> None:
+    key = os.environ["QISKIT_IBM_TOKEN"]
+    service = connect()
+    assert service.machine(NAME).status == "active"
+    server.machines[NAME].status = mock.Mock(value=f"paused for {key}", spec=MachineStatus.PAUSED)
+    assert service.machine(NAME).status == "paused for ***"
+
+
+def test_a_long_reason_keeps_its_beginning_and_its_end(server: LoopbackServer) -> None:
+    service = connect()
+    server.workload.hold(State.QUEUED)
+    job_id = service.start(NAME, call(), "mine", None)
+    reason = f"Traceback {'x ' * 1000} ZeroDivisionError: in the end"
+    server.workload.end(server.jobs[0], Ending(State.FAILED, 9701, reason))
+    words = service.state(job_id).words
+    assert len(words) < 450
+    assert "9701" in words
+    assert words.endswith("ZeroDivisionError: in the end")

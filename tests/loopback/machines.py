@@ -131,12 +131,14 @@ class Snapshot:
 class MachineStatus(Enum):
     """What has become of a machine.
 
-    A paused one accepts jobs and starts none; a retired one fails what is queued; a hidden one
-    is no longer shown to the account, though what is queued still runs.
+    A paused one accepts jobs and starts none, and so does one in maintenance; a retired one fails
+    what is queued; a hidden one is no longer shown to the account, though what is queued there
+    still runs.
     """
 
     ACTIVE = "active"
     PAUSED = "paused"
+    MAINTENANCE = "maintenance"
     RETIRED = "retired"
     HIDDEN = "hidden"
 
@@ -187,7 +189,12 @@ class Machine:
     @property
     def is_shown(self) -> bool:
         """Whether the account can see the machine."""
-        return self.status in (MachineStatus.ACTIVE, MachineStatus.PAUSED)
+        return self.status not in (MachineStatus.RETIRED, MachineStatus.HIDDEN)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it starts no jobs for now."""
+        return self.status in (MachineStatus.PAUSED, MachineStatus.MAINTENANCE)
 
     def noise_of(self, qubits: tuple[int, ...]) -> NoiseModel | None:
         """The noise of these qubits, numbered from 0 in the order given; None without noise."""

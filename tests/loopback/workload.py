@@ -168,7 +168,7 @@ class Workload:
                     for job in self.jobs
                     if job.machine == machine.name and job.state is State.QUEUED
                 ]
-                idle = machine.status is MachineStatus.PAUSED or State.QUEUED in self._held
+                idle = machine.is_idle or State.QUEUED in self._held
                 if waiting and not idle and time.monotonic() >= waiting[0].ready:
                     self._begin(waiting[0])
                     return waiting[0]

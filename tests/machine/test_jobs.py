@@ -98,7 +98,7 @@ def test_a_deadline_ends_the_wait_and_no_job(
     qhc: Qhc, trained: Path, server: LoopbackServer
 ) -> None:
     server.workload.hold(State.QUEUED)
-    code, _, err = qhc(*sent(trained, "--yes", "--deadline", "0.2", "--out", "a"))
+    code, _, err = qhc(*sent(trained, "--yes", "--deadline", "4", "--out", "a"))
     assert code == 1
     assert "qhc resume a" in err
     assert RunFolder.open(Path("a")).status == "waiting"

@@ -68,7 +68,7 @@ def test_no_spinner_turns_during_the_question(
 
     monkeypatch.setattr(approval.Confirm, "ask", ask)
     with display.waiting():
-        display.progress(Progress(0, 0, "connection reset; trying again in 1 s"))
+        display.progress(Progress(0, 1, "queued", 3, "qhc-1", "d1"))
         assert display._spinner is not None
         assert not question(COST)
     assert spinning == [False]
