@@ -18,6 +18,7 @@ from qbackend.inputs import seed_or_drawn, whole_number
 
 from .blocks import ConvStack, Layout, classifier, reducer
 from .cnn import ClassicalCNN, HybridCNN
+from .norm_biases import hold_norm_biases
 from .pointwise_catalogue import POINTWISE_ARMS, POINTWISE_MODELS, PointwisePlan, PointwiseSpec
 from .pointwise_catalogue import build as build_pointwise
 from .streams import weights_from
@@ -114,7 +115,8 @@ def build_model(
 
     Front end and head are drawn from streams of their own, so that one seed gives every arm the
     same front end and (of equal width) the same head; of a network with pointwise convolutions,
-    everything outside the exchanged ones. PyTorch's global generator is left alone then.
+    everything outside the exchanged ones. PyTorch's global generator is left alone then. Biases in
+    front of a BatchNorm are not trained, see `norm_biases`.
 
     Args:
         name: one of `MODELS`.
@@ -180,7 +182,7 @@ def _hybrid(plan: HybridPlan, bridge: nn.Module, n_outputs: int, seed: int) -> H
         )
     with weights_from(seed, "head"):
         head = classifier(n_outputs, plan.hidden, plan.n_classes, plan.dropout)
-    return HybridCNN(nn.Sequential(convolutions, reduce), bridge, head)
+    return hold_norm_biases(HybridCNN(nn.Sequential(convolutions, reduce), bridge, head))
 
 
 def _classical(plan: ClassicalPlan, seed: int) -> ClassicalCNN:
@@ -188,7 +190,7 @@ def _classical(plan: ClassicalPlan, seed: int) -> ClassicalCNN:
         front = ConvStack(plan.in_channels, plan.layout, plan.pooled)
     with weights_from(seed, "head"):
         head = classifier(front.n_features, plan.hidden, plan.n_classes, plan.dropout)
-    return ClassicalCNN(front, head)
+    return hold_norm_biases(ClassicalCNN(front, head))
 
 
 def _control(spec: LayerSpec, arm: str, seed: int) -> tuple[nn.Module, int]:

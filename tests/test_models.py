@@ -15,6 +15,7 @@ from models import (
     MODELS,
     ClassicalCNN,
     HybridCNN,
+    arms_of,
     build_model,
     count_parameters,
     to_backend,
@@ -62,6 +63,39 @@ def test_digits_models_are_small_and_alike_in_size() -> None:
     assert hybrid < classical < 20_000
 
 
+ARMS_OF_SMALL_MODELS = [
+    (name, arm)
+    for name in ("hybrid-digits", "hybrid-mnist-angle", "classical-digits", "qpcnn-s", "qpcnn-m")
+    for arm in arms_of(name) or ("quantum",)
+]
+
+
+def gradients(name: str, arm: str) -> dict[str, torch.Tensor]:
+    """Of every parameter, in float64, for a batch of random images."""
+    model = build_model(name, arm=arm, backend="native", seed=0).double()
+    held = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_()
+    shape = IMAGES.get(name.split("-", 1)[1], (3, 32, 32))
+    images = torch.randn(16, *shape, generator=torch.manual_seed(0), dtype=torch.float64)
+    functional.cross_entropy(model(images), torch.arange(16) % 10).backward()
+    for parameter in held:
+        parameter.requires_grad_(False)
+    return dict(model.named_parameters())
+
+
+@pytest.mark.parametrize(("name", "arm"), ARMS_OF_SMALL_MODELS)
+def test_rounding_trains_nothing(name: str, arm: str) -> None:
+    """What is held still is what moves by rounding alone, and Adam would move by full steps."""
+    parameters = gradients(name, arm)
+    largest = max(parameter.grad.abs().max() for parameter in parameters.values())
+    for key, parameter in parameters.items():
+        # Sums of some 1e4 terms in float64.
+        is_rounding = parameter.grad.abs().max() < 1e-12 * largest
+        is_frozen = arm == "quantum-frozen" and ("bridge" in key or "kernels" in key)
+        assert parameter.requires_grad != (is_rounding or is_frozen), key
+
+
 def test_frozen_weights_still_count() -> None:
     assert count_parameters(build_model("hybrid-digits", arm="quantum-frozen")) == (
         count_parameters(build_model("hybrid-digits"))
@@ -75,7 +109,8 @@ def test_images_become_logits(name: str) -> None:
     logits = model(images_for(name))
     assert logits.shape == (4, MODELS[name].n_classes)
     logits.sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None for parameter in trained)
 
 
 @pytest.mark.parametrize("name", HYBRIDS)
