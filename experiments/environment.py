@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+
+import psutil
+from joblib import cpu_count
 
 PACKAGES = (
     "torch",
@@ -33,11 +34,10 @@ def versions() -> dict[str, str]:
 
 def computer(accelerator: str) -> dict[str, str | int]:
     """Processor, cores, memory; `accelerator` names the device in use."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
-        "memory_mib": memory // _MIB,
+        "cores": cpu_count(),
+        "memory_mib": psutil.virtual_memory().total // _MIB,
         "system": f"{platform.system()} {platform.machine()}",
         "accelerator": accelerator,
     }
@@ -45,6 +45,10 @@ def computer(accelerator: str) -> dict[str, str | int]:
 
 def peak_memory_mib() -> float:
     """The process's largest resident set so far."""
+    if sys.platform == "win32":
+        return round(psutil.Process().memory_info().peak_wset / _MIB, 1)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
     return round(peak / (_MIB if sys.platform == "darwin" else 1024), 1)

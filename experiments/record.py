@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -185,7 +187,8 @@ class RunFolder:
 
 def command_line(arguments: list[str]) -> str:
     """The command as it can be pasted again, without the user's home folder."""
-    return without_home(shlex.join(["qhc", *arguments]))
+    join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+    return without_home(join(["qhc", *arguments]))
 
 
 def _free_path(config: Config) -> Path:

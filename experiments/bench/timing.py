@@ -16,6 +16,7 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from ..environment import computer, versions
@@ -99,7 +100,7 @@ def conditions(distributions: Iterable[str]) -> dict[str, Any]:
         "threads_in_environment": {
             name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")
         },
-        "load_average": os.getloadavg(),
+        "load_average": psutil.getloadavg(),
         "versions": {**versions(), **others},
     }
 
