@@ -27,7 +27,7 @@ from .checkpoint import load_model
 from .config import Config
 from .construct import quantum_layers, trained_model
 from .data import ImageData
-from .devices import device_name
+from .devices import device_name, leave
 from .display import Display
 from .environment import computer
 from .job_list import sending_words
@@ -67,10 +67,12 @@ class Runner:
         config, folder = self.config, self.folder
         if not self.fabric.is_global_zero:
             Training(config, self.data, model, folder, self.fabric, self.display).run()
+            leave()
             return None
         with self._status():
             self._begin(model)
             self._train(model)
+            leave()
             stand_in = None if trains_there(config) else LOCAL_BACKEND
             assess(model, config, self.data, folder, checkpoint="last", backend=stand_in)
             load_model(folder.checkpoint, model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,14 +210,12 @@ def _checkpoint_file(path: Path) -> Path:
 def _show(folder: RunFolder | None, *, as_json: bool) -> None:
     """Results on standard output, or on standard error when that is for JSON.
 
-    A process that only helped to train ends here.
+    A process that only helped to train has nothing to show.
     """
     from ..results import show_results, summary, waiting_summary
 
     if folder is None:
-        # Gloo's threads outlive the training, and now and then abort an interpreter that shuts
-        # down below them; Fabric would then kill the first process, which still evaluates.
-        os._exit(0)
+        return
     if folder.status == "waiting":
         if as_json:
             click.echo(json.dumps(waiting_summary(folder)))
