@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,12 @@ from .commands.look import backends, bench, data, report
 from .commands.machine import cancel, jobs
 from .commands.options import Group
 from .commands.run import estimate, resume, run
+
+WAITING = "GOMP_SPINCOUNT"
+"""Of GNU's OpenMP, which torch brings along on Linux: how often a thread that has nothing to do
+looks for work before it sleeps. By itself it looks for some milliseconds, and keeps its core from
+the very threads that it waits for when others need the cores too."""
+LOOKS = "30000"
 
 EXAMPLES = """\b
 Examples:
@@ -47,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     2 for what the user can mend, 1 for any other failure, 130 for Ctrl-C and for SIGTERM.
     """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Read when torch is loaded, which no import of this file does.
+        os.environ.setdefault(WAITING, LOOKS)
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _terminated_as_interrupted():

@@ -41,8 +41,11 @@ class RunSection(Section):
     """Name of the backend, as `qhc backends` lists them."""
     shots: int | None = Field(default=None, ge=1)
     """Per circuit; exact expectations where it is not given."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**64)
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Of each process, for everything on the CPU; what a batch is worth (`work.with_threads`) where
+    it is not given. The same number gives the same bits."""
     limit: int | None = Field(default=None, ge=1)
     """Number of evaluation images, drawn by the seed; all where it is not given."""
     rows: int | None = Field(default=None, ge=1)

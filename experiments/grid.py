@@ -10,22 +10,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
-from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.errors import OptionError, UnknownNameError, WorkerLostError, suggest
 
 from .files import append_line, write_atomically
+from .parents import end_with
 from .record import Record
+from .threads import use_threads
 
 ENGINES = ("loky", "threading", "dask", "ray")
 """joblib's names: processes and threads of this machine, and clusters of the two kinds."""
+
+MOST_LOSSES = 3
+"""Times in a row that workers may die before any of them has finished a cell."""
+
+_log = logging.getLogger(__name__)
 
 Given = TypeVar("Given")
 Found = TypeVar("Found")
@@ -39,7 +48,9 @@ class Workers:
         engine: one of `ENGINES`. Dask and Ray find their cluster by their own settings
             (DASK_SCHEDULER_ADDRESS, RAY_ADDRESS), or start on this machine; the files that the
             cells work on must be at the same path for all of them.
-        jobs: cells at a time; all cores where it is not given.
+        jobs: cells at a time; where it is not given, as many as the cores have threads for.
+        threads: of each cell. One unless the recipe says otherwise, whatever the engine and the
+            number of jobs: neither may change a cell's outcome.
 
     Raises:
         UnknownNameError: no such engine.
@@ -48,6 +59,7 @@ class Workers:
 
     engine: str = "loky"
     jobs: int | None = None
+    threads: int = 1
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -60,13 +72,44 @@ class Workers:
     def map(self, function: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
         """What the function gives for each item, as it arrives.
 
+        What a worker had that died is computed again, by another one.
+
         Raises:
             OptionError: the engine's package is not installed.
+            WorkerLostError: workers die and nothing is finished.
         """
         _connect(self.engine)
-        jobs = self.jobs or os.cpu_count() or 1
+        # What is made of the results here must not differ from what is made of them elsewhere.
+        use_threads(self.threads)
+        # Dask and Ray see to it themselves that their workers end with them.
+        parent = os.getpid() if self.engine == "loky" else None
+        task = _Task(function, self.threads, parent)
+        left = dict(enumerate(items))
+        losses = 0
+        while left:
+            try:
+                for number, found in self._round(task, list(left.items())):
+                    del left[number]
+                    losses = 0
+                    yield found
+            except _worker_deaths(self.engine) as death:
+                losses += 1
+                reason = f"{type(death).__name__}: {str(death).partition(chr(10))[0]}"
+                if losses == MOST_LOSSES:
+                    raise WorkerLostError(
+                        f"worker processes died {losses} times before one of {len(left)} cells was "
+                        f"finished, the last time with {reason}. Often memory is short: choose "
+                        "fewer --jobs. What is finished is kept; the same command goes on"
+                    ) from death
+                _log.warning("a worker process died (%s); its cells are computed again", reason)
+
+    def _round(
+        self, task: _Task[Given, Found], numbered: Sequence[tuple[int, Given]]
+    ) -> Iterator[tuple[int, Found]]:
+        """The results of as many as there are until a worker dies."""
+        jobs = self.jobs or max(1, cpu_count() // self.threads)
         with parallel_config(self.engine, n_jobs=jobs):
-            tasks = [delayed(function)(item) for item in items]
+            tasks = [delayed(task)(*each) for each in numbered]
             if get_active_backend()[0].supports_return_generator:
                 yield from Parallel(return_as="generator_unordered")(tasks)
                 return
@@ -74,6 +117,27 @@ class Workers:
             block = 4 * jobs
             for first in range(0, len(tasks), block):
                 yield from Parallel()(tasks[first : first + block])
+
+
+@dataclass(frozen=True)
+class _Task(Generic[Given, Found]):
+    """The function as every engine's workers call it.
+
+    Attributes:
+        function: what is called.
+        threads: to compute with.
+        parent: the process that the worker ends with, if it does not see to that itself.
+    """
+
+    function: Callable[[Given], Found]
+    threads: int
+    parent: int | None
+
+    def __call__(self, number: int, item: Given) -> tuple[int, Found]:
+        if self.parent is not None and self.parent != os.getpid():
+            end_with(self.parent)
+        use_threads(self.threads)
+        return number, self.function(item)
 
 
 def cell_name(inputs: Mapping[str, Any]) -> str:
@@ -133,6 +197,20 @@ class _Cell:
 
 def _computed(cell: _Cell) -> tuple[str, Record]:
     return cell.name, cell.compute(cell.given)
+
+
+def _worker_deaths(engine: str) -> tuple[type[Exception], ...]:
+    """What an engine raises when a worker process has died."""
+    if engine == "dask":
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        return KilledWorker, FutureCancelledError
+    if engine == "ray":
+        from ray.exceptions import RayActorError, WorkerCrashedError
+
+        return RayActorError, WorkerCrashedError
+    return (BrokenProcessPool,)
 
 
 def _connect(engine: str) -> None:

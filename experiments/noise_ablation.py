@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qbackend.errors import OptionError
@@ -81,6 +81,8 @@ def ablate_noise(
         QhcError: what stopped a training or a cell; the same call goes on.
     """
     first = load_config(recipe, settings)
+    workers = replace(workers, threads=first.run.threads or workers.threads)
+    settings = [*settings, f"run.threads={workers.threads}"]
     _check(first, images)
     folder = place.out or Path("runs", f"noise-{first.recipe}")
     # Settings first: a table's rows of one setting are then its seeds.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qbackend.errors import OptionError
@@ -61,6 +61,8 @@ def ablate_qpc(
         QhcError: what stopped a training; the same call goes on.
     """
     first = load_config(recipe, settings)
+    workers = replace(workers, threads=first.run.threads or workers.threads)
+    settings = [*settings, f"run.threads={workers.threads}"]
     _check(first)
     folder = place.out or Path("runs", f"qpc-{first.recipe}")
     configs = {

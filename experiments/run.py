@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
+from models.norm_biases import train_norm_biases
 from qbackend.errors import OptionError
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.registry import is_machine
@@ -34,6 +35,7 @@ from .run_notes import backend_notes, note_versions, seed_note
 from .runner import Runner
 from .shown_data import difference_notes, in_classes_of
 from .train import steps_per_epoch
+from .work import settled
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def start(
     config, notes = bounded(config)
     _check(config)
     RunFolder.check_free(place.out)
+    config = settled(config)
     fabric = launch(config.fabric)
     data = load_images(config, place.data_root, fabric.device)
     steps_per_epoch(config, data, fabric)
@@ -107,6 +110,7 @@ def validate(
     config, notes = bounded(_in_one_process(config))
     _check(config)
     RunFolder.check_free(place.out)
+    config = settled(config)
     fabric = launch(config.fabric)
     data = _data_of(checkpoint, config, place.data_root, fabric)
     is_tuned = config.train.weights == "quantum"
@@ -166,6 +170,9 @@ def resume(
         return folder
     note_versions(folder)
     check_ledger(folder)
+    # A run that recorded no threads began before they were recorded, and goes on as it began.
+    is_older = config.run.threads is None
+    config = config if is_older else settled(config)
     root = data_root or Path(run["data_root"]).expanduser()
     access = access.with_account_of(run)
     trained: Path | None
@@ -190,6 +197,8 @@ def resume(
     fabric = launch(config.fabric)
     data = load_images(config, root, fabric.device)
     model = new_model(config, data, backend=training_backend(config))
+    if is_older:
+        train_norm_biases(model)
     return Runner(config, data, folder, fabric, display, access).train(model)
 
 
@@ -208,6 +217,7 @@ def plan_of(
         UserError: as `start`.
     """
     _check_has_model(config, checkpoint)
+    config = settled(config)
     fabric = launch(_in_one_process(config).fabric)
     notes = []
     if checkpoint is None:

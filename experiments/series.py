@@ -11,14 +11,18 @@ from .config import Config
 from .display import Display
 from .record import RunFolder
 from .run import Place, resume, start
+from .work import with_threads
 
 
 def check_same(path: Path, config: Config) -> None:
     """Raise `RunFolderError` if a run of another config is at `path`."""
     if not path.exists():
         return
-    there = RunFolder.open(path).config().to_dict()
-    differing = _differences(there, config.to_dict())
+    there = RunFolder.open(path).config()
+    if config.run.threads is None:
+        # What was chosen on the machine where the run began holds for it.
+        config = with_threads(config, there.run.threads)
+    differing = _differences(there.to_dict(), config.to_dict())
     if differing:
         raise RunFolderError(
             f"{path} is a run of another recipe: {'; '.join(differing)}; choose another --out"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit_aer import AerSimulator
@@ -121,7 +122,7 @@ def propagate(
     circuit = QuantumCircuit(body.num_qubits)
     circuit.append(SetStatevector(padded.ravel()), circuit.qubits)
     circuit.compose(body, inplace=True)
-    data = _simulator().run(circuit).result().data()
+    data = _simulator().run(circuit, max_parallel_threads=torch.get_num_threads()).result().data()
     return [
         length * np.asarray(data[label]).reshape(padded.shape)[: len(states)]
         for label in _labels(spec)
@@ -177,7 +178,10 @@ def _bound_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
     circuit.append(SaveProbabilities(circuit.num_qubits), circuit.qubits)
     # Fusion costs more than it saves on circuits this small, bound at run time.
     simulator = AerSimulator(
-        method="statevector", fusion_enable=False, runtime_parameter_bind_enable=True
+        method="statevector",
+        fusion_enable=False,
+        runtime_parameter_bind_enable=True,
+        max_parallel_threads=torch.get_num_threads(),
     )
     probabilities = []
     for first in range(0, len(rows), BINDINGS):

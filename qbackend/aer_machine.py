@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from qiskit_aer import AerSimulator
 
 from .device_properties import read_properties
@@ -30,4 +31,8 @@ def simulated(device: Device, qubits: Sequence[int]) -> AerSimulator:
         target.update_instruction_properties(
             "measure", (position,), device.target["measure"][(qubit,)]
         )
-    return AerSimulator(target=target, noise_model=build_noise_model(properties, NoiseSpec()))
+    return AerSimulator(
+        target=target,
+        noise_model=build_noise_model(properties, NoiseSpec()),
+        max_parallel_threads=torch.get_num_threads(),
+    )

@@ -6,10 +6,10 @@ outcomes of a finite number of shots are drawn from the same probabilities.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import numpy as np
+import torch
 from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveProbabilities
 
@@ -34,8 +34,6 @@ MAX_QUBITS = 12
 """Qubits of a density matrix: 256 MiB."""
 BINDINGS = 512
 """Rows of one copy of the circuit: every run of Aer works the noise model out anew."""
-COPIES = os.cpu_count() or 1
-"""Copies of the circuit in one run: Aer spreads circuits over cores, but not one's bindings."""
 
 
 class AerNoisy(ExactSimulator):
@@ -127,18 +125,21 @@ def probabilities(layer: NoisyLayer, rows: Array) -> Array:
     n_qubits = layer.circuit.num_qubits
     circuit = layer.circuit.copy()
     circuit.append(SaveProbabilities(n_qubits), circuit.qubits)
+    # Aer spreads circuits over threads, but not one's bindings.
+    copies = torch.get_num_threads()
     # Fusion costs more than it saves on circuits this small, bound at run time.
     simulator = AerSimulator(
         method="density_matrix",
         noise_model=layer.model,
         fusion_enable=False,
         runtime_parameter_bind_enable=True,
-        max_parallel_experiments=COPIES,
+        max_parallel_threads=copies,
+        max_parallel_experiments=copies,
     )
     prepared = []
-    for first in range(0, len(rows), BINDINGS * COPIES):
-        chunk = rows[first : first + BINDINGS * COPIES]
-        shares = np.array_split(chunk, min(COPIES, len(chunk)))
+    for first in range(0, len(rows), BINDINGS * copies):
+        chunk = rows[first : first + BINDINGS * copies]
+        shares = np.array_split(chunk, min(copies, len(chunk)))
         binds = [
             {parameter: share[:, index] for index, parameter in enumerate(layer.parameters)}
             for share in shares

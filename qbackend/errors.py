@@ -86,6 +86,10 @@ class TrainingError(QhcError):
     """Training that cannot go on; the last good checkpoint is kept."""
 
 
+class WorkerLostError(QhcError):
+    """A worker process that died each time; what the others finished is kept."""
+
+
 class RecordError(QhcError):
     """A record that could not be written; what was there before is untouched."""
 

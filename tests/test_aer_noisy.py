@@ -80,11 +80,12 @@ def test_noise_is_on_by_default_and_waiting_is_not(brisbane: Device) -> None:
 def test_rows_do_not_depend_on_their_number(
     brisbane: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row, a full run of Aer on every core, and the rest in another."""
+    """One row, a full run of Aer in two threads, and the rest in another."""
     backend = AerNoisy(brisbane)
     compiled = backend.compile(LayerSpec(2, "angle"))
     monkeypatch.setattr(aer_noisy, "BINDINGS", 4)
-    n_rows = 4 * aer_noisy.COPIES + 3
+    torch.set_num_threads(2)
+    n_rows = 4 * 2 + 3
     rows = np.random.default_rng(0).uniform(-3, 3, (n_rows, len(compiled.parameters)))
     values = backend.evaluate(Request(compiled, rows)).values
     for index in range(n_rows):

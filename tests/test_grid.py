@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import grid
 from experiments.grid import Workers, cell_name, read_outcomes, run_grid
-from qbackend.errors import OptionError, TrainingError, UnknownNameError
+from experiments.threads import use_threads
+from qbackend.errors import OptionError, TrainingError, UnknownNameError, WorkerLostError
 
 HERE = Workers(jobs=1)
+CLUSTERS = {"dask": "distributed", "ray": "ray"}
 CELLS = {f"cell{n}": n for n in range(5)}
 
 
@@ -100,3 +107,100 @@ def test_a_missing_engine_says_what_to_install(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(OptionError, match=r"pip install 'qhc\[cluster\]'"):
         run_grid(tmp_path / "cells.jsonl", CELLS, square, Workers(engine, 1))
+
+
+def threads_in_use(n: int) -> dict[str, int]:
+    return {"square": n * n, "threads": torch.get_num_threads()}
+
+
+@pytest.mark.parametrize(("engine", "jobs"), [("loky", 2), ("threading", 2), ("loky", 1)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_worker_uses_the_threads_of_a_cell(
+    tmp_path: Path, engine: str, jobs: int, threads: int
+) -> None:
+    torch.set_num_threads(3 - threads)
+    outcomes = run_grid(
+        tmp_path / "cells.jsonl", CELLS, threads_in_use, Workers(engine, jobs, threads)
+    )
+    assert {outcome["threads"] for outcome in outcomes.values()} == {threads}
+    use_threads(1)
+
+
+def dies_once(given: tuple[int, str]) -> dict[str, int]:
+    n, folder = given
+    died = Path(folder, f"died{n}")
+    if n in (0, 3) and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square(n)
+
+
+def dies(n: int) -> dict[str, int]:
+    if n == 4:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return square(n)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["loky", "dask", "ray"])
+def test_what_a_killed_worker_had_is_computed_by_another(
+    tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip(CLUSTERS.get(engine, "joblib"))
+    cells = {f"cell{n}": (n, str(tmp_path)) for n in range(5)}
+    outcomes = run_grid(tmp_path / "cells.jsonl", cells, dies_once, Workers(engine, 2))
+    assert squares(outcomes) == {f"cell{n}": n * n for n in range(5)}
+    assert len(read_outcomes(tmp_path / "cells.jsonl")) == 5
+    assert (tmp_path / "died0").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["loky", "dask", "ray"])
+def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path, engine: str) -> None:
+    pytest.importorskip(CLUSTERS.get(engine, "joblib"))
+    with pytest.raises(WorkerLostError, match=r"died 3 times before one of 1 cells.*--jobs"):
+        run_grid(tmp_path / "cells.jsonl", CELLS, dies, Workers(engine, 2))
+    assert sorted(read_outcomes(tmp_path / "cells.jsonl")) == sorted(set(CELLS) - {"cell4"})
+
+
+SLOW_GRID = """
+import os, sys, time
+from pathlib import Path
+from experiments.grid import Workers, run_grid
+
+def wait(n):
+    Path(sys.argv[1], f"worker{os.getpid()}").touch()
+    time.sleep(300)
+
+if __name__ == "__main__":
+    cells = {f"cell{n}": n for n in range(4)}
+    run_grid(Path(sys.argv[1], "cells.jsonl"), cells, wait, Workers(sys.argv[2], 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["loky", "dask", "ray"])
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path, engine: str) -> None:
+    pytest.importorskip(CLUSTERS.get(engine, "joblib"))
+    script = tmp_path / "slow_grid.py"
+    script.write_text(SLOW_GRID)
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path), engine],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+    )
+    workers: list[int] = []
+    deadline = time.monotonic() + 120
+    while len(workers) < 2:
+        assert parent.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        workers = [int(path.name.removeprefix("worker")) for path in tmp_path.glob("worker*")]
+    parent.kill()
+    # The parent is dead, and not yet buried: a zombie.
+    left = [psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(left, timeout=60)
+    parent.wait()
+    assert alive == []

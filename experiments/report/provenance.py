@@ -101,6 +101,7 @@ def repeat(run: Run) -> Part:
     if computer:
         facts += [
             ("Processor", f"{computer['processor']}, {counted(computer['cores'], 'core')}"),
+            ("Threads", str(run.config.run.threads or ABSENT)),
             ("Memory", f"{number(computer['memory_mib'] / 1024, 1)} GiB"),
             ("System", str(computer["system"])),
             ("Accelerator", str(computer["accelerator"])),

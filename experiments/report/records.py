@@ -21,7 +21,7 @@ from ..config import Config
 from ..construct import layer_spec
 from ..record import Record, RunFolder
 
-NOT_SETTINGS = ("run.seed", "description", "remarks", "data.download", "log.")
+NOT_SETTINGS = ("run.seed", "run.threads", "description", "remarks", "data.download", "log.")
 """Keys of a recipe in which runs of one group may differ."""
 
 

@@ -6,16 +6,21 @@ import json
 import signal
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from experiments.checkpoint import Best
 from experiments.record import RunFolder
+from experiments.threads import use_threads
+from experiments.train import Training
 from tests.command_line import exit_code, start_qhc, without_reports
 
-from .small import timeless
+from .small import same_files, timeless
 
 STOPPABLE = ("run", "--epochs", "4", "--set", "train.batch_size=8", "--limit", "60")
 
@@ -83,3 +88,91 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     losses = [record["train"]["loss"] for record in folder.epochs()]
     assert losses == sorted(losses, reverse=True)
     assert list((tmp_path).iterdir()) == [folder.path]
+
+
+def content(folder: Path) -> dict[str, object]:
+    """All that a run's folder says, apart from times and from where it is."""
+    run = tomllib.loads((folder / "config.toml").read_text())
+    for key in ("started", "command"):
+        del run["run"][key]
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    files = ("checkpoint.safetensors", "training.safetensors", "evaluation.npz")
+    return {
+        "config": run,
+        "keys in order": list(run["run"]),
+        "metrics": timeless([json.loads(line) for line in lines]),
+        **{name: (folder / name).read_bytes() for name in files},
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_command_leaves_the_same_bytes(tmp_path: Path, threads: int) -> None:
+    """In a fresh process, and in one that computed other things with other threads before."""
+    command = ("run", "--epochs", "2", "--set", f"run.threads={threads}", "--seed", "3")
+    fresh = start_qhc(tmp_path, *command, "--out", "fresh")
+    assert fresh.wait(timeout=240) == 0, fresh.stderr and fresh.stderr.read()
+    torch.set_num_threads(3 - threads)
+    with without_reports():
+        assert exit_code(*command, "--out", str(tmp_path / "here")) == 0
+    use_threads(1)
+    one, other = content(tmp_path / "fresh"), content(tmp_path / "here")
+    assert one.keys() == other.keys()
+    assert [key for key in one if one[key] != other[key]] == []
+
+
+def as_before_threads_were_recorded(folder: Path) -> None:
+    """What a run of an older qhc left in its folder."""
+    text = (folder / "config.toml").read_text()
+    assert text.count("threads = 1\n") == 1
+    (folder / "config.toml").write_text(text.replace("threads = 1\n", ""))
+
+
+def older_run(path: Path, monkeypatch: pytest.MonkeyPatch, *, epochs: int) -> None:
+    """A run with every bias trained, as by an older qhc, stopped after so many epochs."""
+    with monkeypatch.context() as patch, without_reports():
+        patch.setattr("models.catalogue.hold_norm_biases", lambda model: model)
+        if epochs < 4:
+            begin = Training._epoch
+
+            def stopping(self: Training, epoch: int, best: Best | None) -> Best:
+                if epoch > epochs:
+                    raise KeyboardInterrupt
+                return begin(self, epoch, best)
+
+            patch.setattr(Training, "_epoch", stopping)
+        assert exit_code(*STOPPABLE, "--out", str(path)) == (0 if epochs == 4 else 130)
+    as_before_threads_were_recorded(path)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_run_of_an_older_qhc_goes_on_as_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    """It recorded no threads, and trained the biases in front of BatchNorm."""
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    older_run(straight, monkeypatch, epochs=4)
+    older_run(stopped, monkeypatch, epochs=epochs)
+    torch.set_num_threads(1)
+    with without_reports():
+        assert exit_code("resume", str(stopped)) == 0
+    assert same_files(straight / "checkpoint.safetensors", stopped / "checkpoint.safetensors")
+    assert same_files(straight / "training.safetensors", stopped / "training.safetensors")
+    assert RunFolder.open(stopped).config().run.threads is None
+
+
+@pytest.mark.slow
+def test_processes_that_help_end_with_the_one_that_is_killed(tmp_path: Path) -> None:
+    flags = ("--set", "fabric.devices=2", "--set", "fabric.accelerator=cpu",
+             "--set", "fabric.strategy=ddp", "--set", "train.batch_size=32")  # fmt: skip
+    first = start_qhc(tmp_path, "run", "--epochs", "1000", *flags, "--out", "two")
+    helpers: list[psutil.Process] = []
+    while not helpers:
+        assert first.poll() is None, first.stderr and first.stderr.read()
+        helpers = psutil.Process(first.pid).children()
+        time.sleep(0.05)
+    # It has hardly begun: it would wait for the first one for half an hour.
+    first.kill()
+    _, alive = psutil.wait_procs(helpers, timeout=120)
+    first.communicate()
+    assert alive == []
