@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import click
 
@@ -77,7 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first_line = str(error).partition("\n")[0]
         _tell(f"{type(error).__name__}: {first_line} (--debug shows the traceback)", typed)
         code = 1
-    sys.exit(code or 0)
+    _leave(code or 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process; what it has written is out before."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        sys.exit(code)
+    # Threads of Gloo's outlive a training that several processes shared, and now and then abort
+    # an interpreter that shuts down below them; Fabric would then kill the first process.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 import pytest
 
 import experiments.run as run_module
-from experiments.cli import EXAMPLES, cli
+from experiments.cli import EXAMPLES, cli, main
 from experiments.commands.ablate import ABLATE_EXAMPLES, QPC_EXAMPLES
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
@@ -88,6 +88,15 @@ def commands(group: click.Group, path: str = "") -> dict[str, click.Command]:
         full = f"{path} {name}".strip()
         found |= commands(command, full) if isinstance(command, click.Group) else {full: command}
     return found
+
+
+def test_a_process_of_several_leaves_past_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its threads do while an interpreter shuts down, its exit code stands."""
+    left: list[int] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("os._exit", left.append)
+    main(["--version"])
+    assert left == [0]
 
 
 def test_the_commands_and_their_options_are_these() -> None:
