@@ -58,10 +58,14 @@ _UNTRUSTED = (
 
 _KEYS = (
     r"(?i)(bearer|apikey[= ])\s*\S+",
-    r"(?i)\b(api[_-]?key|token|authorization|password)\b[\"'\s]*[:=][\"'\s]*[^\s\"',;]+",
+    r"(?i)\b([\w-]{0,40}(?:api[_-]?key|token|authorization|passw(?:or)?d|secret))\b"
+    r"[\\\"'\s]*(?:[:=]|%3[ad])[\\\"'\s]*(?:basic\s+)?[^\s\"',;]+",
+    r"(://)[^\s/@]+(?=@)",
     r"()\beyJ[\w-]{8,}(?:\.[\w-]*)*",
+    r"()\b(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[\w-]{40,}",
 )
-"""Keys and tokens, whoever's they are: by the word before them, or by how a token begins."""
+"""Keys and tokens, whoever's they are: by the word before them, by their place in an address, by
+how a token begins, or by their length."""
 
 
 @contextmanager

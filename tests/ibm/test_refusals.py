@@ -10,9 +10,11 @@ from unittest import mock
 import pytest
 
 from qbackend import errors
+from qbackend.ibm.credentials import Credentials, Secret
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import decode
 from qbackend.ibm.service import connect
+from qbackend.ibm.translate import redacted
 from tests.loopback import (
     PAID_PLAN,
     Cut,
@@ -198,7 +200,11 @@ def test_a_job_of_another_account_is_not_found(server: LoopbackServer) -> None:
         connect().state("d0000")
 
 
-FOREIGN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+FOREIGN = {
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl",
+    "API key": "aB3dEfGhIjKlMnOpQrStUvWxYz0123456789-_aB3dEf",
+}
+"""Whose they may be nobody knows; how they look is known."""
 QUOTES = [
     "Authorization: Bearer {key}",
     "apikey {key} is unknown",
@@ -210,10 +216,10 @@ QUOTES = [
 
 
 @pytest.mark.parametrize("quote", QUOTES)
-@pytest.mark.parametrize("whose", ["own", "foreign"])
+@pytest.mark.parametrize("whose", ["own", *FOREIGN])
 def test_a_failure_reason_shows_no_key(server: LoopbackServer, quote: str, whose: str) -> None:
     """In the job's state, in the error of its result, and in the ledger."""
-    key = os.environ["QISKIT_IBM_TOKEN"] if whose == "own" else FOREIGN
+    key = os.environ["QISKIT_IBM_TOKEN"] if whose == "own" else FOREIGN[whose]
     reason = f"internal error; {quote.format(key=key)}; at the device"
     service = connect()
     server.workload.hold(State.QUEUED)
@@ -226,6 +232,44 @@ def test_a_failure_reason_shows_no_key(server: LoopbackServer, quote: str, whose
         assert key not in told
         assert "internal error" in told
         assert "***" in told
+
+
+NAMED = [
+    "Authorization: Basic {key}",
+    "{{'Authorization': 'Basic {key}'}}",
+    '"access_token": "{key}"',
+    "refresh_token={key}",
+    "IBMCLOUD_API_KEY={key}",
+    "QISKIT_IBM_TOKEN={key}",
+    "client_secret={key}",
+    "passwd={key}",
+    '{{\\"apikey\\":\\"{key}\\"}}',
+    "apikey%3D{key}",
+    "proxy http://somebody:{key}@proxy.example:3128 is out of reach",
+]
+"""What only the words around it make a key."""
+
+
+@pytest.mark.parametrize("quote", NAMED)
+def test_a_key_is_known_by_the_words_around_it(quote: str) -> None:
+    credentials = Credentials(Secret("own"), None, "ibm_cloud", "a test")
+    told = redacted(f"it failed ({quote.format(key='hunter2')}) at the device", credentials)
+    assert "hunter2" not in told
+    assert "***" in told
+    assert told.startswith("it failed")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the token expired at 12:00",
+        "job d4c2v1k8p7hs73ab1q2g failed: Error code 1305; ran too long",
+        "see https://quantum.cloud.ibm.com/docs/errors#1305",
+        "crn:v1:bluemix:public:quantum-computing:us-east:a/0123456789abcdef0123456789abcdef::",
+    ],
+)
+def test_what_is_no_key_is_told(words: str) -> None:
+    assert redacted(words, Credentials(Secret("own"), None, "ibm_cloud", "a test")) == words
 
 
 def test_a_machines_status_shows_no_key(server: LoopbackServer) -> None:
