@@ -22,7 +22,7 @@ from ..inputs import seed_number
 from ..jobs import Job
 from ..snapshots import Device
 from ..spec import LayerSpec
-from .consent import Approve
+from .consent import Approve, check_approve
 from .cost import MachineCost
 from .dispatch import Dispatcher
 from .endings import Whereabouts
@@ -104,7 +104,7 @@ class IbmBackend(QuantumBackend):
         self._credentials = credentials
         self._profile = profile
         self._path = ledger
-        self._approve = approve
+        self._approve = check_approve(approve)
         self._progress = progress
         self._given = service
         self._clock = clock

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ..errors import ApprovalError
+import numpy as np
+
+from ..errors import ApprovalError, OptionError
 from .cost import MachineCost
 
 Approve = Callable[[MachineCost], bool]
@@ -15,6 +17,16 @@ Approve = Callable[[MachineCost], bool]
 def approve_all(cost: MachineCost) -> bool:
     """Say yes to every plan; the budget still holds."""
     return True
+
+
+def check_approve(approve: Approve | None) -> Approve | None:
+    """The same; raises `OptionError` for what is no function."""
+    if approve is not None and not callable(approve):
+        raise OptionError(
+            f"approve is a function that is shown the cost and gives True or False, got "
+            f"{approve!r}: for example approve=lambda cost: cost.qpu_seconds < 60"
+        )
+    return approve
 
 
 def can_ask() -> bool:
@@ -28,7 +40,14 @@ def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> 
     Without `approve` the person at the terminal is asked.
     """
     if approve is not None:
-        if not approve(cost):
+        answer = approve(cost)
+        if not isinstance(answer, bool | np.bool_):
+            # A text would be true, "no" among them.
+            raise ApprovalError(
+                f"nothing was sent to {machine}: approve gave {answer!r}, which is neither True "
+                "nor False"
+            )
+        if not answer:
             raise ApprovalError(f"nothing was sent to {machine}: the plan was not approved")
         return
     if cost.qpu_seconds == 0:

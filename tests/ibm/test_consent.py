@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,26 @@ def test_what_is_approved_is_sent(server: LoopbackServer) -> None:
     with pytest.raises(ApprovalError, match="was not approved"):
         other(ROWS)
     assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize("approve", [True, False, "ask", "yes", 1], ids=repr)
+def test_an_approval_is_a_function(approve: Any) -> None:
+    for name in (NAME, "fake_manila"):
+        with pytest.raises(OptionError, match=rf"approve is a function.*got {approve!r}"):
+            get_backend(name, approve=approve)
+
+
+@pytest.mark.parametrize("answer", ["no", "yes", "", None, 1, [False]], ids=repr)
+def test_only_true_is_a_yes(answer: Any) -> None:
+    """`approve=lambda cost: input("Send? ")` would be a yes, whatever was typed."""
+    service = FakeService()
+    backend = backend_of(service, approve=lambda cost: answer)
+    with pytest.raises(ApprovalError, match="neither True nor False"):
+        backend.submit(ask(backend))
+    assert not service.jobs
+    allowed = backend_of(service, approve=lambda cost: np.float64(cost.qpu_seconds) < 60)
+    allowed.submit(ask(allowed))
+    assert len(service.jobs) == 1
 
 
 def test_the_person_at_the_terminal_is_asked(
