@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from .consent import Approve, check_approve
 from .cost import MachineCost
 from .dispatch import Dispatcher
 from .endings import Whereabouts
-from .entries import State
+from .entries import Entry, State
 from .gateway import Gateway, Progress
 from .identity import content_key, layer_key, what_key
 from .layers import from_text, to_text
@@ -36,6 +36,7 @@ from .mitigation import check_installed
 from .options import ExecutionOptions, check_local
 from .patience import Clock
 from .planning import Planner
+from .recovery import catch_up
 from .remote import Service
 from .remote_job import RemoteJob
 from .work import Work
@@ -108,6 +109,7 @@ class IbmBackend(QuantumBackend):
         self._progress = progress
         self._given = service
         self._clock = clock
+        self._has_caught_up = False
         check_installed(self.options.readout_mitigation)
         if self._is_local:
             check_local(self.options)
@@ -189,6 +191,8 @@ class IbmBackend(QuantumBackend):
             self._dispatcher.close_left_open()
             key = ledger.find_request(content, request.parameters)
             is_new = key is None
+            if key is None or not _is_under_way(ledger.current(key)):
+                self._catch_up()
             key = key or self._planner.plan(content, what, request, shots)
             work = Work(
                 key=key,
@@ -218,6 +222,17 @@ class IbmBackend(QuantumBackend):
             self._dispatcher.close()
         if "ledger" in self.__dict__:
             self.ledger.close()
+
+    def _catch_up(self) -> None:
+        """Before anything is sent: what has this run sent that its ledger does not tell?
+
+        Once; a run's ledger tells of what its own process sends from then on.
+        """
+        tag = self.run_tag
+        if tag is None or self._is_local or self._has_caught_up:
+            return
+        catch_up(self.ledger, self.gateway.ask(lambda service: service.tagged(tag)))
+        self._has_caught_up = True
 
     def _is_outdated(self, text: str) -> bool:
         """Whether a kept layer cannot be executed any more, and nothing is done with it yet."""
@@ -297,3 +312,8 @@ class IbmBackend(QuantumBackend):
         # Connections stay where they are; a ledger in a file is opened again.
         made = ("ledger", "gateway", "_device", "_dispatcher", "_planner")
         return {key: value for key, value in self.__dict__.items() if key not in made}
+
+
+def _is_under_way(entries: Sequence[Entry]) -> bool:
+    """Whether the service has them all, or did their work, so that none is sent."""
+    return all(entry.state in (State.SUBMITTED, State.DONE) for entry in entries)

@@ -144,7 +144,7 @@ class OpenWorkload:
 
 @dataclass(frozen=True)
 class Recovered:
-    """A job of a run whose ledger was lost, as its tags tell it.
+    """A job of a run that its ledger does not tell of, as its tags tell it.
 
     Attributes:
         tag: its own.

@@ -105,13 +105,7 @@ class Ledger(LedgerFile):
             for rows, estimate in zip(ranges, seconds, strict=True):
                 _enter(connection, key, rows, 1, estimate, intent.instance)
             for job, estimate in zip(there, seconds_there, strict=True):
-                connection.execute(
-                    "INSERT INTO jobs (tag, request, first_row, n_rows, attempt, state, job_id, "
-                    "submitted_at, estimate_seconds, instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                    "?)",
-                    (job.tag, key, job.first_row, job.n_rows, job.attempt, State.SUBMITTED.value,
-                     job.job_id, _now(), estimate, job.instance),
-                )  # fmt: skip
+                _enter_sent(connection, key, job, estimate)
         return self.current(key)
 
     def plan_again(self, ended: Sequence[Entry], instance: str) -> None:
@@ -121,6 +115,11 @@ class Ledger(LedgerFile):
                 rows = range(entry.first_row, entry.first_row + entry.n_rows)
                 attempt, estimate = entry.attempt + 1, entry.estimate_seconds
                 _enter(connection, entry.request, rows, attempt, estimate, instance)
+
+    def sent_again(self, before: Entry, job: Recovered) -> None:
+        """Enter a later attempt at an entry's rows, which the service has already."""
+        with self._writing() as connection:
+            _enter_sent(connection, before.request, job, before.estimate_seconds)
 
     def doubted(self, tag: str) -> datetime:
         """From now on the service may have a job that nobody knows of; the time."""
@@ -246,7 +245,7 @@ class Ledger(LedgerFile):
         return committed
 
     def recover(self, jobs: Sequence[Recovered]) -> None:
-        """Enter what the service has of a run whose ledger was lost."""
+        """Enter what the service has of a run, and its ledger does not tell."""
         with self._writing() as connection:
             for job in jobs:
                 connection.execute(
@@ -307,3 +306,15 @@ def _enter(
         "instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (tag, request, rows.start, len(rows), attempt, state, seconds, instance),
     )
+
+
+def _enter_sent(
+    connection: sqlite3.Connection, request: str, job: Recovered, seconds: float
+) -> None:
+    """A job that the service has; nothing where the ledger has this attempt by another job."""
+    connection.execute(
+        "INSERT OR IGNORE INTO jobs (tag, request, first_row, n_rows, attempt, state, job_id, "
+        "submitted_at, estimate_seconds, instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (job.tag, request, job.first_row, job.n_rows, job.attempt, State.SUBMITTED.value,
+         job.job_id, _now(), seconds, job.instance),
+    )  # fmt: skip

@@ -63,7 +63,7 @@ class Planner:
     def plan(self, content: str, what: str, request: Request, shots: int) -> str:
         """Enter a request that is new to the ledger; its key.
 
-        Of a run whose ledger was lost, what the service has of it is entered as sent.
+        What the service has of it, and the run's ledger did not tell, is entered as sent.
 
         Raises:
             RunFolderError: the service has jobs for this request of another circuit or angles.
@@ -101,6 +101,7 @@ class Planner:
     ) -> None:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
 
+        What was planned and approved before and is not sent yet must be executable still.
         Jobs that another process simulated, and took with it, are planned as before; those that
         were not found are looked for once more, and `mend` fetches again what was refused.
         """
@@ -115,6 +116,8 @@ class Planner:
                 dispatcher.adopt(entry)
         mend()
         ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
+        if not ended and any(e.state is State.PLANNED for e in self.ledger.current(key)):
+            self._check_machine(request)
         if ended:
             self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
             self.ledger.plan_again(ended, self.gateway.service.instance)
@@ -122,19 +125,25 @@ class Planner:
     def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs can be executed, are within what is left, and are approved."""
         planned = self._total(request, costs)
+        self._check_machine(request)
         if not self.is_local:
-            check_executable(request.compiled, self.device())
             self.gateway.settle(self.ledger)
             settle_sessions(self.gateway, self.ledger)
-            machine = self.gateway.ask(lambda service: service.machine(self.machine))
-            if not machine.operational:
-                self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
             self._told_of_steps = True
             _LOGGER.warning("a training step: %s", plan_words(self.machine, planned))
         check_approved(self.machine, planned, self.approve)
+
+    def _check_machine(self, request: Request) -> None:
+        """Raise unless the machine can execute a request; tell if it takes no jobs for now."""
+        if self.is_local:
+            return
+        check_executable(request.compiled, self.device())
+        machine = self.gateway.ask(lambda service: service.machine(self.machine))
+        if not machine.operational:
+            self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
 
     def _total(self, request: Request, costs: Sequence[MachineCost]) -> MachineCost:
         return replace(total(costs), derivatives=request.derivatives)
@@ -152,7 +161,7 @@ class Planner:
         ]
 
     def _there(self, what: str, key: str) -> list[Recovered]:
-        """Jobs of the request that the service has, where the run's ledger was lost."""
+        """Jobs of the request that the service has, and the ledger did not tell of."""
         there = self.ledger.recovered(what[:KEY_LENGTH])
         mine = [job for job in there if job.request == key[:KEY_LENGTH]]
         if there and not mine:
@@ -160,8 +169,8 @@ class Planner:
             raise RunFolderError(
                 f"{self.machine} has executed this request already, of another circuit or other "
                 f"angles than it would have now (jobs {jobs}): their results cannot be read by "
-                f"this run, whose ledger was lost, and nothing was sent again. To pay for it once "
-                "more, begin a new run: qhc run"
+                "this run, whose ledger does not tell of them, and nothing was sent again. To pay "
+                "for it once more, begin a new run: qhc run"
             )
         return mine
 

@@ -1,4 +1,4 @@
-"""A ledger that was lost, made anew from what its service has of the run.
+"""A ledger that was lost, or that is not the run's last, completed by what its service has.
 
 The service has the jobs, with tags that say which rows of which request they execute. The compiled
 layers it has not: they are kept beside the ledger, in a file of their own.
@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import RecordError
+from .entries import Recovered, State
 from .ledger import Ledger
 from .remote import TaggedJob
-from .tags import read_tags
+from .tags import KEY_LENGTH, read_tags
 
 
 def layers_file(ledger: Path) -> Path:
@@ -45,6 +46,28 @@ def keep_layers(ledger: Ledger) -> None:
         ) from error
 
 
+def catch_up(ledger: Ledger, jobs: Sequence[TaggedJob]) -> None:
+    """Enter what the service has of a run and its ledger does not tell; the ledger is locked.
+
+    Another run's ledger may have been put in place of the run's, or an older one of its own; and a
+    copy of the run's folder may have sent something.
+    """
+    known = {entry.tag: entry for entry in ledger.entries()}
+    strange = []
+    for job in _read(jobs):
+        entry = known.get(job.tag)
+        if entry is None:
+            strange.append(job)
+        elif entry.state is State.PLANNED and entry.job_id is None:
+            ledger.submitted(entry.tag, job.job_id)
+    ledger.recover(strange)
+    again = {(entry.request[:KEY_LENGTH], entry.first_row): entry for entry in known.values()}
+    for job in sorted(strange, key=lambda job: job.attempt):
+        before = again.get((job.request, job.first_row))
+        if before is not None and job.attempt > before.attempt:
+            ledger.sent_again(before, job)
+
+
 def rebuild(path: Path, jobs: Sequence[TaggedJob]) -> int:
     """A new ledger of a run's jobs, in place of what is at `path`; how many jobs it knows of.
 
@@ -52,13 +75,17 @@ def rebuild(path: Path, jobs: Sequence[TaggedJob]) -> int:
     """
     _put_aside(path)
     ledger = Ledger(path)
-    read = [read_tags(job.id, job.instance, job.tags) for job in jobs]
-    known = [job for job in read if job is not None]
+    known = _read(jobs)
     ledger.recover(known)
     for layer in _kept_layers(layers_file(path)):
         ledger.keep_layer(*layer)
     ledger.close()
     return len(known)
+
+
+def _read(jobs: Sequence[TaggedJob]) -> list[Recovered]:
+    read = (read_tags(job.id, job.instance, job.tags) for job in jobs)
+    return [job for job in read if job is not None]
 
 
 def _kept_layers(path: Path) -> list[tuple[str, str, str]]:

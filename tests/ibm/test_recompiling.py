@@ -11,7 +11,7 @@ import pytest
 from qiskit.circuit.library import CZGate
 from qiskit.transpiler import InstructionProperties, Target
 
-from qbackend.errors import JobFailedError, MachineError
+from qbackend.errors import JobFailedError, JobsPendingError, MachineError
 from qbackend.ibm.layout import lost_places
 from qbackend.ibm.remote import RemoteState
 from qbackend.jobs import JobStatus
@@ -86,6 +86,40 @@ def test_results_of_two_layouts_are_not_mixed(tmp_path: Path, three_jobs: None) 
     with pytest.raises(MachineError, match=r"lost what this run's circuit.*nothing was sent"):
         later.submit(ask(later, 5))
     assert len(service.jobs) == 3
+
+
+def test_what_was_planned_before_is_not_sent_to_lost_qubits(
+    tmp_path: Path, three_jobs: None
+) -> None:
+    """One of three jobs found room in the queue; days later there is room for the others."""
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    service.most_pending = 1
+    backend = backend_of(service, ledger=path, wait=False)
+    with pytest.raises(JobsPendingError):
+        backend.submit(ask(backend, 5))
+    assert len(service.jobs) == 1
+    service.most_pending, service.target = 10, without(used(service)[:1])
+    later = backend_of(service, ledger=path)
+    with pytest.raises(MachineError, match=r"lost what this run's circuit.*nothing was sent"):
+        later.submit(ask(later, 5))
+    assert len(service.jobs) == 1
+
+
+def test_what_was_planned_before_says_that_the_machine_takes_no_jobs(
+    tmp_path: Path, three_jobs: None
+) -> None:
+    service, path = FakeService(looks=1), tmp_path / "jobs.sqlite"
+    service.most_pending = 1
+    backend = backend_of(service, ledger=path, wait=False)
+    with pytest.raises(JobsPendingError):
+        backend.submit(ask(backend, 5))
+    service.most_pending, service.status = 10, "paused"
+    told: list[str] = []
+    later = backend_of(service, ledger=path, progress=lambda it: told.append(it.words))
+    later.submit(ask(later, 5))
+    assert told.index("ibm_fake is paused: jobs wait until it is back") < told.index(
+        "job job-1 sent to ibm_fake"
+    )
 
 
 def test_what_is_done_needs_no_calibration(tmp_path: Path) -> None:
