@@ -217,11 +217,12 @@ class IbmBackend(QuantumBackend):
         return job
 
     def close(self) -> None:
-        """Close an open session, and the ledger."""
-        if "_dispatcher" in self.__dict__:
+        """Close an open session, also one that another process left, and the ledger."""
+        if "ledger" not in self.__dict__ or self.ledger.is_closed:
+            return
+        if self.ledger.open_workloads():
             self._dispatcher.close()
-        if "ledger" in self.__dict__:
-            self.ledger.close()
+        self.ledger.close()
 
     def _catch_up(self) -> None:
         """Before anything is sent: what has this run sent that its ledger does not tell?

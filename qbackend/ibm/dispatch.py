@@ -69,10 +69,13 @@ class Dispatcher:
             close_left_open(self._gateway, self._ledger)
 
     def close(self) -> None:
-        """Close the session, if one is open."""
+        """Close the session, if one is open, or what other processes left open."""
         if self._session is not None:
             session, self._session = self._session, None
             self._close(session)
+        else:
+            with self._ledger.locked():
+                self.close_left_open()
 
     def _submit(
         self, entries: Sequence[Entry], call: Callable[[Entry], Call], workload: Workload | None

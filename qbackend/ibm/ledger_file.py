@@ -49,6 +49,7 @@ class LedgerFile:
     ) -> None:
         self.path = path
         self.read_only = read_only
+        self.is_closed = False
         self._tell = tell
         self._acting, self._using = threading.RLock(), threading.RLock()
         self._file = None if path is None or read_only else FileLock(f"{path}.lock")
@@ -90,6 +91,7 @@ class LedgerFile:
         """Close the file."""
         with self._using:
             self._connection.close()
+            self.is_closed = True
 
     def _acquire(self, lock: FileLock) -> None:
         """Take the lock, and leave word who has it."""

@@ -13,7 +13,7 @@ from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.workloads import close_left_open
 
-from .fakes import LOST, FakeService, Fault, Time, ask, backend_of
+from .fakes import LOST, SPEC, FakeService, Fault, Time, ask, backend_of
 
 
 def open_in(path: Path) -> list[tuple[str, bool]]:
@@ -54,6 +54,20 @@ def test_a_later_process_closes_what_was_left_open(path: Path, mode: str) -> Non
     assert open_in(path) == []
     assert [workload.closed for workload in service.workloads] == [1]
     assert len(service.jobs) == 1
+
+
+def test_a_later_process_that_has_nothing_to_ask_closes_it_too(path: Path) -> None:
+    """The one before it died when everything was on record, and before the end of its session."""
+    service = FakeService()
+    backend = backend_of(service, ledger=path, mode="session")
+    backend.evaluate(ask(backend))
+    assert open_in(path) == [("workload-0", True)]
+    later = backend_of(service, ledger=path, mode="session")
+    later.compile(SPEC)
+    later.close()
+    assert open_in(path) == []
+    assert [workload.closed for workload in service.workloads] == [1]
+    later.close()
 
 
 @pytest.mark.parametrize("error", [LOST, TokenRefusedError("refused"), BackendError("gone")])
