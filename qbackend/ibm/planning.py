@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..base import Request
-from ..errors import RunFolderError
+from ..errors import JobFailedError, RunFolderError
 from ..snapshots import Device
 from . import cost, limits
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
 from .dispatch import Dispatcher
-from .endings import is_gone
-from .entries import Intent, Recovered, State
+from .endings import MOST_ATTEMPTS, is_gone, is_useless
+from .entries import Entry, Intent, Recovered, State
 from .gateway import Gateway
 from .identity import request_key
 from .layout import check_executable
@@ -102,6 +103,9 @@ class Planner:
         """Enter what failed or was cancelled once more, once it is affordable and approved.
 
         What was planned and approved before and is not sent yet must be executable still.
+
+        Raises:
+            JobFailedError: the results of several jobs for the same rows were of no use.
         Jobs that another process simulated, and took with it, are planned as before; those that
         were not found are looked for once more, and `mend` fetches again what was refused.
         """
@@ -119,8 +123,24 @@ class Planner:
         if not ended and any(e.state is State.PLANNED for e in self.ledger.current(key)):
             self._check_machine(request)
         if ended:
+            self._check_use(key, ended)
             self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
             self.ledger.plan_again(ended, self.gateway.service.instance)
+
+    def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
+        """Raise `JobFailedError` for rows that were paid for again and again, and for nothing."""
+        useless = Counter(e.first_row for e in self.ledger.entries(key) if is_useless(e))
+        for entry in ended:
+            if useless[entry.first_row] >= MOST_ATTEMPTS:
+                raise JobFailedError(
+                    f"{useless[entry.first_row]} jobs for the same rows on {self.machine} were "
+                    f"paid for, and the result of each is of no use (job {entry.job_id}: "
+                    f"{entry.words}); nothing was sent again. The results are kept in the ledger; "
+                    "to pay for these rows once more, begin a new run: qhc run",
+                    job_id=entry.job_id,
+                    backend=self.machine,
+                    state=entry.state.value,
+                )
 
     def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs can be executed, are within what is left, and are approved."""

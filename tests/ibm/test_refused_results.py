@@ -170,6 +170,20 @@ def test_a_result_that_is_refused_in_the_later_process_too_is_paid_again(path: P
     assert [job.deliveries for job in service.jobs] == [5, 1]
 
 
+def test_results_that_are_refused_every_time_are_not_paid_for_without_end(path: Path) -> None:
+    service = DamagingService(10**6)
+    for n_jobs in (1, 2):
+        backend = backend_of(service, ledger=path)
+        with pytest.raises(errors.JobFailedError, match="once more: qhc resume"):
+            backend.evaluate(ask(backend))
+        assert len(service.jobs) == n_jobs
+    for _ in range(3):
+        later = backend_of(service, ledger=path)
+        with pytest.raises(errors.JobFailedError, match=r"2 jobs.*job job-1.*nothing was sent"):
+            later.evaluate(ask(later))
+    assert len(service.jobs) == 2
+
+
 def test_a_refused_result_of_a_job_that_was_deleted_is_paid_again(path: Path) -> None:
     service = DamagingService(3)
     first = backend_of(service, ledger=path)
