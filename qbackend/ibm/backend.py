@@ -309,6 +309,10 @@ class IbmBackend(QuantumBackend):
     def _tell(self, words: str) -> None:
         self._progress(Progress(0, 0, words))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> IbmBackend:
+        # In one process there is one budget, and one ledger of what is paid for.
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         # Connections stay where they are; a ledger in a file is opened again.
         made = ("ledger", "gateway", "_device", "_dispatcher", "_planner")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
+import torch
 
+from qbackend import QuantumLayer
 from qbackend.errors import BudgetError, JobsPendingError, UserError
 from qbackend.ibm.budget import check_budget
 from qbackend.ibm.cost import MachineCost
 
-from .fakes import SHOTS, FakeService, Time, ask, backend_of
+from .fakes import SHOTS, SPEC, FakeService, Time, ask, backend_of
 
 
 def test_the_plan_is_shown_before_anything_is_sent() -> None:
@@ -51,6 +54,22 @@ def test_the_budget_is_of_the_whole_run() -> None:
     backend.evaluate(ask(backend, seed=2))
     with pytest.raises(BudgetError, match=r"after 6 s of this run.*7 s.*--max-qpu-seconds 9"):
         backend.evaluate(ask(backend, seed=3))
+    assert len(service.jobs) == 2
+
+
+def test_a_copied_layer_has_no_budget_of_its_own() -> None:
+    """As cross-validation and averages of weights copy a model."""
+    service = FakeService()
+    layer = QuantumLayer(SPEC, backend_of(service, max_qpu_seconds=7.0), seed=0)
+    rows = torch.ones(3, SPEC.n_features)
+    with torch.no_grad():
+        layer(rows)
+        copied = copy.deepcopy(layer)
+        # The same samples are drawn next, and are paid for once.
+        torch.testing.assert_close(copied(rows), layer(rows), rtol=0, atol=0)
+        assert len(service.jobs) == 2
+        with pytest.raises(BudgetError, match="after 6 s of this run"):
+            copied(rows)
     assert len(service.jobs) == 2
 
 
