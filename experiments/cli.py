@@ -53,7 +53,7 @@ for command in (run, estimate, resume, jobs, cancel, report, ablate, backends, d
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    2 for what the user can mend, 1 for any other failure, 130 for Ctrl-C and for SIGTERM.
+    2 for what the user can mend, 1 for any other failure, 130 for Ctrl-C, SIGTERM and SIGHUP.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         # Read when torch is loaded, which no import of this file does.
@@ -94,15 +94,23 @@ def _leave(code: int) -> NoReturn:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends what is under way as Ctrl-C does: records are kept, sessions are closed."""
+    """SIGTERM ends what is under way as Ctrl-C does: records are kept, sessions are closed.
+
+    So does SIGHUP, which a lost connection to the terminal sends, where nobody had it ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+    heeded = [number for number in numbers if before[number] is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heeded:
+            signal.signal(number, before[number])
 
 
 def _tell(message: str, typed: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM ends every command as Ctrl-C does: with 130, a record, and nothing left running."""
+"""SIGTERM and SIGHUP end commands as Ctrl-C does: with 130, a record, and nothing left running."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ def wait_until(path: Path, running: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def ended(running: subprocess.Popen[str]) -> str:
+def ended(running: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> str:
     """What a process says that was asked to terminate."""
-    running.send_signal(signal.SIGTERM)
+    running.send_signal(by)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert "Traceback" not in err
     return err
 
 
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP], ids=lambda by: by.name)
 def test_a_machines_jobs_go_on(
-    qhc: Qhc, tmp_path: Path, trained: Path, server: LoopbackServer
+    qhc: Qhc, tmp_path: Path, trained: Path, server: LoopbackServer, by: signal.Signals
 ) -> None:
     server.workload.hold(State.QUEUED)
     running = start_qhc(tmp_path, *sent(trained, "--yes", "--out", "a"))
     server.wait_for(State.QUEUED, timeout=120)
     server.wait(lambda: bool(server.received("GET", "/jobs/{id}")), timeout=30)
-    assert "qhc resume a" in ended(running)
+    assert "qhc resume a" in ended(running, by)
     (job,) = server.jobs
     assert job.state is State.QUEUED
     assert RunFolder.open(tmp_path / "a").status == "waiting"
