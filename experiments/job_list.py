@@ -138,6 +138,19 @@ def cancel_jobs(
     return Cancellation([e.job_id or e.tag for e in cancelled], _asked(others, gateway))
 
 
+def close_left(folder: RunFolder, access: Access, tell: Callable[[str], None]) -> None:
+    """Close a session of a run that could not be closed at its end: it goes on costing."""
+    if not folder.ledger.exists() or not is_writable(folder.path):
+        return
+    ledger = Ledger.existing(folder.ledger, tell)
+    try:
+        if ledger.open_workloads():
+            with ledger.locked():
+                close_left_open(_gateway(folder, access, tell), ledger)
+    finally:
+        ledger.close()
+
+
 def rebuild(run: Path, access: Access) -> Rebuilt:
     """Make the lost ledger of a run anew, from what its service has; sends nothing.
 

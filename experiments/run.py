@@ -25,6 +25,7 @@ from .display import Display
 from .environment import without_home
 from .feed import data_notes, load_images
 from .given import Given, check_proven, given_checkpoint, keep
+from .job_list import close_left
 from .loggers import check_loggers
 from .machine import DEFAULT_ACCESS, Access, bounded
 from .plan import RunPlan, plan_run
@@ -164,6 +165,7 @@ def resume(
         machine = config.machine.model_copy(update={"deadline": deadline})
         config = config.model_copy(update={"machine": machine})
     if run["status"] == "finished":
+        close_left(folder, access, display.say)
         display.say(f"{path} is finished; nothing is left to do")
         if not folder.report.exists():
             write_report([folder.path])

@@ -41,7 +41,8 @@ def close_workload(gateway: Gateway, ledger: Ledger, workload: OpenWorkload) -> 
                 lambda service: service.close_workload(workload.id, session=workload.is_session)
             )
     except QhcError as error:
-        _LOGGER.warning("%s %s could not be closed: %s", kind, workload.id, error)
+        again = "" if ledger.run is None else f"; qhc resume {ledger.run} tries again"
+        _LOGGER.warning("%s %s could not be closed: %s%s", kind, workload.id, error, again)
         return
     ledger.closed(workload.id)
     if workload.is_session:

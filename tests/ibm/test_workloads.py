@@ -82,6 +82,7 @@ def test_what_cannot_be_closed_is_closed_later(
         backend.close()
     assert values.shape == (3, 2)
     assert "session workload-0 could not be closed" in caplog.text
+    assert f"qhc resume {path.parent} tries again" in caplog.text
     assert open_in(path) == [("workload-0", True)]
     service.faults.clear()
     ledger = Ledger(path)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.record import RunFolder
 from qbackend.ibm.ledger import Ledger
 from tests.command_line import Qhc, last_line, start_qhc
-from tests.loopback import PAID_PLAN, Instance, LoopbackServer, State
+from tests.loopback import PAID_PLAN, Fault, Instance, LoopbackServer, State, Status
 from tests.loopback.client import served, tiny
 
 from .commands import sent
@@ -72,6 +73,24 @@ def test_a_session_is_closed_by_whoever_comes_back(
     assert code == 0, err
     assert not session.accepting
     assert len(paid.jobs) == 1
+
+
+def test_a_finished_run_closes_one_that_could_not_be_closed(
+    qhc: Qhc, trained: Path, paid: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All results were there, and then the network was gone."""
+    monkeypatch.setattr("qbackend.ibm.workloads.CHARGE_SECONDS", 0.5)
+    down = paid.faults.add(Fault("PATCH", "/sessions/{id}", Status(503), count=None))
+    code, _, err = qhc(*sent(trained, "--session", "--yes", "--out", "a"))
+    assert code == 0, err
+    (session,) = paid.sessions
+    assert session.accepting
+    paid.faults.remove(down)
+    assert RunFolder.open(Path("a")).status == "finished"
+    code, _, err = qhc("resume", "a")
+    assert code == 0, err
+    assert not session.accepting
+    assert "nothing is left to do" in err
 
 
 def test_cancelling_closes_it(qhc: Qhc, trained: Path, paid: LoopbackServer) -> None:
