@@ -96,6 +96,24 @@ def test_a_ledger_is_made_anew_from_the_service(
     assert stages("a") == ["ideal", "noise", "machine"]
 
 
+def test_another_runs_ledger_or_an_older_one_pays_for_nothing(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    """Whole as it is, it does not tell what this run has sent."""
+    sent_and_waiting(qhc, trained, server)
+    command = sent(trained, "--yes", "--no-wait", "--limit", "5", "--out", "b")
+    assert qhc(*command)[0] == 0
+    server.workload.release()
+    shutil.copytree("a", "copy")
+    lose()
+    shutil.copy("b/jobs.sqlite", LEDGER)
+    for folder in ("a", "copy"):
+        code, out, err = qhc("resume", folder, "--yes", "--json")
+        assert code == 0, err
+        assert last_line(out)["job_ids"] == [server.jobs[0].id]
+    assert len(server.jobs) == 2
+
+
 def test_what_the_service_has_not_is_asked_for_anew(
     qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
