@@ -28,24 +28,35 @@ PULSES = {"XX": 2, "XpXm": 2, "XY4": 4}
 PULSE = ONE_QUBIT + 2 * VIRTUAL
 """One of its pulses, with the changes of frame that give it its axis and sign."""
 
+CALIBRATION = {
+    "none": 0,
+    "m3": 2 * (INIT + MEASURE) + ONE_QUBIT,
+    "tensored": 2 * (INIT + MEASURE) + ONE_QUBIT,
+    "trex": INIT + ONE_QUBIT + MEASURE,
+}
+"""Of a job's circuits that prepare all 0 and all 1, or all 0 twirled, on each qubit."""
+
 
 @dataclass(frozen=True)
 class Load:
-    """What one row takes.
+    """What one row takes, and what a job takes beside its rows.
 
     Attributes:
         instructions: on its busiest qubit.
         two_qubit_gates: on all qubits.
+        calibration: instructions on a qubit of the circuits that calibrate a job's readout.
     """
 
     instructions: int
     two_qubit_gates: int
+    calibration: int = 0
 
     @property
     def most_rows(self) -> int:
         """Rows that a job may have."""
         by_gates = TWO_QUBIT_GATES // max(1, self.two_qubit_gates)
-        return min(INSTRUCTIONS_PER_QUBIT // self.instructions, by_gates)
+        left = INSTRUCTIONS_PER_QUBIT - self.calibration
+        return min(left // self.instructions, by_gates)
 
 
 def load(circuit: QuantumCircuit, options: ExecutionOptions) -> Load:
@@ -79,4 +90,4 @@ def load(circuit: QuantumCircuit, options: ExecutionOptions) -> Load:
         for qubit in range(circuit.num_qubits)
     )
     gates = sum(shared.values()) / 2 * sum(factors)
-    return Load(round(busiest), round(gates))
+    return Load(round(busiest), round(gates), CALIBRATION[options.readout_mitigation])

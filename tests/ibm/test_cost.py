@@ -164,6 +164,23 @@ def test_what_is_added_to_a_circuit_counts(
     assert (counted.instructions, counted.two_qubit_gates) == (expected, sum(factors))
 
 
+def test_circuits_that_calibrate_count_in_every_job() -> None:
+    """134,000 rows of 200 instructions are exactly what a job may have."""
+    circuit = QuantumCircuit(1)
+    for _ in range(70):
+        circuit.sx(0)
+    most = {
+        options.readout_mitigation: load(circuit, options).most_rows
+        for options in (
+            ExecutionOptions(),
+            ExecutionOptions(readout_mitigation="m3"),
+            ExecutionOptions(readout_mitigation="tensored"),
+            ExecutionOptions("estimator", readout_mitigation="trex"),
+        )
+    }
+    assert most == {"none": 134_000, "m3": 133_999, "tensored": 133_999, "trex": 133_999}
+
+
 def test_jobs_are_packed_by_instructions_where_shots_are_few() -> None:
     options = ExecutionOptions("estimator", zne=(1.0, 3.0, 5.0), dynamical_decoupling="XY4")
     most = load(layer().circuit, options).most_rows
