@@ -88,13 +88,17 @@ class Workers:
         losses = 0
         while left:
             try:
-                for number, found in self._round(task, list(left.items())):
+                for number, found in self._round(task, list(left.items()), cautious=losses > 0):
                     del left[number]
                     losses = 0
                     yield found
             except _worker_deaths(self.engine) as death:
                 losses += 1
-                reason = f"{type(death).__name__}: {str(death).partition(chr(10))[0]}"
+                first_line = str(death).partition("\n")[0].rstrip(".")
+                reason = f"{type(death).__name__}: {first_line}"
+                # The first one may be to blame: the others come before it now.
+                suspect = next(iter(left))
+                left[suspect] = left.pop(suspect)
                 if losses == MOST_LOSSES:
                     raise WorkerLostError(
                         f"worker processes died {losses} times before one of {len(left)} cells was "
@@ -104,9 +108,12 @@ class Workers:
                 _log.warning("a worker process died (%s); its cells are computed again", reason)
 
     def _round(
-        self, task: _Task[Given, Found], numbered: Sequence[tuple[int, Given]]
+        self, task: _Task[Given, Found], numbered: Sequence[tuple[int, Given]], *, cautious: bool
     ) -> Iterator[tuple[int, Found]]:
-        """The results of as many as there are until a worker dies."""
+        """The results of as many as there are until a worker dies.
+
+        An engine that hands over blocks loses a whole one then: a `cautious` round has single ones.
+        """
         jobs = self.jobs or max(1, cpu_count() // self.threads)
         with parallel_config(self.engine, n_jobs=jobs):
             tasks = [delayed(task)(*each) for each in numbered]
@@ -114,7 +121,7 @@ class Workers:
                 yield from Parallel(return_as="generator_unordered")(tasks)
                 return
             # Block by block, so that what is finished is on disk before the end.
-            block = 4 * jobs
+            block = 1 if cautious else 4 * jobs
             for first in range(0, len(tasks), block):
                 yield from Parallel()(tasks[first : first + block])
 

@@ -156,7 +156,7 @@ def test_what_a_killed_worker_had_is_computed_by_another(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["loky", "dask", "ray"])
+@pytest.mark.parametrize("engine", ["loky", "ray"])
 def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path, engine: str) -> None:
     pytest.importorskip(CLUSTERS.get(engine, "joblib"))
     with pytest.raises(WorkerLostError, match=r"died 3 times before one of 1 cells.*--jobs"):
