@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +14,14 @@ _FEWEST_LEVELS = 32
 _SHOWN = 3
 
 
-def ignored_note(folder: Path, ignored: Sequence[Path]) -> list[str]:
-    """What was ignored below `folder`, if anything was."""
+def ignored_note(folder: Path, ignored: Sequence[Path], reason: str = "") -> list[str]:
+    """What was ignored below `folder`, if anything was; there may be one more `reason`."""
     if not ignored:
         return []
-    shown = ", ".join(str(path.relative_to(folder)) for path in ignored[:_SHOWN])
+    shown = ", ".join(_shown(path.relative_to(folder)) for path in ignored[:_SHOWN])
     more = f" and {len(ignored) - _SHOWN:,} more" if len(ignored) > _SHOWN else ""
-    return [f"ignored in {folder}: {shown}{more}; hidden, or no image of the types {TYPES}"]
+    why = f"hidden, or no image of the types {TYPES}" + (f", {reason}" if reason else "")
+    return [f"ignored in {folder}: {shown}{more}; {why}"]
 
 
 def image_notes(folder: Path, images: Sequence[Decoded], given: Range | None) -> list[str]:
@@ -78,6 +80,11 @@ def _content_notes(folder: Path, images: Sequence[Decoded]) -> list[str]:
 
 def _share(n: int, n_all: int) -> str:
     return f"all {n:,} images" if n == n_all else f"{n:,} of {n_all:,} images"
+
+
+def _shown(path: Path) -> str:
+    """The path in characters that UTF-8 has, whatever bytes its name is made of."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _number(value: float) -> str:

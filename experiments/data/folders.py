@@ -28,6 +28,7 @@ TEST_SHARE = 0.2
 TEST_SEED = 0
 
 _SPLITS = ("train", "val", "test")
+_OTHER_SPLIT = "or no split by the name train, val or test"
 _LIKE_SPLITS = {*_SPLITS, "training", "validation", "valid", "testing", "eval"}
 
 
@@ -77,7 +78,7 @@ def read_folder(folder: Path, size: int | None, value_range: Range | None = None
         rest[-1],
         trained.classes,
         validation=rest[0] if len(rest) == 2 else None,
-        notes=(*ignored_note(folder, ignored), *notes),
+        notes=(*ignored_note(folder, ignored, _OTHER_SPLIT), *notes),
     )
 
 
@@ -146,11 +147,13 @@ def _read_splits(
         raise DataError(f"{folder}: a split holds not one image of the types {TYPES}")
     # Decoding runs outside Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        if channels is None:
-            channels = 1 if all(pool.map(is_grey, paths)) else 3
-        n_channels = channels
         try:
+            n_channels = channels or (1 if all(pool.map(is_grey, paths)) else 3)
             images = list(pool.map(lambda path: decode(path, n_channels, size, value_range), paths))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{error.filename} is a link to nothing, or gone; remove it, or put the file there"
+            ) from None
         except UnknownRangeError as error:
             found = [each for each in pool.map(stored_extremes, paths) if each is not None]
             low, high = min(each[0] for each in found), max(each[1] for each in found)

@@ -41,7 +41,8 @@ def read_tree(folder: Path, classes: tuple[str, ...] | None = None) -> Tree:
     With `classes` given, the folders must be among them, and labels are indices into them.
 
     Raises:
-        DataError: `folder` cannot be read, or holds no class, an empty or an unknown one.
+        DataError: `folder` cannot be read, or holds no class, an empty or an unknown one, or one
+            whose name is no text.
     """
     names: list[str] = []
     beside: list[Path] = []
@@ -56,6 +57,10 @@ def read_tree(folder: Path, classes: tuple[str, ...] | None = None) -> Tree:
         raise DataError(f"{_rule(folder)}: {error}") from error
     if not names:
         raise DataError(f"{_rule(folder)}: there is no folder in it")
+    if odd := [name for name in names if name.encode(errors="replace") != os.fsencode(name)]:
+        raise DataError(
+            f"{folder} holds a folder whose name is not UTF-8, {os.fsencode(odd[0])!r}; rename it"
+        )
     images = {name: [path for path in found[name] if _is_image(path)] for name in names}
     if classes is None:
         classes = tuple(names)
@@ -83,14 +88,23 @@ def _is_image(path: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files below, and hidden folders without what is in them, by folder and by name."""
+    """All files below, and hidden folders without what is in them, by folder and by name.
+
+    A folder that links lead to again is read once: its images would be test and training images.
+    """
     return [Path(parent, name) for parent, name in sorted(_walk(folder))]
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, str]]:
+    read: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(parent)
+        if real in read:
+            folders.clear()
+            continue
+        read.add(real)
         hidden = [name for name in folders if _is_hidden(name)]
-        folders[:] = [name for name in folders if name not in hidden]
+        folders[:] = sorted(name for name in folders if name not in hidden)
         yield from ((parent, name) for name in (*hidden, *files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,7 @@ def test_folders_beside_the_splits_are_named(tmp_path: Path) -> None:
         write_images(tmp_path / part, ["a", "b"], 5)
     (note,) = load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0).notes
     assert f"ignored in {tmp_path}: valid; " in note
+    assert note.endswith(", or no split by the name train, val or test")
 
 
 def test_images_in_folders_of_a_class_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
@@ -171,3 +173,33 @@ def test_images_in_folders_of_a_class_are_read_in_the_order_of_their_paths(tmp_p
     tree = read_tree(tmp_path)
     theirs = ImageFolder(tmp_path).samples
     assert [(str(path), label) for path, label in tree.samples] == theirs
+
+
+def test_images_that_links_lead_to_again_are_read_once(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a", "b"], 5)
+    write_images(tmp_path / "a", ["deep"], 2)
+    for link, target in (("loop", "."), ("again", "deep"), ("deep/up", ".")):
+        (tmp_path / "a" / link).symlink_to(tmp_path / "a" / target)
+    tree = read_tree(tmp_path)
+    assert len({path.resolve() for path, _ in tree.samples}) == len(tree.samples) == 12
+
+
+@pytest.mark.parametrize("layout", ["classes", "splits"])
+def test_a_link_to_nothing_is_named(layout: str, tmp_path: Path) -> None:
+    for part in ("train", "test") if layout == "splits" else ("",):
+        write_images(tmp_path / part, ["a", "b"], 5)
+    link = next(tmp_path.rglob("a")) / "gone.png"
+    link.symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match=r"gone\.png is a link to nothing.*remove it"):
+        load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0)
+
+
+def test_names_that_are_not_utf8_can_be_shown_or_are_refused(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a", "b"], 5)
+    Path(os.fsdecode(os.fsencode(tmp_path / "a") + b"/\xff.txt")).touch()
+    (note,) = load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0).notes
+    assert r"a/\xff.txt;" in note
+    note.encode()
+    (tmp_path / "b").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9t\xe9"))
+    with pytest.raises(DataError, match=r"not UTF-8, b'\\xe9t\\xe9'; rename it"):
+        load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0)
