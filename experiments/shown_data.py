@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +26,24 @@ def in_classes_of(info: ModelInfo, data: ImageData, checkpoint: Path) -> ImageDa
     the first, and so on.
 
     Raises:
-        CheckpointError: other channels, or another number of classes under other names.
+        CheckpointError: other channels, another number of classes under other names, or only some
+            names that are the model's, at other places.
     """
     n_channels = data.test.images.shape[1]
     by_name = set(data.classes) <= set(info.classes)
     if n_channels != info.in_channels or not (by_name or len(data.classes) == info.n_classes):
         raise CheckpointError(
             f"{checkpoint} holds {info}; {data.name} has {len(data.classes)} classes and "
-            f"{n_channels} channels. Train a model for it: qhc run --dataset {data.name}"
+            f"{n_channels} channels. {_train_for(data)}"
+        )
+    moved = {*info.classes} & {*data.classes} - {
+        name for name, own in zip(data.classes, info.classes, strict=False) if name == own
+    }
+    if moved and not by_name:
+        raise CheckpointError(
+            f"the classes of {checkpoint} are {', '.join(info.classes)}, those of {data.name} are "
+            f"{', '.join(data.classes)}: {min(moved)} is at another place, and others are unknown "
+            f"to the model. Name the folders as the model names its classes. {_train_for(data)}"
         )
     if not by_name or data.classes == info.classes:
         return data
@@ -74,6 +85,10 @@ def difference_notes(info: ModelInfo, data: ImageData) -> list[str]:
             f"{_numbers(data.std)}"
         )
     return notes
+
+
+def _train_for(data: ImageData) -> str:
+    return f"Train a model for it: qhc run --dataset {shlex.quote(data.name)}"
 
 
 def _names(classes: Sequence[str]) -> str:

@@ -305,3 +305,16 @@ def test_mixed_precision_is_noted() -> None:
     config = load_config("digits", ["fabric.precision=bf16-mixed"])
     assert any("the test is in 32 bits" in note for note in config.notes())
     assert not DIGITS.notes()
+
+
+@pytest.mark.parametrize("names", [("1", "2", "x"), ("x", "0", "y")])
+def test_names_that_are_the_models_at_other_places_are_refused(
+    names: tuple[str, ...], digits: ImageData, checkpoint: Path
+) -> None:
+    info = load_model_info(checkpoint)
+    shown = replace(digits, classes=(*names, *(f"other {place}" for place in range(7))))
+    with pytest.raises(CheckpointError, match="at another place"):
+        in_classes_of(info, shown, checkpoint)
+    # Where those that are known are where the model has them, the others may be new names.
+    kept = replace(digits, classes=("0", "1", *(f"other {place}" for place in range(8))))
+    assert in_classes_of(info, kept, checkpoint).classes == kept.classes
