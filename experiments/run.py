@@ -31,6 +31,7 @@ from .machine import DEFAULT_ACCESS, Access, bounded
 from .plan import RunPlan, plan_run
 from .record import Record, RunFolder
 from .report import write_report
+from .run_data import check_same_data, check_size, data_record
 from .run_ledger import check_ledger
 from .run_notes import backend_notes, note_versions, seed_note
 from .runner import Runner
@@ -72,6 +73,7 @@ def start(
     config = settled(config)
     fabric = launch(config.fabric)
     data = load_images(config, place.data_root, fabric.device)
+    check_size(config, data)
     steps_per_epoch(config, data, fabric)
     if _has_plan(config):
         untrained = new_model(config, data, backend=ideal_backend())
@@ -188,6 +190,7 @@ def resume(
     if trained is not None:
         fabric = launch(_in_one_process(config).fabric)
         data = _data_of(trained, config, root, fabric)
+        check_same_data(folder, data)
         if is_given:
             check_proven(trained, folder, config, data, fabric.device)
         runner = Runner(config, data, folder, fabric, display, access)
@@ -198,6 +201,7 @@ def resume(
         return runner.validate(trained, name)
     fabric = launch(config.fabric)
     data = load_images(config, root, fabric.device)
+    check_same_data(folder, data)
     model = new_model(config, data, backend=training_backend(config))
     if is_older:
         train_norm_biases(model)
@@ -224,6 +228,7 @@ def plan_of(
     notes = []
     if checkpoint is None:
         data = load_images(config, data_root, fabric.device)
+        check_size(config, data)
         model = new_model(config, data, backend=ideal_backend())
     else:
         data = _data_of(checkpoint, config, data_root, fabric)
@@ -312,6 +317,7 @@ def _recorded(
         "command": place.command,
         "data_root": without_home(str(place.data_root)),
         "notes": [*config.notes(), *data_notes(config, data, trains=trains), *notes],
+        **data_record(data),
         **access.record(),
     }
 
@@ -325,4 +331,6 @@ def _in_one_process(config: Config) -> Config:
 def _data_of(checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> ImageData:
     """The config's images; raises `CheckpointError` if the checkpoint's model is not for them."""
     info = load_model_info(checkpoint)
-    return in_classes_of(info, load_images(config, root, fabric.device), checkpoint)
+    data = in_classes_of(info, load_images(config, root, fabric.device), checkpoint)
+    check_size(config, data)
+    return data
