@@ -294,3 +294,26 @@ def test_another_recipe_does_not_mix_in(folder: Path, capsys: pytest.CaptureFixt
     changed = [*COMMAND, "--set", "train.lr=0.5", "--out", str(folder)]
     assert exit_code(*changed) == 2
     assert "train.lr is 0.01 there and 0.5 here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["loky", "threading", "dask", "ray"])
+def test_engines_and_numbers_of_jobs_change_no_bit(
+    folder: Path, tmp_path: Path, engine: str
+) -> None:
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}.get(engine, "joblib"))
+    torch.set_num_threads(2)
+    command = [*COMMAND, "--engine", engine]
+    command[command.index("--jobs") + 1] = "2"
+    with without_reports():
+        assert exit_code(*command, "--out", str(tmp_path / "out")) == 0
+    assert outcomes(tmp_path / "out") == outcomes(folder)
+    for path in (folder / "models").glob("*/checkpoint.safetensors"):
+        again = tmp_path / "out" / path.relative_to(folder)
+        assert again.read_bytes() == path.read_bytes()
+
+
+def outcomes(folder: Path) -> dict[str, dict[str, object]]:
+    """By the cell's name, without times."""
+    rows = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+    return {row["cell"]: {**row, "seconds": None} for row in rows}
