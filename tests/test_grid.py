@@ -169,12 +169,12 @@ import os, sys, time
 from pathlib import Path
 from experiments.grid import Workers, run_grid
 
-def wait(n):
-    Path(sys.argv[1], f"worker{os.getpid()}").touch()
+def wait(folder):
+    Path(folder, f"worker{os.getpid()}").touch()
     time.sleep(300)
 
 if __name__ == "__main__":
-    cells = {f"cell{n}": n for n in range(4)}
+    cells = {f"cell{n}": sys.argv[1] for n in range(4)}
     run_grid(Path(sys.argv[1], "cells.jsonl"), cells, wait, Workers(sys.argv[2], 2))
 """
 
