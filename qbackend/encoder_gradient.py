@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Array, CompiledLayer
-from .encodings import AmplitudeEncoding, gray_transform
+from .encodings import AmplitudeEncoding, gray_transform, without_overflow
 from .gradients import CircuitShiftPlan, GradientPlan, plan_circuit_shift
 
 Mask = NDArray[np.bool_]
@@ -83,7 +83,9 @@ def averaged_gradient(features: Array, forms: Array, cotangent: Array) -> Array:
     slopes = (states @ symmetric).reshape(-1, dimension, n_forms)
     of_states = np.matmul(slopes, cotangent[:, :, None])[:, :, 0]
     along = np.sum(of_states * states, axis=1, keepdims=True)
-    return (of_states - along * states) / np.linalg.norm(features, axis=1, keepdims=True)
+    scaled, factors = without_overflow(features)
+    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return (of_states - along * states) / norms * factors
 
 
 def feature_gradient(
@@ -113,7 +115,8 @@ def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
 
     Returns the gradient by features (B, F), and which features are below a vanishing node.
     """
-    levels = [features]
+    scaled, factors = without_overflow(features)
+    levels = [scaled]
     while levels[-1].shape[1] > 1:
         levels.append(np.hypot(levels[-1][:, 0::2], levels[-1][:, 1::2]))
     floor = VANISHING * levels.pop()
@@ -130,7 +133,7 @@ def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
         children = [left * along - right * across, right * along + left * across]
         gradient = np.stack(children, axis=2).reshape(level.shape)
         vanishing = np.repeat(vanishing, 2, axis=1)
-    return gradient, vanishing
+    return gradient * factors, vanishing
 
 
 @dataclass(frozen=True)

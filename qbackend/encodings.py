@@ -23,6 +23,19 @@ ZERO_NORM = 1e-12
 """A row of amplitude features shorter than this has no direction: its outputs are zero."""
 
 
+def without_overflow(features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows (B, F) whose squares do not overflow, and what they are multiplied by, (B, 1).
+
+    That is a power of two and at most 1: the rows round as they did, and those shorter than
+    `ZERO_NORM` stay as they are.
+    """
+    peaks = np.abs(features).max(axis=1, keepdims=True, initial=1.0)
+    # 2^20 squares of 2^500 can be added up; and two bits more would make a factor denormal.
+    exponents = np.where(peaks < 2.0**500, 0, np.frexp(peaks)[1] - 2)
+    factors = np.ldexp(1.0, -exponents)
+    return features * factors, factors
+
+
 def gray_transform(width: int) -> FloatArray:
     """Signs (-1)^popcount(gray(i) & j), (width, width), for `width` a power of two.
 
@@ -122,11 +135,12 @@ class AmplitudeEncoding(Encoding):
         return states
 
     def states(self, features: FloatArray) -> FloatArray:
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-        return np.where(norms < ZERO_NORM, 0.0, features / np.maximum(norms, ZERO_NORM))
+        rows, _ = without_overflow(features)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.where(norms < ZERO_NORM, 0.0, rows / np.maximum(norms, ZERO_NORM))
 
     def is_zero(self, features: FloatArray) -> NDArray[np.bool_]:
-        return np.linalg.norm(features, axis=1) < ZERO_NORM
+        return np.linalg.norm(without_overflow(features)[0], axis=1) < ZERO_NORM
 
     def n_directions(self, n_wires: int) -> int:
         return 2**n_wires - 1
@@ -150,8 +164,9 @@ class AmplitudeEncoding(Encoding):
         basis = basis - scale[:, None, None] * mirror[:, :, None] * mirror[:, None, :]
         tangents = basis[:, 1:, :]
         rows = np.stack([states[:, None] + tangents, states[:, None] - tangents], axis=2)
-        norms = np.linalg.norm(features, axis=1)
-        return rows / np.sqrt(2.0), tangents / norms[:, None, None]
+        scaled, factors = without_overflow(features)
+        slopes = factors / np.linalg.norm(scaled, axis=1, keepdims=True)
+        return rows / np.sqrt(2.0), tangents * slopes[:, None]
 
 
 class AngleEncoding(Encoding):

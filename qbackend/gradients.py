@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Array, CompiledLayer
+from .encodings import without_overflow
 from .errors import OptionError
 from .spec import LayerSpec
 
@@ -207,10 +208,9 @@ class SpsaPlan(FeaturePlan):
 
     def _directions(self) -> Array:
         """What a slope is multiplied with for each derivative, (B, K, F + W)."""
-        moved = self.perturbed[:, None, :] > 0
-        return np.divide(
-            self.steps, self.perturbed[:, None, :] ** 2, out=np.zeros_like(self.steps), where=moved
-        )
+        sizes = self.perturbed[:, None, :]
+        # A step is its size with a sign, and squares of sizes overflow.
+        return np.divide(np.sign(self.steps), sizes, out=np.zeros_like(self.steps), where=sizes > 0)
 
 
 def plan_spsa(
@@ -237,7 +237,8 @@ def plan_spsa(
     if not of_features:
         scale = np.zeros((n_batch, 1))
     elif spec.encoding == "amplitude":
-        scale = np.sqrt(np.mean(features**2, axis=1, keepdims=True))
+        rows, factors = without_overflow(features)
+        scale = np.sqrt(np.mean(rows**2, axis=1, keepdims=True)) / factors
     turned = np.full((n_batch, len(weights)), float(of_weights))
     sizes = np.concatenate([np.repeat(scale, n_features, 1), turned], 1)
     perturbed = perturbation * sizes

@@ -13,7 +13,7 @@ from torch import Tensor
 from qbackend import LayerSpec, QuantumLayer, errors, get_backend
 from qbackend.base import CompiledLayer, QuantumBackend, Request
 
-from .cases import features
+from .cases import MACHINE, features
 from .test_backends import Case, ask, backend, case, environment, service
 
 __all__ = ["backend", "case", "environment", "service"]
@@ -170,6 +170,28 @@ def test_numbers_that_are_not_finite_are_named(
             with pytest.raises(errors.InputError, match=f"{what}.* not finite"):
                 attempt()
     assert counted == []
+
+
+@pytest.mark.parametrize("gradient", ["auto", "parameter-shift", "spsa"])
+def test_no_row_is_too_long(case: Case, gradient: str) -> None:
+    """Squares of its entries overflow, it does not; nor does the square of a step along it."""
+    scale = 2.0**1000
+    layer, x = trainable(case.make(), gradient=gradient)
+    long = (x.detach() * scale).requires_grad_()
+    rows = layer.neural_network.compiled.rows
+    live, w = x.detach().numpy()[::2], layer.weight.detach().numpy()
+    assert np.array_equal(rows(live * scale, w), rows(live, w))
+    if not case.seeded:
+        return
+    found = []
+    for given in (x, long):
+        layer.reseed(0)
+        values = layer(given)
+        found.append((values, *torch.autograd.grad(values.sum(), (given, layer.weight))))
+    (plain, of_x, of_w), (values, of_long, of_w_too) = found
+    torch.testing.assert_close(values, plain, atol=MACHINE, rtol=0)
+    torch.testing.assert_close(of_long * scale, of_x, atol=MACHINE, rtol=0)
+    torch.testing.assert_close(of_w_too, of_w, atol=MACHINE, rtol=0)
 
 
 def test_a_row_that_encodes_nothing_has_no_circuit(
