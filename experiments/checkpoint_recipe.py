@@ -7,12 +7,13 @@ checkpoint decides it, and a record must not say otherwise.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from qbackend.errors import ConfigError
 
-from .config import Config
+from .config import PROTOCOLS, Config
 from .recipe import Values, configure, list_recipes
 
 FINE_TUNING_EPOCHS = 1
@@ -54,6 +55,12 @@ def config_of_trained(
         # A rate that rises and falls over thousands of steps would not move in a few.
         train |= {"epochs": FINE_TUNING_EPOCHS, "schedule": "constant"}
     values = {**recorded, "run": run, "noise": {}, "machine": machine, "train": train}
+    settings = list(settings)
+    own_protocol = recorded.get("protocol", PROTOCOLS[0])
+    if any(_names_another(setting, "protocol", own_protocol) for setting in settings):
+        # A checkpoint's recipe is that of one protocol, the other is not in it.
+        mistake = _refusal("protocol", None, recorded["recipe"], trains=trains)
+        raise ConfigError(f"{source} is not changed by the values given:", [mistake])
     own, config = configure(values, [], source), configure(values, settings, source)
     before, after = dict(_flat(own.model_dump(mode="json"))), _flat(config.model_dump(mode="json"))
     free = _TRAINED if trains else _EVALUATED
@@ -73,11 +80,17 @@ def _refusal(key: str, value: Any, recipe: str, *, trains: bool) -> str:
         known = recipe if recipe in list_recipes() else "FILE"
         return (
             f"{typed}: the model comes as it was trained; leave it out, or train another one: "
-            f"qhc run --recipe {known} --set {key}={json.dumps(value)}"
+            f"qhc run --recipe {known} --set {shlex.quote(f'{key}={json.dumps(value)}')}"
         )
     if _is_below(key, _TRAINED) and not trains:
         return f"{typed}: nothing is trained; leave it out, or add --train quantum"
     return f"{typed}: it tells how the model was trained, or has no effect on it now; leave it out"
+
+
+def _names_another(setting: str, key: str, value: str) -> bool:
+    """Whether a `key=value` gives that key another value."""
+    given, _, text = setting.partition("=")
+    return given.strip() == key and text.strip().strip("\"'") != value
 
 
 def _is_below(key: str, tables: Iterable[str]) -> bool:

@@ -70,6 +70,8 @@ OF_THE_TRAINING = (
 )
 OF_NOTHING = (
     "recipe=mnist",
+    "protocol=published",
+    "protocol='published'",
     "description=better",
     'remarks=["none"]',
     "fabric.devices=2",
@@ -129,7 +131,7 @@ def test_fine_tuning_leaves_the_network_as_it_is(setting: str) -> None:
 
 @pytest.mark.parametrize("trains", [False, True])
 def test_the_protocol_is_the_trainings(trains: bool) -> None:
-    with pytest.raises(ConfigError, match=r"protocol: the recipe has no \[published\] part"):
+    with pytest.raises(ConfigError, match="protocol: it tells how the model was trained"):
         of_trained("protocol=published", trains=trains)
 
 
