@@ -37,6 +37,7 @@ from experiments.feed import load_images
 from experiments.recipe import load_config
 from experiments.record import Record, RunFolder
 from experiments.train import Training
+from experiments.work import settled
 from qbackend.errors import QhcError
 
 PARTS = ("data", "forward", "backward", "optimiser", "rest")
@@ -204,6 +205,8 @@ def measure(
     for backend in backends:
         chosen[f"quantum {backend}"] = [*settings, f"run.backend={backend}"]
     configs = {name: load_config(recipe, changes) for name, changes in chosen.items()}
+    # One number for all: that of the command, if the recipe has none.
+    settled(configs[base])
     fabric = launch(configs[base].fabric)
     data = load_images(configs[base], data_root, fabric.device)
     batch_size = configs[base].train.batch_size
@@ -231,9 +234,9 @@ def measure(
 @click.option("--out", type=click.Path(path_type=Path), help="JSON; the tables go beside it.")
 def main(out: Path | None, **options: Any) -> None:
     """Measure and print."""
-    facts = conditions(())
     try:
         summary, table, operators = measure(**options)
+        facts = conditions(())
     except QhcError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -41,7 +41,7 @@ class RunSection(Section):
     """Name of the backend, as `qhc backends` lists them."""
     shots: int | None = Field(default=None, ge=1)
     """Per circuit; exact expectations where it is not given."""
-    seed: int = Field(default=0, ge=0, lt=2**64)
+    seed: int = Field(default=0, ge=0, le=2**64 - 1)
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Of each process, for everything on the CPU; what a batch is worth (`work.with_threads`) where

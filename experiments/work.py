@@ -23,7 +23,7 @@ from .threads import available_cores, use_threads
 
 WORTH_A_THREAD = 2.5e7
 """Floating-point operations of a batch's forward pass. With fewer of them for each, threads wait
-for one another longer than they work (docs/results/threads.md)."""
+for one another longer than they work (docs/threads.md)."""
 FOLDER_SHAPE = (3, 64, 64)
 """Of images of one's own, where the recipe does not say to which side they are scaled."""
 

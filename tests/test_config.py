@@ -163,6 +163,9 @@ def test_all_mistakes_are_reported_at_once() -> None:
     [
         ("run.shots=0", "greater than or equal to 1, got 0"),
         ("run.shots=1.5", "got 1.5"),
+        ("run.seed=18446744073709551616", "less than or equal to 18446744073709551615, got 1844"),
+        ("run.seed=-1", "greater than or equal to 0, got -1"),
+        ("run.threads=0", "greater than or equal to 1, got 0"),
         ("train.lr=nan", "got nan"),
         ("train.lr=fast", "got 'fast'"),
         ("train.optimiser=adamm", "'adamw', 'adam' or 'sgd'"),

@@ -15,7 +15,7 @@ from qbackend import registry
 from qbackend.aer import AerSampled
 from qbackend.base import Capabilities
 
-from .command_line import Qhc
+from .command_line import Qhc, last_line
 
 SMALL = ("--epochs", "2", "--set", "model.arm=linear")
 
@@ -175,3 +175,14 @@ def test_a_machine_only_validates(qhc: Qhc, monkeypatch: pytest.MonkeyPatch) -> 
     records = RunFolder.open(Path(line["run"])).evaluations()
     assert [record["backend"] for record in records] == ["aer", "aer", "machine"]
     assert [record["jobs"] for record in records] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("backend", ["aer", "aer:fake_manila", "fake_manila"])
+def test_the_largest_seed_is_a_seed_everywhere(qhc: Qhc, backend: str) -> None:
+    command = ("run", "--seed", str(2**64 - 1), "--backend", backend, "--shots", "5",
+               "--set", "train.limit=64", "--set", "train.batch_size=32", "--epochs", "1",
+               "--limit", "4", "--out", "run", "--json")  # fmt: skip
+    code, out, err = qhc(*command)
+    assert code == 0, err
+    assert last_line(out)["seed"] == 2**64 - 1
+    assert RunFolder.open(Path("run")).config().run.seed == 2**64 - 1
