@@ -23,6 +23,7 @@ from qbackend.errors import InputError
 from qbackend.inputs import in_float32_or_float64, seed_or_drawn, whole_number
 from qbackend.quadratic import PixelBackend
 from qbackend.torch_circuit import unit_vectors
+from qbackend.torch_compiler import left_as_it_is
 
 from .channel_forms import KERNEL_CHANNELS, channel_forms, pack
 from .channel_layout import refuse_pixel
@@ -145,6 +146,9 @@ class QuantumPointwiseConv2d(nn.Module):
                 f"the layer takes images of {self.in_channels} channels, "
                 f"(batch, {self.in_channels}, height, width), got shape {tuple(images.shape)}"
             )
+        return left_as_it_is(self._maps)(images)
+
+    def _maps(self, images: Tensor) -> Tensor:
         taken = self._taken(images)
         with torch.autocast(images.device.type, enabled=False):
             features = in_float32_or_float64("the images", taken.flatten(2))

@@ -19,6 +19,7 @@ from .inputs import in_float32_or_float64, seed_or_drawn
 from .network import COMPUTED, LayerNetwork
 from .registry import get_backend
 from .spec import LayerSpec
+from .torch_compiler import left_as_it_is
 
 
 class _LayerFunction(torch.autograd.Function):
@@ -189,13 +190,14 @@ class QuantumLayer(TorchConnector):
         if features.dtype not in COMPUTED:
             features = in_float32_or_float64("features", features)
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+        apply = left_as_it_is(_LayerFunction.apply)
         arguments = features, weight, network, differentiate, keep, self.training
         if features.is_cpu:
-            values = _LayerFunction.apply(*arguments)
+            values = apply(*arguments)
         else:
             # Elsewhere backends are torch's operations, which autocast would do in half precision.
             with torch.autocast(features.device.type, enabled=False):
-                values = _LayerFunction.apply(*arguments)
+                values = apply(*arguments)
         if input_data.ndim != 2:
             values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
         return values if values.dtype == input_data.dtype else values.to(input_data.dtype)

@@ -15,7 +15,9 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend.base import Forward
 from qbackend.errors import InputError, OptionError
+from qbackend.network import LayerNetwork
 
 from .cases import MACHINE, features
 from .distant import Distant
@@ -348,3 +350,32 @@ def test_distributed_training_averages_the_gradients(backend: str, tmp_path: Pat
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert torch.equal(first, second)
     assert first.abs().sum() > 0
+
+
+def test_a_compiled_module_trains_as_it_would(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dynamo calls the layer; it takes nothing of it for a constant, and looks into nothing."""
+    looked_into: list[bool] = []
+    evaluate = LayerNetwork.evaluate
+
+    def watched(network: LayerNetwork, *tensors: torch.Tensor, **options: bool) -> Forward:
+        looked_into.append(torch.compiler.is_compiling())
+        return evaluate(network, *tensors, **options)
+
+    monkeypatch.setattr(LayerNetwork, "evaluate", watched)
+    plain = nn.Sequential(nn.Linear(3, 4), QuantumLayer(LayerSpec(2), backend, seed=0))
+    twin = copy.deepcopy(plain)
+    compiled = torch.compile(twin, backend="eager")
+    x = torch.randn(5, 3, generator=torch.manual_seed(0))
+    for _ in range(3):
+        values = [model(x) for model in (plain, compiled)]
+        assert torch.equal(*values)
+        for model, outputs in zip((plain, twin), values, strict=True):
+            model.zero_grad()
+            outputs.square().sum().backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter -= 0.1 * parameter.grad
+    assert torch.equal(plain[1].weight, twin[1].weight)
+    assert looked_into == 6 * [False]

@@ -208,3 +208,21 @@ def test_unitaries_stop_where_they_say() -> None:
     backend = get_backend("native")
     with pytest.raises(errors.OptionError, match="more than 8"):
         backend.forms(backend.compile(spec), np.zeros((1, spec.n_weights)))
+
+
+def test_a_compiled_layer_answers_alike(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_into: list[bool] = []
+    taken = QuantumPointwiseConv2d._taken
+
+    def watched(layer: QuantumPointwiseConv2d, given: torch.Tensor) -> torch.Tensor:
+        looked_into.append(torch.compiler.is_compiling())
+        return taken(layer, given)
+
+    monkeypatch.setattr(QuantumPointwiseConv2d, "_taken", watched)
+    layer, given = conv(4, 3, 1, backend="native"), images(4)
+    with torch.no_grad():
+        compiled = torch.compile(layer, backend="eager")
+        assert torch.equal(compiled(given), layer(given))
+        layer.kernels[0].weight += 0.3
+        assert torch.equal(compiled(given), layer(given))
+    assert looked_into == 4 * [False]
