@@ -228,7 +228,7 @@ class QuantumPointwiseConv2d(nn.Module):
             # Along its unit vector a vector is as long as it is.
             norms = torch.sum(rows * unit_vectors(rows, dim=1), dim=1)
             values = torch.cat([values, norms[:, None]], dim=1)
-        return values.reshape(n_images, n_pixels, -1).transpose(1, 2)
+        return values.unflatten(0, (n_images, n_pixels)).transpose(1, 2)
 
     def _rows_of(self, rows: Tensor) -> Tensor:
         padded = self._padded(rows)

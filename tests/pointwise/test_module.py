@@ -210,6 +210,16 @@ def test_unitaries_stop_where_they_say() -> None:
         backend.forms(backend.compile(spec), np.zeros((1, spec.n_weights)))
 
 
+def test_no_images_and_no_pixels(path: str) -> None:
+    layer = conv(4, 3, 1, backend="native", length=True)
+    for shape in ((0, 4, 2, 3), (2, 4, 0, 3)):
+        given = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+        maps = layer(given)
+        assert maps.shape == (shape[0], 4, *shape[2:])
+        maps.sum().backward()
+        assert given.grad.shape == shape
+
+
 def test_a_compiled_layer_answers_alike(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_into: list[bool] = []
     taken = QuantumPointwiseConv2d._taken
