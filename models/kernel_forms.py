@@ -15,6 +15,7 @@ from torch import Tensor
 from qbackend import QuantumLayer
 from qbackend.base import Array, angles_of
 from qbackend.higher_derivatives import Gradients, pulled
+from qbackend.inputs import check_weights
 from qbackend.quadratic import Forms, PixelBackend, QuadraticBackend
 from qbackend.torch_circuit import forms as forms_in_torch
 
@@ -29,6 +30,17 @@ def has_states(layer: QuantumLayer) -> bool:
     return layer.neural_network.gradient == "vjp" and isinstance(layer.backend, PixelBackend)
 
 
+def stacked_weights(layers: Sequence[QuantumLayer]) -> Tensor:
+    """The layers' weights, (K, W).
+
+    Raises:
+        InputError: of another number than the layers have.
+    """
+    for layer in layers:
+        check_weights(layer.weight, layer.spec.n_weights)
+    return torch.stack([layer.weight for layer in layers])
+
+
 class KernelForms:
     """The forms for the latest weights: they are computed once while the weights stand still."""
 
@@ -39,10 +51,9 @@ class KernelForms:
         """Re(U† Z_q U) of every kernel and wire, (K, Q, D, D), float64, on the weights' device.
 
         Raises:
-            InputError: a weight that is not finite.
+            InputError: wrong number of weights, or one that is not finite.
         """
-        weights = torch.stack([layer.weight for layer in layers])
-        return _Matrices.apply(weights, layers, self)
+        return _Matrices.apply(stacked_weights(layers), layers, self)
 
     def of(self, layers: Sequence[QuantumLayer], weights: Array) -> list[Forms]:
         """The forms of the layers for weights (K, W): together where they share a backend."""

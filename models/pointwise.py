@@ -28,7 +28,7 @@ from qbackend.torch_compiler import left_as_it_is
 from .channel_forms import KERNEL_CHANNELS, channel_forms, pack
 from .channel_layout import refuse_pixel
 from .channel_states import channel_states
-from .kernel_forms import KernelForms, has_forms, has_states
+from .kernel_forms import KernelForms, has_forms, has_states, stacked_weights
 
 FORM_WIRES = 8
 """Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
@@ -200,7 +200,7 @@ class QuantumPointwiseConv2d(nn.Module):
         assert isinstance(layer.backend, PixelBackend)
         return channel_states(
             features,
-            torch.stack([layer.weight for layer in self._layers]),
+            stacked_weights(self._layers),
             layer.neural_network.compiled,
             layer.backend,
             self.out_channels,

@@ -36,6 +36,13 @@ def in_float32_or_float64(what: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.element_size() >= 4 else tensor.float()
 
 
+def check_weights(weights: torch.Tensor | NDArray[np.float64], n_weights: int) -> None:
+    """Raise `InputError` unless `weights` are (W,) for W = `n_weights`."""
+    if weights.shape != (n_weights,):
+        shape = tuple(weights.shape)
+        raise InputError(f"the layer takes {n_weights} weights, ({n_weights},), got shape {shape}")
+
+
 def float64_array(what: str, values: ArrayLike) -> NDArray[np.float64]:
     """Floating-point numbers as a float64 array.
 

@@ -162,8 +162,8 @@ class QuantumLayer(TorchConnector):
         """Expectation values (..., M) of features (..., F).
 
         Raises:
-            InputError: wrong number of features, integers, booleans or complex numbers, or an
-                entry that is not finite.
+            InputError: wrong number of features or weights, integers, booleans or complex numbers,
+                or an entry that is not finite.
         """
         return self._outputs(input_data, keep=True)
 

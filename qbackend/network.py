@@ -24,7 +24,7 @@ from .base import (
 from .encoder_gradient import plan_noisy_shift
 from .errors import InputError, OptionError, suggest
 from .gradients import GradientPlan, plan_parameter_shift, plan_spsa
-from .inputs import float64_array, in_float32_or_float64, seed_number
+from .inputs import check_weights, float64_array, in_float32_or_float64, seed_number
 from .spec import LayerSpec
 from .torch_circuit import outputs
 
@@ -107,12 +107,13 @@ class LayerNetwork(NeuralNetwork):
                 waits in a queue, and derivatives that no backward pass wants are paid for too.
 
         Raises:
-            InputError: integers, booleans or complex numbers, or an entry that is not finite;
-                before anything is executed.
+            InputError: wrong number of weights, integers, booleans or complex numbers, or an
+                entry that is not finite; before anything is executed.
         """
         if features.dtype not in COMPUTED or weights.dtype not in COMPUTED:
             features = in_float32_or_float64("features", features)
             in_float32_or_float64("weights", weights)
+        check_weights(weights, self.num_weights)
         if self._differentiable is not None:
             return self._differentiable.forward(
                 self.compiled, features, weights, differentiate=differentiate
@@ -189,12 +190,13 @@ class LayerNetwork(NeuralNetwork):
         """One execution per row of features (N, F), with weights (W,) or (N, W).
 
         Raises:
-            InputError: no floating-point numbers, an entry that is not finite, or a row that
-                encodes nothing and hence has no circuit.
+            InputError: no floating-point numbers, wrong number of weights, an entry that is not
+                finite, or a row that encodes nothing and hence has no circuit.
         """
         rows, angles = float64_array("features", features), float64_array("weights", weights)
         check_finite("features", rows)
         check_finite("weights", np.atleast_2d(angles))
+        check_weights(np.atleast_2d(angles)[0], self.num_weights)
         empty = np.flatnonzero(~self._live(rows))
         if len(empty) > 0:
             raise InputError(f"features row {empty[0]} encodes nothing: its norm is below 1e-12")
@@ -207,6 +209,8 @@ class LayerNetwork(NeuralNetwork):
 
     def _validate_weights(self, weights: Any) -> Array | None:
         given = None if weights is None else float64_array("weights", weights)
+        if given is not None:
+            check_weights(given.reshape(-1), self.num_weights)
         return super()._validate_weights(given)
 
     def _forward(self, input_data: Array | None, weights: Array | None) -> Array:

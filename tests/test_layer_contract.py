@@ -194,6 +194,23 @@ def test_no_row_is_too_long(case: Case, gradient: str) -> None:
     torch.testing.assert_close(of_w_too, of_w, atol=MACHINE, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(1,), (3,), (), (0,), (2, 1), (3, 2)])
+def test_another_number_of_weights_is_refused(
+    backend: QuantumBackend, counted: list[int], shape: tuple[int, ...]
+) -> None:
+    layer, x = trainable(backend)
+    network, w = layer.neural_network, torch.ones(shape, dtype=torch.float64)
+    with torch.no_grad():
+        attempts = [lambda: torch.func.functional_call(layer, {"weight": w}, (x,))]
+        if w.numel() != network.num_weights:
+            arrays = x.numpy(), w.numpy()
+            attempts += [lambda: network.forward(*arrays), lambda: network.backward(*arrays)]
+        for attempt in attempts:
+            with pytest.raises(errors.InputError, match=r"takes 2 weights.*got shape"):
+                attempt()
+    assert counted == []
+
+
 def test_a_row_that_encodes_nothing_has_no_circuit(
     backend: QuantumBackend, counted: list[int]
 ) -> None:

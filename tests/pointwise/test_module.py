@@ -220,6 +220,15 @@ def test_no_images_and_no_pixels(path: str) -> None:
         assert given.grad.shape == shape
 
 
+@pytest.mark.parametrize("n_weights", [11, 13])
+def test_another_number_of_weights_is_refused(path: str, n_weights: int) -> None:
+    layer = conv(4, 3, 2, backend="native")
+    for kernel in layer.kernels:
+        kernel.weight = torch.nn.Parameter(torch.ones(n_weights))
+    with pytest.raises(errors.InputError, match=rf"takes 12 weights.*\({n_weights},\)"):
+        layer(images(4))
+
+
 def test_a_compiled_layer_answers_alike(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_into: list[bool] = []
     taken = QuantumPointwiseConv2d._taken
