@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qbackend.errors import RunFolderError
+from qbackend.ibm.entries import State
 from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.ledger_file import DamagedLedgerError
 from qbackend.ibm.recovery import rebuild
+from qbackend.ibm.remote import LOCAL
 from qbackend.ibm.tags import new_run_tag
 from qbackend.registry import is_machine
 
@@ -54,6 +56,16 @@ def check_ledger(folder: RunFolder) -> None:
         f"{words}. Its jobs have no tag of the run to find them by: look for them at "
         "https://quantum.cloud.ibm.com/workloads, and put the file back, or begin a new run"
     )
+
+
+def has_jobs_under_way(folder: RunFolder) -> bool:
+    """Whether jobs that the run has sent go on by themselves, as far as its ledger tells."""
+    if _missing(folder) is not None:
+        return False
+    ledger = Ledger(folder.ledger, read_only=True)
+    entries = ledger.entries()
+    ledger.close()
+    return any(e.state is State.SUBMITTED and e.instance != LOCAL for e in entries)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from .plan import plan_run
 from .record import RunFolder, Status
 from .report import write_report
 from .row_measurement import RowMeasurement
-from .run_ledger import run_tag
+from .run_ledger import has_jobs_under_way, run_tag
 from .train import Training
 from .validation import Validation
 
@@ -172,7 +172,8 @@ class Runner:
             yield
             folder.note("run", status="finished")
         except KeyboardInterrupt:
-            self._note_end("interrupted")
+            # The interruption may come between the sending of jobs and the wait for them.
+            self._note_end("waiting" if has_jobs_under_way(folder) else "interrupted")
             self.display.say(f"interrupted; go on with: qhc resume {folder.path}")
             raise
         except (JobsPendingError, JobTimeoutError) as pending:

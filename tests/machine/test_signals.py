@@ -7,10 +7,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.record import RunFolder
+from qbackend.ibm.backend import IbmBackend
+from qbackend.ibm.remote_job import RemoteJob
 from tests.command_line import Qhc, start_qhc
 from tests.loopback import LoopbackServer, State
 
@@ -49,6 +52,30 @@ def test_a_machines_jobs_go_on(
     (job,) = server.jobs
     assert job.state is State.QUEUED
     assert RunFolder.open(tmp_path / "a").status == "waiting"
+
+
+@pytest.mark.parametrize("place", ["RemoteJob.send", "RemoteJob.result", "IbmBackend.submit"])
+def test_an_interruption_leaves_sent_jobs_waiting(
+    qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Wherever between the sending of jobs and the wait for them it comes."""
+    kind = {"RemoteJob": RemoteJob, "IbmBackend": IbmBackend}[place.partition(".")[0]]
+    name = place.rpartition(".")[2]
+    usual = getattr(kind, name)
+
+    def interrupted(*arguments: Any) -> None:
+        if name != "result":
+            usual(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, name, interrupted)
+        code, _, err = qhc(*sent(trained, "--yes", "--out", "a"))
+    assert code == 130
+    assert "qhc resume a" in err
+    assert RunFolder.open(Path("a")).status == "waiting"
+    assert qhc("resume", "a")[0] == 0
+    assert len(server.jobs) == 1
 
 
 def test_a_training_goes_on_later(tmp_path: Path) -> None:
