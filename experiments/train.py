@@ -18,6 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from models.streams import global_stream
 from qbackend.errors import InputError, OptionError, TrainingError
 
 from .checkpoint import Best, load_training, save_model, save_training
@@ -122,7 +123,8 @@ class Training:
         done, best = self._resume()
         with flushing_denormals():
             for epoch in range(done + 1, self.config.train.epochs + 1):
-                best = self._epoch(epoch, best)
+                with global_stream():
+                    best = self._epoch(epoch, best)
         assert best is not None
         return best
 

@@ -63,7 +63,8 @@ engine_option = click.option(
     default="loky",
     show_default=True,
     metavar="NAME",
-    help="loky or threading on this machine, dask or ray on a cluster.",
+    help="loky on this machine, or threading, which trains one model at a time; dask or ray on a "
+    "cluster.",
 )
 full_option = click.option(
     "--full", is_flag=True, help="Every combination of the axes, instead of a star."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -29,6 +30,32 @@ def test_the_seed_decides_everything(data: ImageData, fabric: Fabric, tmp_path: 
     files = {name: tmp_path / name / "training.safetensors" for name in ("one", "again", "other")}
     assert same_files(files["one"], files["again"])
     assert not same_files(files["one"], files["other"])
+
+
+def test_threads_do_not_share_their_random_numbers(
+    data: ImageData, fabric: Fabric, tmp_path: Path
+) -> None:
+    """A model that another thread builds and trains meanwhile moves nothing."""
+
+    def beside() -> None:
+        training(config_of("run.seed=2"), data, fabric, tmp_path / "beside").run()
+
+    class Disturbed(Silent):
+        def begin(self, *place: int) -> None:
+            super().begin(*place)
+            if not other.is_alive():
+                other.start()
+                other.join(1)
+
+    other = Thread(target=beside)
+    watchers = {"alone": Silent(), "disturbed": Disturbed()}
+    for name, watcher in watchers.items():
+        config = config_of("run.seed=1", "train.epochs=1")
+        training(config, data, fabric, tmp_path / name, watcher).run()
+    other.join()
+    files = {name: tmp_path / name / "training.safetensors" for name in (*watchers, "beside")}
+    assert same_files(files["alone"], files["disturbed"])
+    assert files["beside"].exists()
 
 
 def test_every_arm_sees_the_same_images_in_the_same_order(
