@@ -83,7 +83,8 @@ class CompiledLayer:
 
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
-        angles = (self.encode or self.spec.encoder.angles)(features)
+        wide = np.asarray(features, dtype=np.float64)
+        angles = (self.encode or self.spec.encoder.angles)(wide)
         spread = np.broadcast_to(weights, (len(features), self.spec.n_weights))
         return np.concatenate([angles, spread], axis=1)
 

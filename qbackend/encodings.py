@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from .canonical import direction, references
 from .errors import UnknownNameError, suggest
 
 FloatArray = NDArray[np.float64]
@@ -117,10 +118,12 @@ class AmplitudeEncoding(Encoding):
         each multiplexer, so that a row holds what the circuit takes.
         """
         norms = self.states(features)
+        # The state's sign means nothing, but noise would tell the branches of its turns apart.
+        norms = norms * np.where(norms @ references(norms.shape[1])[0] < 0, -1.0, 1.0)[:, None]
         levels: list[FloatArray] = []
         while norms.shape[1] > 1:
             left, right = norms[:, 0::2], norms[:, 1::2]
-            turns = 2 * np.arctan2(right, left)
+            turns = 2 * direction(right, left, floor=0.0)
             levels.append(turns @ gray_transform(turns.shape[1]).T / turns.shape[1])
             norms = np.hypot(left, right)
         return np.concatenate(levels[::-1], axis=1)

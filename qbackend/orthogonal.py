@@ -3,7 +3,7 @@
 The circuits are made of RY and CZ, which are real. RY(t) is exp(t J/2) with J = [[0, -1], [1, 0]].
 The most significant bit of a matrix's index is the first of its wires. Angles are in radians, in
 the order in which the circuits of `preparation` take them. Angles may jump where singular values
-or angles coincide; the operation does not.
+or angles coincide; the operation does not, and `canonical` says which angles are taken there.
 
 Sources: SO(4) as a pair of unit quaternions on two CNOTs, Vatan and Williams, quant-ph/0308006;
 cosine-sine decomposition and demultiplexing, Shende, Bullock and Markov, quant-ph/0406176, in the
@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from .base import Array
+from .canonical import TIE, direction, references, settled, settling_turns, ties
 
 _I = np.eye(2)
 _J = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -32,6 +33,8 @@ _E1, _E2 = np.eye(4)[1], np.eye(4)[2]
 
 # Row j: how angle j of a multiplexed RY enters the turn where the two controls read 0, 1, 2, 3.
 _SIGNS = np.array([[1, -1, -1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, 1, 1, 1]])
+# Cosine of the angle past a right one at which an axis is reversed.
+_LEAN = 0.0431
 _ODD_PARITY = np.array([1.0, -1.0, -1.0, 1.0])
 
 
@@ -41,15 +44,18 @@ def transposed(matrices: Array) -> Array:
 
 
 def determinant_2x2(matrices: Array) -> Array:
-    """Determinants (B,) of matrices (B, 2, 2)."""
-    (a, b), (c, d) = np.moveaxis(matrices, 0, -1)
-    return a * d - b * c
+    """Determinants (...) of matrices (..., 2, 2)."""
+    straight = matrices[..., 0, 0] * matrices[..., 1, 1]
+    return straight - matrices[..., 0, 1] * matrices[..., 1, 0]
 
 
 def rotation_matrices(angles: Array) -> Array:
     """[[cos, -sin], [sin, cos]] of angles (B,), which is RY of twice the angle: (B, 2, 2)."""
-    cosine, sine = np.cos(angles), np.sin(angles)
-    return np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
+    matrices = np.empty((len(angles), 2, 2))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angles)
+    matrices[:, 1, 0] = np.sin(angles)
+    matrices[:, 0, 1] = -matrices[:, 1, 0]
+    return matrices
 
 
 def svd_2x2(matrices: Array) -> tuple[Array, Array, Array]:
@@ -58,8 +64,8 @@ def svd_2x2(matrices: Array) -> tuple[Array, Array, Array]:
     Up to its norm a matrix is R(u) diag(cos t, sin t) R(v)^T, where R are `rotation_matrices`,
     cos t >= |sin t|, and t has the sign of the determinant.
     """
-    (a, b), (c, d) = np.moveaxis(matrices, 0, -1)
-    difference, total = np.arctan2(c - b, a + d), np.arctan2(c + b, a - d)
+    a, b, c, d = matrices.reshape(-1, 4).T
+    difference, total = direction(c - b, a + d), direction(c + b, a - d)
     twice_mean, twice_half_gap = np.hypot(a + d, c - b), np.hypot(a - d, c + b)
     ratio = np.arctan2(twice_mean - twice_half_gap, twice_mean + twice_half_gap)
     return (total + difference) / 2, (total - difference) / 2, ratio
@@ -70,10 +76,9 @@ def so4_angles(matrices: Array) -> Array:
 
     The circuit: RY on both wires, CZ, RY on both wires, CZ, RY on both wires.
     """
-    left, right = (_euler_angles(quaternions) for quaternions in _quaternions(matrices))
+    first, middle, last = _euler_angles(np.stack(_quaternions(matrices)))
     # e2 of the left copy is RY on the second wire, e2 of the right copy is RY on the first.
-    angles = [left[0], right[0], right[1], left[1], left[2], right[2]]
-    return 2 * np.stack(angles, axis=1)
+    return 2 * np.stack([*first, *middle[::-1], *last], axis=1)
 
 
 def multiplexed_so4_angles(zero: Array, one: Array) -> Array:
@@ -133,8 +138,8 @@ def multiplexed_ry_angles(turns: Array) -> Array:
 
 
 def _quaternions(matrices: Array) -> tuple[Array, Array]:
-    """The left and right unit quaternions (B, 4) of matrices in SO(4); a common sign is free."""
-    products = np.einsum("mnij,bij->bmn", _PRODUCTS, matrices) / 4
+    """The left and right unit quaternions (B, 4) of matrices in SO(4)."""
+    products = (matrices.reshape(-1, 16) @ _PRODUCTS.reshape(16, 16).T).reshape(-1, 4, 4) / 4
     # The products of components have rank one; the largest one's row and column are exact.
     rows = np.arange(len(matrices))
     largest = np.abs(products).reshape(len(matrices), 16).argmax(axis=1)
@@ -142,8 +147,9 @@ def _quaternions(matrices: Array) -> tuple[Array, Array]:
     left, right = products[rows, :, n], products[rows, m, :]
     left = left / np.linalg.norm(left, axis=1, keepdims=True)
     right = right / np.linalg.norm(right, axis=1, keepdims=True)
-    sign = np.sign(products[rows, m, n] * left[rows, m] * right[rows, n])
-    return left * sign[:, None], right
+    right = right * np.sign(products[rows, m, n] * left[rows, m] * right[rows, n])[:, None]
+    sign = np.where(left @ references(4)[0] < 0, -1.0, 1.0)[:, None]
+    return left * sign, right * sign
 
 
 def _from_quaternions(left: Array, right: Array) -> Array:
@@ -151,9 +157,10 @@ def _from_quaternions(left: Array, right: Array) -> Array:
 
 
 def _euler_angles(q: Array) -> tuple[Array, Array, Array]:
-    """(first, middle, last), each (B,): q = exp(last e1) exp(middle e2) exp(first e1)."""
-    middle = np.arctan2(np.hypot(q[:, 2], q[:, 3]), np.hypot(q[:, 0], q[:, 1]))
-    total, difference = np.arctan2(q[:, 1], q[:, 0]), np.arctan2(q[:, 3], q[:, 2])
+    """(first, middle, last), each (...): q (..., 4) = exp(last e1) exp(middle e2) exp(first e1)."""
+    w, x, y, z = np.moveaxis(q, -1, 0)
+    total, difference = direction(x, w), direction(z, y)
+    middle = np.arctan2(np.hypot(y, z), np.hypot(w, x))
     return (total - difference) / 2, middle, (total + difference) / 2
 
 
@@ -165,14 +172,14 @@ def _exponential(angles: Array, axis: Array) -> Array:
 def _axis_form(q: Array, axis: Array) -> tuple[Array, Array]:
     """(frames (B, 4), angles (B,)) such that q = frame exp(angle axis) frame^-1."""
     vector = q[:, 1:]
-    along = np.where(vector @ axis[1:] < 0, -1.0, 1.0)
     length = np.linalg.norm(vector, axis=1)
-    unit = np.where(length[:, None] > 0, vector, axis[1:])
-    unit = along[:, None] * unit / np.linalg.norm(unit, axis=1, keepdims=True)
-    # 1 - unit * axis turns `axis` to `unit`; it is long because the two enclose at most 90 degrees.
+    along = np.where(vector @ axis[1:] < -_LEAN * length, -1.0, 1.0)
+    unit = np.where(length[:, None] > TIE, along[:, None] * vector, axis[1:])
+    unit = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+    # 1 - unit * axis turns `axis` to `unit`; it is long because the two are not opposite.
     frame = np.concatenate([1 + unit @ axis[1:, None], -np.cross(unit, axis[1:])], axis=1)
     frame = frame / np.linalg.norm(frame, axis=1, keepdims=True)
-    return frame, np.arctan2(along * length, q[:, 0])
+    return frame, direction(along * length, q[:, 0])
 
 
 def _cosine_sine(columns: Array, right_determinant: int) -> tuple[Array, Array, Array, Array]:
@@ -194,16 +201,22 @@ def _cosine_sine(columns: Array, right_determinant: int) -> tuple[Array, Array, 
         if small == 0:
             continue
         basis = np.linalg.svd(one[rows, :, small:])[0][:, :, 4 - small :]
-        left, sine[rows, :small], turn = np.linalg.svd(transposed(basis) @ images[:, :, :small])
+        left, falling, turn = np.linalg.svd(transposed(basis) @ images[:, :, :small])
+        left, sine[rows, :small], turn = left[:, :, ::-1], falling[:, ::-1], turn[:, ::-1]
         one[rows, :, :small] = basis @ left
         right[rows, :small] = turn @ right[rows, :small]
         mixed = zero[rows, :, :small] @ (cosine[rows, :small, None] * transposed(turn))
         cosine[rows, :small] = np.linalg.norm(mixed, axis=1)
         zero[rows, :, :small] = mixed / cosine[rows, None, :small]
-    wrong = np.where(np.linalg.det(right) * right_determinant < 0, -1.0, 1.0)
-    right[:, 3] *= wrong[:, None]
-    for left, factor in ((zero, cosine), (one, sine)):
-        flip = np.where(np.linalg.det(left) > 0, -1.0, 1.0)
-        left[:, :, 3] *= flip[:, None]
-        factor[:, 3] *= wrong * flip
+    settling = settling_turns(transposed(right), ties(np.arctan2(sine, cosine)))
+    zero, one, right = zero @ settling, one @ settling, transposed(settling) @ right
+    zero, one = settled(zero, cosine <= TIE), settled(one, sine <= TIE)
+    wrong = np.linalg.det(right) * right_determinant < 0
+    for vectors in (transposed(right), zero, one):
+        vectors[wrong, :, 3] *= -1
+    # Cosines fall and sines rise: the smallest one takes the sign, as it may vanish.
+    for vectors, factor, smallest in ((zero, cosine, 3), (one, sine, 0)):
+        mirrored = np.linalg.det(vectors) > 0
+        vectors[mirrored, :, smallest] *= -1
+        factor[mirrored, smallest] *= -1
     return zero, one, np.arctan2(sine, cosine), right

@@ -18,11 +18,20 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from .base import Array
+from .canonical import (
+    TIE,
+    direction,
+    orthonormal,
+    references,
+    settled,
+    settling_turns,
+    ties,
+)
 from .encodings import AmplitudeEncoding
 from .errors import OptionError
 from .orthogonal import (
-    determinant_2x2,
     isometry_angles,
+    rotation_matrices,
     so4_angles,
     so8_angles,
     svd_2x2,
@@ -50,9 +59,9 @@ class CompactEncoder:
 
     def __call__(self, features: Array) -> Array:
         """Angles; zero for a row that encodes nothing."""
-        states = AmplitudeEncoding().states(np.asarray(features, dtype=np.float64))
-        empty = AmplitudeEncoding().is_zero(features)
-        return np.where(empty[:, None], 0.0, compact_angles(states[:, self.order]))
+        states = AmplitudeEncoding().states(features)
+        empty = ~states.any(axis=1, keepdims=True)
+        return np.where(empty, 0.0, compact_angles(states[:, self.order]))
 
 
 def check_compact(n_wires: int) -> None:
@@ -73,7 +82,8 @@ def compact_angles(states: Array) -> Array:
     n_wires = states.shape[1].bit_length() - 1
     check_compact(n_wires)
     if n_wires == 1:
-        return 2 * np.arctan2(states[:, 1:], states[:, :1])
+        return 2 * direction(states[:, 1:], states[:, :1])
+    states = states * np.where(states @ references(2**n_wires)[0] < 0, -1.0, 1.0)[:, None]
     return {2: _two, 3: _three, 4: _four, 5: _five, 6: _six}[n_wires](states)
 
 
@@ -96,16 +106,19 @@ def _two(states: Array) -> Array:
 
 def _three(states: Array) -> Array:
     """Schmidt vectors of wire 0 by a turn, those of the other two wires by an SO(4)."""
-    left, values, right = np.linalg.svd(states.reshape(-1, 2, 4))
-    mirrored = determinant_2x2(left) < 0
-    left[mirrored, :, 1] *= -1
-    right[mirrored, 1] *= -1
+    rows = states.reshape(-1, 2, 4)
+    squares = np.sum(rows**2, axis=2)
+    overlap = np.sum(rows[:, 0] * rows[:, 1], axis=1)
+    turn = direction(2 * overlap, squares[:, 0] - squares[:, 1]) / 2
+    rows = transposed(rotation_matrices(turn)) @ rows
     # Wire 2 starts in |0>: only the images of |00> and |10> matter.
-    images = transposed(right)[:, :, [0, 2, 1, 3]]
+    images = np.tile(references(4), (len(states), 1, 1))
+    images[:, :, :2] = transposed(rows)
+    images = orthonormal(images)
+    values = np.sum(transposed(rows) * images[:, :, :2], axis=1)
+    images = images[:, :, [0, 2, 1, 3]]
     images[np.linalg.det(images) < 0, :, 3] *= -1
-    head = np.stack(
-        [np.arctan2(values[:, 1], values[:, 0]), np.arctan2(left[:, 1, 0], left[:, 0, 0])], axis=1
-    )
+    head = np.stack([np.arctan2(values[:, 1], values[:, 0]), turn], axis=1)
     return np.concatenate([2 * head, so4_angles(images)], axis=1)
 
 
@@ -122,9 +135,11 @@ def _five(states: Array) -> Array:
 def _six(states: Array) -> Array:
     """Singular values on three wires, their index spread, an SO(8) on each half."""
     left, values, right = np.linalg.svd(states.reshape(-1, 8, 8))
+    settling = settling_turns(left, ties(values))
+    left, right = left @ settling, settled(transposed(right) @ settling, values <= TIE)
     left_places, right_places = _spread_places()
     halves = []
-    for vectors, places in ((left, left_places), (transposed(right), right_places)):
+    for vectors, places in ((left, left_places), (right, right_places)):
         placed = np.empty_like(vectors)
         placed[:, :, places] = vectors
         mirrored = np.linalg.det(placed) < 0

@@ -19,11 +19,13 @@ Letters: B batch, D amplitudes.
 
 from __future__ import annotations
 
-from itertools import combinations
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .base import Array
+from .canonical import TIE, direction, orthonormal
 from .orthogonal import determinant_2x2, rotation_matrices, svd_2x2, transposed
 
 _POLISHING_STEPS = 2
@@ -35,19 +37,16 @@ def split_two_wires(states: Array) -> tuple[Array, Array]:
 
     The vectors are f_0, f'_0, f_1, f'_1 of the module's text, of determinant 1 if square.
     """
-    blocks = states.reshape(len(states), -1, 2, 2)
+    blocks = states.reshape(-1, states.shape[1] // 4, 2, 2)
     first_turn = _balancing_turn(blocks)
     blocks = np.einsum("brfg,bfe->breg", blocks, rotation_matrices(first_turn))
     slices, phi, vectors = _bisect(blocks[:, :, 0], blocks[:, :, 1])
     second_turn, slices = _split_ranks(slices)
 
-    made = []
-    for piece in (slices[:, 0], slices[:, 1]):
-        _, direction, _ = svd_2x2(piece)
-        unit = np.stack([np.cos(direction), np.sin(direction)], axis=1)
-        made.append((np.einsum("big,bg->bi", piece, unit), direction))
-    (column_0, direction_0), (column_1, direction_1) = made
-    u, v, ratio = svd_2x2(np.stack([column_0, column_1], axis=2))
+    x, y = slices[..., 0], slices[..., 1]
+    angle = direction(2 * _dot(x, y), _dot(x, x) - _dot(y, y), TIE**2) / 2
+    columns = np.cos(angle)[..., None] * x + np.sin(angle)[..., None] * y
+    u, v, ratio = svd_2x2(transposed(columns))
     angles = [
         ratio,
         u,
@@ -56,8 +55,8 @@ def split_two_wires(states: Array) -> tuple[Array, Array]:
         # difference. Wire s starts at a quarter turn where i is 1.
         (phi[:, 0] - phi[:, 1]) / 2 - np.pi / 4,
         (phi[:, 0] + phi[:, 1]) / 2 + np.pi / 4,
-        (direction_0 - direction_1) / 2,
-        (direction_0 + direction_1) / 2,
+        (angle[:, 0] - angle[:, 1]) / 2,
+        (angle[:, 0] + angle[:, 1]) / 2,
         second_turn,
         first_turn,
     ]
@@ -70,62 +69,78 @@ def _balancing_turn(blocks: Array) -> Array:
     Areas are wedge products of two columns. Their sum over e does not change with the turn, their
     difference does as (psi_0 - psi_1) cos + (mixed) sin of twice the angle.
     """
-    pairs = np.array(list(combinations(range(blocks.shape[1]), 2)))
+    first, second = _pairs(blocks.shape[1])
+    x, y = blocks[..., 0, None], blocks[:, :, None, :, 1]
+    wedges = x[:, first] * y[:, second] - x[:, second] * y[:, first]
+    zero, one = wedges[..., 0, 0], wedges[..., 1, 1]
+    areas = np.stack([zero + one, zero - one, wedges[..., 0, 1] + wedges[..., 1, 0]])
+    total, straight, crossed = areas
+    length, *others = np.linalg.norm(areas, axis=2)
+    # What rounding leaves of a wedge product is in proportion to its factors.
+    rounded = TIE * np.prod(np.linalg.norm(blocks, axis=(1, 2)), axis=1)
+    cosine, sine = (
+        np.where(np.abs(part) <= rounded * np.maximum(length, other), 0.0, part)
+        for part, other in zip((_dot(total, straight), _dot(total, crossed)), others, strict=True)
+    )
+    return np.where(length <= rounded, 0.0, direction(-cosine, sine, 0.0) / 2)
 
-    def wedge(e: int, f: int) -> Array:
-        x, y = blocks[:, :, e, 0], blocks[:, :, f, 1]
-        return x[:, pairs[:, 0]] * y[:, pairs[:, 1]] - x[:, pairs[:, 1]] * y[:, pairs[:, 0]]
 
-    zero, one = wedge(0, 0), wedge(1, 1)
-    cosine = np.sum((zero + one) * (zero - one), axis=1)
-    sine = np.sum((zero + one) * (wedge(0, 1) + wedge(1, 0)), axis=1)
-    return np.arctan2(-cosine, sine) / 2
+@cache
+def _pairs(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(size, 1)
 
 
 def _bisect(psi_0: Array, psi_1: Array) -> tuple[Array, Array, Array]:
-    """(g and h (B, 2, 2, 2), phi (B, 2), vectors (B, D/4, 4)) with det g = -det h."""
-    plane_0 = np.linalg.qr(psi_0)[0]
-    plane_1 = np.linalg.qr(psi_1)[0]
-    u, _, v = np.linalg.svd(transposed(plane_0) @ plane_1)
-    plane_1 = plane_1 @ transposed(u @ v)
-    # The planes are now as near to each other as turns within them allow: their sum is at least
-    # sqrt 2 long, and orthogonal to their difference, which may vanish and so decides the basis.
-    total, difference = plane_0 + plane_1, plane_0 - plane_1
-    rest = np.linalg.qr(total, mode="complete")[0][:, :, 2:]
-    inner, twice_sine, turn = np.linalg.svd(transposed(rest) @ difference, full_matrices=False)
-    turn = transposed(turn)
-    far, near = rest @ inner, total @ turn
-    twice_cosine = np.linalg.norm(near, axis=1)
-    near = near / twice_cosine[:, None]
-    phi = np.arctan2(twice_sine, twice_cosine)
-    g = transposed(plane_0 @ turn) @ psi_0
-    h = transposed(plane_1 @ turn) @ psi_1
-
-    # Where the signs are wrong, -q_1 serves as q_1: its bisectors change places.
-    exchange = determinant_2x2(g) * determinant_2x2(h) > 0
-    h[exchange, 1] *= -1
-    phi[exchange, 1] = np.pi / 2 - phi[exchange, 1]
-    vectors = np.stack([near[:, :, 0], far[:, :, 0], near[:, :, 1], far[:, :, 1]], axis=2)
-    vectors[exchange] = vectors[exchange][:, :, [0, 1, 3, 2]]
+    """(g and h (B, 2, 2, 2), phi (B, 2), vectors (B, D/4, 4)) with det g = -det h >= 0."""
+    plane_0, plane_1 = orthonormal(psi_0), orthonormal(psi_1)
+    # Bases of opposite orientation give determinants of opposite sign.
+    plane_1[:, :, 1] *= -1
+    u, v, ratio = svd_2x2(transposed(plane_0) @ plane_1)
+    p, q = plane_0 @ rotation_matrices(u), plane_1 @ rotation_matrices(v)
+    # An angle beyond a right one is that to -q_1, whose bisectors change places.
+    obtuse = ratio < 0
+    q[obtuse, :, 1] *= -1
+    # Sines tell small angles apart, where cosines do not.
+    d_0, d_1 = np.moveaxis(p - q, 2, 0)
+    square_0, square_1 = _dot(d_0, d_0), _dot(d_1, d_1)
+    floor = TIE * np.sqrt(square_0 + square_1)
+    turn = direction(-2 * _dot(d_0, d_1), square_1 - square_0, floor) / 2
+    p, q = p @ rotation_matrices(turn), q @ rotation_matrices(turn)
+    near, far = p + q, p - q
+    phi = np.arctan2(np.linalg.norm(far, axis=1), np.linalg.norm(near, axis=1))
+    # The longer a bisector, the better it is known.
+    in_order = [near[:, :, 0], near[:, :, 1], far[:, :, 1], far[:, :, 0]]
+    vectors = orthonormal(np.stack(in_order, axis=2))[:, :, [0, 3, 1, 2]]
+    g, h = transposed(p) @ psi_0, transposed(q) @ psi_1
+    h[obtuse, 1] *= -1
+    phi[obtuse, 1] = np.pi / 2 - phi[obtuse, 1]
+    vectors[obtuse] = vectors[obtuse][:, :, [0, 1, 3, 2]]
     if vectors.shape[1] == 4:
+        # The nearest pair of principal vectors may pass each other: a sign that follows them.
         mirrored = np.linalg.det(vectors) < 0
-        vectors[mirrored, :, 3] *= -1
-        phi[mirrored, 1] *= -1
+        vectors[mirrored, :, 1] *= -1
+        phi[mirrored, 0] *= -1
     return np.stack([g, h], axis=1), phi, vectors
 
 
 def _split_ranks(slices: Array) -> tuple[Array, Array]:
     """The turn of wire e (B,) that leaves two slices of rank one, and these slices (B, 2, 2, 2)."""
     g, h = slices[:, 0], slices[:, 1]
-    turn = np.arctan2(determinant_2x2(h) - determinant_2x2(g), _mixed_determinant(g, h)) / 2
+    of_g, of_h = np.linalg.norm(slices, axis=(2, 3)).T
+    # The smaller slice knows its determinant better; that of the other is its negative.
+    apart = 2 * np.where(of_g < of_h, -determinant_2x2(g), determinant_2x2(h))
+    mixed, smaller = _mixed_determinant(g, h), np.minimum(of_g, of_h)
+    floor = TIE * np.where(smaller <= TIE, 1.0, smaller)
+    turn = direction(apart, mixed, floor) / 2
     # Rounding leaves determinants near 1e-16, which is much for a slice that is itself small:
     # Newton's method for the smaller slice.
+    open_ = np.hypot(apart, mixed) <= floor
     for _ in range(_POLISHING_STEPS):
         g, h = _turned(slices, turn)
         g_is_smaller = np.sum(g**2, axis=(1, 2)) < np.sum(h**2, axis=(1, 2))
         slope = _mixed_determinant(g, h)
         step = np.where(g_is_smaller, -determinant_2x2(g), determinant_2x2(h))
-        step = step / np.where(slope == 0, np.inf, slope)
+        step = step / np.where(open_ | (slope == 0), np.inf, slope)
         turn = turn + np.where(np.abs(step) < _LONGEST_POLISHING_STEP, step, 0.0)
     return turn, np.stack(_turned(slices, turn), axis=1)
 
@@ -134,6 +149,10 @@ def _turned(slices: Array, turn: Array) -> tuple[Array, Array]:
     cosine, sine = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
     g, h = slices[:, 0], slices[:, 1]
     return cosine * g + sine * h, cosine * h - sine * g
+
+
+def _dot(x: Array, y: Array) -> Array:
+    return np.sum(x * y, axis=-1)
 
 
 def _mixed_determinant(g: Array, h: Array) -> Array:

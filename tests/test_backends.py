@@ -40,6 +40,7 @@ from qbackend.uncertainty import standard_error
 from .cases import ANSATZE, ENCODINGS, MACHINE, features, weights
 from .loopback import PAID_PLAN, Instance, LoopbackServer, Machine
 from .reference import left_out_by_aer, noisy_values
+from .structured import structured_rows
 
 
 @dataclass(frozen=True)
@@ -303,3 +304,23 @@ def test_zero_rows_are_never_executed(backend: QuantumBackend, monkeypatch) -> N
     assert (of_weights[1] == 0).all()
     assert (values[[0, 2]] != 0).any()
     assert sent == [2, len(network._plan(rows[[0, 2]], weights(spec, 0)).rows(network.compiled))]
+
+
+def test_rows_are_prepared_one_by_one(backend: QuantumBackend) -> None:
+    """Whatever stands beside a row of features, and at whatever scale."""
+    compiled = backend.compile(LayerSpec(4))
+    angles = weights(compiled.spec, 0)
+    given = np.concatenate(list(structured_rows(4, 2).values())[:-1])
+    rows = compiled.rows(given, angles)
+    others = {
+        "alone": np.concatenate([compiled.rows(row[None], angles) for row in given]),
+        "scaled": compiled.rows(1.7 * given, angles),
+        "in reverse": compiled.rows(given[::-1], angles)[::-1],
+    }
+    for name, other in others.items():
+        moved = np.abs(np.exp(1j * other) - np.exp(1j * rows))
+        np.testing.assert_allclose(moved, 0, atol=MACHINE, err_msg=name)
+    if backend.capabilities.exact:
+        together = backend.evaluate(Request(compiled, rows)).values
+        alone = [backend.evaluate(Request(compiled, row[None])).values for row in rows[::5]]
+        np.testing.assert_allclose(np.concatenate(alone), together[::5], atol=MACHINE, rtol=0)

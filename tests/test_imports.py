@@ -15,7 +15,7 @@ FORBIDDEN = {"qbackend": {"models", "experiments"}, "models": {"experiments"}, "
 
 LEVELS = [
     {"errors"},
-    {"ansatze", "encodings", "inputs", "torch_compiler"},
+    {"ansatze", "canonical", "encodings", "inputs", "torch_compiler"},
     {"spec"},
     {"base", "jobs", "uncertainty"},
     {"simulators"},

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
+from qbackend.canonical import TIE
 from qbackend.encodings import ZERO_NORM
 from qbackend.errors import OptionError
 from qbackend.preparation import N_ANGLES, CompactEncoder, append_compact, compact_angles
@@ -19,8 +20,8 @@ from qbackend.preparation import N_ANGLES, CompactEncoder, append_compact, compa
 Array = NDArray[np.float64]
 
 N_STATES = 40
-ROUNDING = 1e-12
-"""At most 150 gates, each good to 2e-16, behind singular value decompositions as good as that."""
+ROUNDING = 10 * TIE
+"""What is set to zero or made equal is at most `TIE`, some ten times; gates add far less."""
 
 TWO_QUBIT_GATES = {1: 0, 2: 1, 3: 3, 4: 7, 5: 19, 6: 50}
 
