@@ -12,7 +12,7 @@ run: $(VENV)/installed
 	$(BIN)/qhc run
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

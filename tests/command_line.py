@@ -51,10 +51,10 @@ def last_line(out: str) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
-def start_qhc(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_qhc(folder: Path, *arguments: str, with_reports: bool = False) -> subprocess.Popen[str]:
     """The command in a process of its own, working in `folder`."""
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.cli", *arguments],
+        [sys.executable, "-m", "experiments.cli" if with_reports else __name__, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -63,3 +63,8 @@ def start_qhc(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         # A shell makes what it runs in the background deaf to Ctrl-C, and its children too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
+
+
+if __name__ == "__main__":
+    with without_reports():
+        main()

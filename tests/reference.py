@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 from qiskit.providers import BackendV2
 from qiskit.quantum_info import DensityMatrix, SuperOp
+from qiskit.transpiler import Target
 from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime import fake_provider
 
@@ -27,6 +30,20 @@ def fake_backend(device: str) -> BackendV2:
 def aers_model(device: str) -> NoiseModel:
     """Aer's own noise model of a whole device, `fake_...`."""
     return NoiseModel.from_backend(fake_backend(device))
+
+
+def aers_model_of(backend: BackendV2, qubits: Collection[int]) -> NoiseModel:
+    """Aer's own noise model of some of a device's qubits, under their numbers."""
+    whole = backend.target
+    part = Target(num_qubits=whole.num_qubits, qubit_properties=whole.qubit_properties)
+    for name in whole.operation_names:
+        reported = {q: known for q, known in whole[name].items() if q and set(q) <= set(qubits)}
+        # Control flow is on no qubit in particular, and takes no properties.
+        part.add_instruction(whole.operation_from_name(name), reported or None, name=name)
+    names = backend.operation_names
+    return NoiseModel.from_backend(
+        SimpleNamespace(version=2, operation_names=names, target=part, dt=backend.dt)
+    )
 
 
 @cache

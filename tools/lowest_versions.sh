@@ -9,9 +9,9 @@ set -eu
 cd "$(dirname "$0")/.."
 venv=${LOWEST_VENV:-/tmp/qhc-lowest}
 
-"${PYTHON:-python3}" -m venv "$venv"
+"${PYTHON:-python3}" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --resolution lowest-direct \
   --editable '.[test]'
 "$venv/bin/uv" pip freeze --python "$venv/bin/python"
-"$venv/bin/python" -m pytest -m 'not slow' "$@"
+"$venv/bin/python" -m pytest -m 'not slow' -n logical --dist worksteal "$@"

@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
         assert stopped.returncode == 130
         assert said.strip().splitlines()[-1] == "interrupted; go on with: qhc resume stopped"
         assert folder.status == "interrupted"
-    resumed = start_qhc(tmp_path, "resume", "stopped", "--json")
+    resumed = start_qhc(tmp_path, "resume", "stopped", "--json", with_reports=True)
     out, said = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, said
     for name in ("checkpoint.safetensors", "training.safetensors"):
