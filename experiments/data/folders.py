@@ -151,8 +151,9 @@ def _read_splits(
             n_channels = channels or (1 if all(pool.map(is_grey, paths)) else 3)
             images = list(pool.map(lambda path: decode(path, n_channels, size, value_range), paths))
         except FileNotFoundError as error:
+            gone = next((path for path in paths if not path.exists()), error.filename)
             raise DataError(
-                f"{error.filename} is a link to nothing, or gone; remove it, or put the file there"
+                f"{gone} is a link to nothing, or gone; remove it, or put the file there"
             ) from None
         except UnknownRangeError as error:
             found = [each for each in pool.map(stored_extremes, paths) if each is not None]
