@@ -97,7 +97,8 @@ def multiplexed_so4_angles(zero: Array, one: Array) -> Array:
     )
     first = _CZ @ turn_back @ transposed(last) @ zero
     turns = np.stack([right_angle, left_angle], axis=1)
-    return np.concatenate([so4_angles(first), turns, so4_angles(last)], axis=1)
+    before, after = np.split(so4_angles(np.concatenate([first, last])), 2)
+    return np.concatenate([before, turns, after], axis=1)
 
 
 def isometry_angles(columns: Array) -> Array:

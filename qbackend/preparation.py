@@ -145,8 +145,9 @@ def _six(states: Array) -> Array:
         mirrored = np.linalg.det(placed) < 0
         placed[mirrored, :, places[7]] *= -1
         values[mirrored, 7] *= -1
-        halves.append(so8_angles(placed))
-    return np.concatenate([_three(values), *halves], axis=1)
+        halves.append(placed)
+    of_halves = np.split(so8_angles(np.concatenate(halves)), 2)
+    return np.concatenate([_three(values), *of_halves], axis=1)
 
 
 def _spread_places() -> tuple[Array, Array]:
