@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end commands as Ctrl-C does: with 130, a record, and nothing left running."""
+"""Ctrl-C, SIGTERM and SIGHUP end commands with 130, a record, and nothing left running."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def test_an_interruption_leaves_sent_jobs_waiting(
 def test_a_training_goes_on_later(tmp_path: Path) -> None:
     running = start_qhc(tmp_path, "run", "--epochs", "2000", "--out", "a")
     wait_until(tmp_path / "a" / "training.safetensors", running)
-    assert "go on with: qhc resume a" in ended(running)
+    said = ended(running, signal.SIGINT)
+    assert said.strip().splitlines()[-1] == "interrupted; go on with: qhc resume a"
     assert RunFolder.open(tmp_path / "a").status == "interrupted"
 
 

@@ -46,20 +46,15 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
-    straight: RunFolder, tmp_path: Path, sign: signal.Signals
+def test_a_run_that_was_killed_goes_on_with_the_same_bits(
+    straight: RunFolder, tmp_path: Path
 ) -> None:
-    """From the shell's side: `kill -9`, and Ctrl-C, in the middle of an epoch."""
-    stopped = start_qhc(tmp_path, *STOPPABLE, "--out", "stopped")
-    after_epochs(tmp_path / "stopped", 2, stopped, sign)
-    _, said = stopped.communicate(timeout=300)
+    """From the shell's side: `kill -9` in the middle of an epoch."""
+    killed = start_qhc(tmp_path, *STOPPABLE, "--out", "stopped")
+    after_epochs(tmp_path / "stopped", 2, killed, signal.SIGKILL)
+    killed.communicate(timeout=300)
     folder = RunFolder.open(tmp_path / "stopped")
     assert 2 <= len(folder.epochs()) < 4
-    if sign is signal.SIGINT:
-        assert stopped.returncode == 130
-        assert said.strip().splitlines()[-1] == "interrupted; go on with: qhc resume stopped"
-        assert folder.status == "interrupted"
     resumed = start_qhc(tmp_path, "resume", "stopped", "--json", with_reports=True)
     out, said = resumed.communicate(timeout=300)
     assert resumed.returncode == 0, said
@@ -106,13 +101,12 @@ def content(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_command_leaves_the_same_bytes(tmp_path: Path, threads: int) -> None:
+def test_the_same_command_leaves_the_same_bytes(tmp_path: Path) -> None:
     """In a fresh process, and in one that computed other things with other threads before."""
-    command = ("run", "--epochs", "2", "--set", f"run.threads={threads}", "--seed", "3")
+    command = ("run", "--epochs", "2", "--set", "run.threads=2", "--seed", "3")
     fresh = start_qhc(tmp_path, *command, "--out", "fresh")
     assert fresh.wait(timeout=240) == 0, fresh.stderr and fresh.stderr.read()
-    torch.set_num_threads(3 - threads)
+    torch.set_num_threads(1)
     with without_reports():
         assert exit_code(*command, "--out", str(tmp_path / "here")) == 0
     use_threads(1)
