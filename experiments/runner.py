@@ -15,6 +15,7 @@ from qbackend.base import QuantumBackend
 from qbackend.errors import (
     JobsPendingError,
     JobTimeoutError,
+    QhcError,
     RecordError,
     SendingInterruptedError,
 )
@@ -173,7 +174,11 @@ class Runner:
             folder.note("run", status="finished")
         except KeyboardInterrupt:
             # The interruption may come between the sending of jobs and the wait for them.
-            self._note_end("waiting" if has_jobs_under_way(folder) else "interrupted")
+            status: Status = "interrupted"
+            with suppress(QhcError):
+                if has_jobs_under_way(folder):
+                    status = "waiting"
+            self._note_end(status)
             self.display.say(f"interrupted; go on with: qhc resume {folder.path}")
             raise
         except (JobsPendingError, JobTimeoutError) as pending:
