@@ -16,8 +16,8 @@ import click
 import numpy as np
 
 from qbackend import LayerSpec, get_backend
-from qbackend.base import Array, Request
-from qbackend.encoder_gradient import EncoderAverage, averaged_gradient
+from qbackend.gradients.noisy_preparation import EncoderAverage, averaged_gradient
+from qbackend.seam.backend import Array, Request
 
 SCALES = (0.01, 0.1, 1.0, 3.0, 6.0)
 STEPS = (0.001, 0.03, 0.1, 0.3)

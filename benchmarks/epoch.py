@@ -26,18 +26,18 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from experiments.assembly.construct import new_model
+from experiments.assembly.fabric import launch
+from experiments.assembly.feed import load_images
+from experiments.assembly.thread_count import settled
 from experiments.bench.results import Grid
 from experiments.bench.timing import conditions
-from experiments.config import Config
-from experiments.construct import new_model
+from experiments.config.recipe import load_config
+from experiments.config.sections import Config
 from experiments.data import ImageData
-from experiments.devices import launch
-from experiments.display import Display
-from experiments.feed import load_images
-from experiments.recipe import load_config
-from experiments.record import Record, RunFolder
-from experiments.train import Training
-from experiments.work import settled
+from experiments.records.folder import Record, RunFolder
+from experiments.run.display import Display
+from experiments.training.train import Training
 from qbackend.errors import QhcError
 
 PARTS = ("data", "forward", "backward", "optimiser", "rest")

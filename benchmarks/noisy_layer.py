@@ -29,8 +29,8 @@ from experiments.bench.contest import N_WEIGHT_VECTORS, Step, torch_step
 from experiments.bench.jax import jax_array, jax_step
 from experiments.bench.timing import FULL, Effort, conditions, installed, interleave
 from qbackend import LayerSpec, QuantumLayer, get_backend
-from qbackend.noise import NoisyLayer, assignment_matrices, channel_after
-from qbackend.simulate.noisy_layer import LayerSimulation
+from qbackend.devices.noise import NoisyLayer, assignment_matrices, channel_after
+from qbackend.native.pauli.layer import LayerSimulation
 
 Array = NDArray[np.floating]
 

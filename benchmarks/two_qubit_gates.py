@@ -27,13 +27,13 @@ from qiskit.transpiler import Target
 from rich.console import Console
 from rich.table import Table
 
-from qbackend.ansatze import ANSATZE
-from qbackend.compile import append_operation, circuit_record
-from qbackend.device_form import SEEDS, Encoder, compile_for_target
+from qbackend.circuits.device_form import SEEDS, Encoder, compile_for_target
+from qbackend.circuits.line_plan import split_final_cnots
+from qbackend.circuits.logical import append_operation, circuit_record
+from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import QhcError
-from qbackend.line_plan import split_final_cnots
-from qbackend.snapshots import load_snapshot
-from qbackend.spec import LayerSpec
+from qbackend.layers.ansatze import ANSATZE
+from qbackend.layers.spec import LayerSpec
 
 DEVICES = ("fake_brisbane", "fake_torino", "fake_fez", "fake_nighthawk")
 WIDTH = 130

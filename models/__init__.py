@@ -4,11 +4,12 @@
 >>> model = build_model("hybrid-mnist", backend="aer", seed=7)
 """
 
+from qbackend.module.pointwise import QuantumPointwiseConv2d
+
 from .catalogue import ARMS, MODELS, arms_of, build_model
 from .cnn import ClassicalCNN, HybridCNN, count_parameters, to_backend
 from .exchange import exchange_pointwise, quantize_pointwise, restore_pointwise
-from .pointwise import QuantumPointwiseConv2d
-from .pointwise_catalogue import POINTWISE_ARMS, PointwiseSpec
+from .pointwise_plans import POINTWISE_ARMS, PointwiseSpec
 
 __all__ = [
     "ARMS",

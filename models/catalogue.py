@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer
-from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError, UnknownNameError, suggest
-from qbackend.inputs import seed_or_drawn, whole_number
+from qbackend.layers.inputs import seed_or_drawn, whole_number
+from qbackend.seam.backend import QuantumBackend
 
 from .blocks import ConvStack, Layout, classifier, reducer
 from .cnn import ClassicalCNN, HybridCNN
 from .norm_biases import hold_norm_biases
-from .pointwise_catalogue import POINTWISE_ARMS, POINTWISE_MODELS, PointwisePlan, PointwiseSpec
-from .pointwise_catalogue import build as build_pointwise
+from .pointwise_plans import POINTWISE_ARMS, POINTWISE_MODELS, PointwisePlan, PointwiseSpec
+from .pointwise_plans import build as build_pointwise
 from .streams import weights_from
 
 ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")

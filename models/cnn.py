@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from qbackend import QuantumLayer, get_backend
-from qbackend.base import QuantumBackend
+from qbackend.seam.backend import QuantumBackend
 
 Model = TypeVar("Model", bound=nn.Module)
 

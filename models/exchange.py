@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from torch import nn
 
-from qbackend.base import QuantumBackend
 from qbackend.errors import OptionError, suggest
-from qbackend.inputs import seed_or_drawn
+from qbackend.layers.inputs import seed_or_drawn
+from qbackend.module.pointwise import QuantumPointwiseConv2d
+from qbackend.seam.backend import QuantumBackend
 
-from .pointwise import QuantumPointwiseConv2d
 from .streams import part_seed, weights_from
 
 Model = TypeVar("Model", bound=nn.Module)

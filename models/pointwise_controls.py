@@ -15,10 +15,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from qbackend.inputs import in_float32_or_float64
-from qbackend.torch_circuit import unit_vectors
-
-from .channel_forms import channel_forms, pack
+from qbackend.gradients.torch_circuit import unit_vectors
+from qbackend.layers.inputs import in_float32_or_float64
+from qbackend.pixels.channel_forms import channel_forms, pack
 
 Stride = tuple[int, int]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors
-    from .layer import QuantumLayer
+    from .layers.spec import LayerSpec
+    from .module.quantum_layer import QuantumLayer
     from .registry import get_backend, list_backends
-    from .spec import LayerSpec
 
 __all__ = ["LayerSpec", "QuantumLayer", "errors", "get_backend", "list_backends"]
 
 _HOME = {
-    "LayerSpec": "spec",
-    "QuantumLayer": "layer",
+    "LayerSpec": "layers.spec",
+    "QuantumLayer": "module.quantum_layer",
     "get_backend": "registry",
     "list_backends": "registry",
 }

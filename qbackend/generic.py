@@ -11,18 +11,12 @@ from qiskit.primitives import BackendEstimatorV2
 from qiskit.providers import BackendV2
 from qiskit.transpiler import generate_preset_pass_manager
 
-from .base import (
-    Capabilities,
-    CompiledLayer,
-    Request,
-    Result,
-    check_width,
-)
-from .compile import circuit_record, compile_layer
+from .circuits.logical import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
-from .simulators import SamplingSimulator, simulator_capabilities
-from .spec import LayerSpec
-from .uncertainty import reach_of, standard_error
+from .layers.spec import LayerSpec
+from .seam.backend import Capabilities, CompiledLayer, Request, Result, check_width
+from .seam.simulators import SamplingSimulator, simulator_capabilities
+from .seam.uncertainty import reach_of, standard_error
 
 DEFAULT_SHOTS = 4096
 TRANSPILER_SEED = 0

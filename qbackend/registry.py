@@ -15,18 +15,18 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .base import QuantumBackend, check_shots
 from .errors import OptionError, UnknownNameError, suggest
-from .inputs import seed_number
+from .layers.inputs import seed_number
+from .seam.backend import QuantumBackend, check_shots
 
 if TYPE_CHECKING:
-    from .device_form import Encoder
-    from .ibm.consent import Approve
-    from .ibm.gateway import Progress
+    from .circuits.device_form import Encoder
+    from .devices.noise_spec import NoiseSpec
+    from .devices.snapshots import Device
     from .ibm.options import ExecutionOptions
-    from .ibm.remote import Service
-    from .noise_spec import NoiseSpec
-    from .snapshots import Device
+    from .machines.consent import Approve
+    from .machines.gateway import Progress
+    from .machines.service import Service
 
 ENTRY_POINT_GROUP = "qbackend.backends"
 DEVICE_PREFIXES = ("ibm_", "fake_")
@@ -127,13 +127,13 @@ def _aer(
     encoder: Encoder | None = None,
 ) -> QuantumBackend:
     if argument is None:
-        from .aer import AerExact, AerSampled
+        from .aer.exact import AerExact, AerSampled
 
         if noise is not None or encoder is not None:
             raise OptionError("'aer' has no noise and no encoder; name a device: aer:ibm_brisbane")
         return AerExact() if shots is None else AerSampled(shots, seed)
 
-    from .aer_noisy import AerNoisy, AerNoisySampled
+    from .aer.noisy import AerNoisy, AerNoisySampled
 
     device, saved = find_device(argument)
     exact = AerNoisy(device, noise or saved, encoder or "auto")
@@ -154,7 +154,7 @@ def _native(
             f"'native' is exact and takes no shots; use --backend {sampled} --shots N"
         )
     if argument is None:
-        from .simulate import NativeBackend
+        from .native import NativeBackend
 
         if noise is not None or encoder is not None:
             raise OptionError(
@@ -162,7 +162,7 @@ def _native(
             )
         return NativeBackend()
 
-    from .simulate.noisy import NativeNoisy
+    from .native.noisy import NativeNoisy
 
     device, saved = find_device(argument)
     return NativeNoisy(device, noise or saved, encoder or "auto")
@@ -185,7 +185,7 @@ def _machine(
     run_tag: str | None = None,
     service: Service | None = None,
 ) -> QuantumBackend:
-    from .ibm.backend import IbmBackend, say_nothing
+    from .machines.backend import IbmBackend, say_nothing
 
     if argument is not None:
         raise OptionError(f"'{name}' takes nothing behind a colon, got '{argument}'")
@@ -226,8 +226,8 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
         UnknownNameError: no such device; the message suggests.
         OptionError: not a noise file.
     """
-    from .noise_spec import NoiseSpec, load_noise
-    from .snapshots import Device, load_snapshot
+    from .devices.noise_spec import NoiseSpec, load_noise
+    from .devices.snapshots import Device, load_snapshot
 
     if not argument.endswith(".json"):
         return _load_live(argument) or load_snapshot(argument), NoiseSpec()

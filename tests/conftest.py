@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from .command_line import Qhc, exit_code, without_reports
-from .leaks import _no_token_is_returned, pytest_runtest_makereport
+from .support.command_line import Qhc, exit_code, without_reports
+from .support.leaks import _no_token_is_returned, pytest_runtest_makereport
 
 __all__ = ["_no_token_is_returned", "pytest_runtest_makereport"]
 
@@ -32,7 +32,7 @@ def _arithmetic() -> None:
 @pytest.fixture
 def remarks_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lets the library remark on fake_nighthawk again, as it does once per process."""
-    from qbackend import snapshots
+    from qbackend.devices import snapshots
 
     monkeypatch.setattr(NIGHTHAWK + ".DISPLAY_WARNING", True)
     snapshots._load.cache_clear()

@@ -16,11 +16,11 @@ from qbackend import LayerSpec, errors, get_backend
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.service import connect
 
-from .leaks import files_with_token, has_token
 from .loopback import Fault, LoopbackServer, Reset, instant_retries
 from .loopback.account import Identity
 from .loopback.client import served, tiny
-from .test_backends import ask
+from .seam.test_backends import ask
+from .support.leaks import files_with_token, has_token
 
 ROOT = Path(__file__).parents[1]
 

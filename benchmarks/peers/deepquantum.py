@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 
 from experiments.bench.contest import BACKPROP_LIMIT, Contestant, Step, torch_step
-from qbackend.ansatze import Rotations
-from qbackend.spec import LayerSpec
+from qbackend.layers.ansatze import Rotations
+from qbackend.layers.spec import LayerSpec
 
 
 def _prepare(spec: LayerSpec, dtype: str) -> Step:

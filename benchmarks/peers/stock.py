@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 
 from experiments.bench.contest import Contestant, Step, torch_step
-from qbackend.compile import compile_layer
-from qbackend.encodings import gray_transform
-from qbackend.spec import LayerSpec
+from qbackend.circuits.logical import compile_layer
+from qbackend.layers.encodings import gray_transform
+from qbackend.layers.spec import LayerSpec
 
 
 def _prepare(spec: LayerSpec, dtype: str) -> Step:

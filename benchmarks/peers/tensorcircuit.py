@@ -9,8 +9,8 @@ from typing import Any
 
 from experiments.bench.contest import Contestant, Step
 from experiments.bench.jax import jax_array, jax_step
-from qbackend.ansatze import Rotations
-from qbackend.spec import LayerSpec
+from qbackend.layers.ansatze import Rotations
+from qbackend.layers.spec import LayerSpec
 
 
 def _prepare(spec: LayerSpec, dtype: str) -> Step:

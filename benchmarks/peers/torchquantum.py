@@ -19,8 +19,8 @@ from unittest.mock import MagicMock
 import torch
 
 from experiments.bench.contest import BACKPROP_LIMIT, Contestant, Step, torch_step
-from qbackend.ansatze import Rotations
-from qbackend.spec import LayerSpec
+from qbackend.layers.ansatze import Rotations
+from qbackend.layers.spec import LayerSpec
 
 UNNEEDED = frozenset(
     {

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..denormals import flushing_denormals
+from ..assembly.denormals import flushing_denormals
 from .contest import Case, Contestant, Record, measure
 from .inference import MATRIX_PRODUCT, MAX_WIRES, measure_inference
 from .pennylane import PENNYLANE

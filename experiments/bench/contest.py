@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qbackend.ansatze import Rotations
 from qbackend.errors import BackendError
-from qbackend.spec import LayerSpec
+from qbackend.layers.ansatze import Rotations
+from qbackend.layers.spec import LayerSpec
 
 from .timing import Effort, Timing, installed, interleave
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from qbackend.spec import LayerSpec
+from qbackend.layers.spec import LayerSpec
 
 from .contest import BACKPROP_LIMIT, Contestant, Step, torch_step
 from .jax import jax_array, jax_step

@@ -134,10 +134,10 @@ def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any
     An arm is what stands in the circuit's place. The same command goes on where it was stopped;
     finished runs are not repeated.
     """
-    from ..ablate import ablate_arms
-    from ..display import Display
-    from ..record import command_line
-    from ..run import Place
+    from ..records.folder import command_line
+    from ..run.display import Display
+    from ..run.start import Place
+    from ..studies.arms import ablate_arms
 
     _check_compared(given, {"model.arm": "--arms", "run.seed": "--seeds"})
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
@@ -178,12 +178,12 @@ def noise(typed: list[str], **given: Any) -> None:
     device and for each part, and shots, encoder and training one at a time. The same command goes
     on where it was stopped; nothing finished is computed again.
     """
-    from ..display import Display
-    from ..grid import Workers
-    from ..noise_ablation import Images, ablate_noise
-    from ..noise_axes import Axes
-    from ..record import command_line
-    from ..run import Place
+    from ..records.folder import command_line
+    from ..run.display import Display
+    from ..run.start import Place
+    from ..studies.grid import Workers
+    from ..studies.noise.axes import Axes
+    from ..studies.noise.study import Images, ablate_noise
 
     _check_compared(
         given,
@@ -233,12 +233,12 @@ def qpc(typed: list[str], **given: Any) -> None:
     classical convolution beside the circuits. The same command goes on where it was stopped;
     nothing finished is trained again.
     """
-    from ..display import Display
-    from ..grid import Workers
-    from ..qpc_ablation import ablate_qpc
-    from ..qpc_axes import Axes
-    from ..record import command_line
-    from ..run import Place
+    from ..records.folder import command_line
+    from ..run.display import Display
+    from ..run.start import Place
+    from ..studies.grid import Workers
+    from ..studies.qpc.axes import Axes
+    from ..studies.qpc.study import ablate_qpc
 
     _check_compared(
         given,

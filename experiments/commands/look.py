@@ -12,7 +12,7 @@ from .machine_options import access_of, account_options
 from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
 
 if TYPE_CHECKING:
-    from qbackend.device_form import Encoder
+    from qbackend.circuits.device_form import Encoder
 
 BENCH_EXAMPLES = """\b
 Examples:
@@ -45,8 +45,8 @@ def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...], **g
 
     from qbackend import list_backends
 
-    from ..device_list import print_devices
-    from ..machine_list import print_machines
+    from .device_list import print_devices
+    from .machine_list import print_machines
 
     table = Table("name", "what it is", box=SIMPLE_HEAD)
     for backend in list_backends():

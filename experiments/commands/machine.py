@@ -24,9 +24,9 @@ from .options import Command, as_json, results_console
 @as_json
 def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
     """Show a run's jobs: how far they are, and what they cost."""
-    from ..display import Display
-    from ..job_list import list_jobs, print_jobs
-    from ..job_list import rebuild as make_anew
+    from ..run.display import Display
+    from ..run.jobs import list_jobs, print_jobs
+    from ..run.jobs import rebuild as make_anew
 
     if rebuild:
         click.echo(str(make_anew(run, access_of(given))), err=True)
@@ -44,8 +44,8 @@ def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
 @as_json
 def cancel(run: Path, as_json: bool, **given: Any) -> None:
     """Cancel a run's jobs that have not ended."""
-    from ..display import Display
-    from ..job_list import cancel_jobs, print_cancellation
+    from ..run.display import Display
+    from ..run.jobs import cancel_jobs, print_cancellation
 
     display = Display()
     with display.waiting():

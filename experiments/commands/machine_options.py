@@ -11,7 +11,7 @@ from qbackend.errors import OptionError
 from .flags import FILE, MachineOption, Numbers, options
 
 if TYPE_CHECKING:
-    from ..machine import Access
+    from ..assembly.access import Access
 
 EXECUTION = {
     "primitive": "sampler or estimator.  [default: sampler]",
@@ -85,7 +85,7 @@ def machine_settings(given: dict[str, Any]) -> dict[str, Any]:
 
 def access_of(given: dict[str, Any]) -> Access:
     """How a machine is reached, taken out of the flags that were typed."""
-    from ..machine import Access
+    from ..assembly.access import Access
 
     return Access(
         credentials=given.get("credentials"),

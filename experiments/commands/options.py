@@ -21,7 +21,7 @@ from .machine_options import machine_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..config import Config
+    from ..config.sections import Config
 
 DATA_ROOT = Path("data")
 RECIPE = "digits"
@@ -140,15 +140,15 @@ def loading() -> Iterator[None]:
 
 def chosen_config(given: dict[str, Any]) -> Config:
     """The config of the recipe and the flags that were typed."""
-    from ..recipe import load_config
+    from ..config.recipe import load_config
 
     return load_config(given["recipe"] or RECIPE, chosen_settings(given))
 
 
 def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
     """The recipe that the checkpoint was trained by, without what belongs to that run alone."""
-    from ..checkpoint import load_model_info
-    from ..checkpoint_recipe import config_of_trained
+    from ..config.of_checkpoint import config_of_trained
+    from ..records.checkpoint import load_model_info
 
     trains = given.get("train") is not None
     for option in ("recipe",) if trains else ("recipe", "epochs"):

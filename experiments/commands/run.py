@@ -35,8 +35,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..config import Config
-    from ..record import RunFolder
+    from ..config.sections import Config
+    from ..records.folder import RunFolder
 
 RUN_EXAMPLES = """\b
 Examples:
@@ -123,9 +123,9 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
     """
     checkpoint, config = _chosen(given)
     with loading():
-        from ..display import Display
-        from ..record import command_line
-        from ..run import Place, start, validate
+        from ..records.folder import command_line
+        from ..run.display import Display
+        from ..run.start import Place, start, validate
 
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     access = access_of(given)
@@ -150,8 +150,8 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
     if not run.exists():
         raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
     with loading():
-        from ..display import Display
-        from ..run import resume as go_on
+        from ..run.display import Display
+        from ..run.start import resume as go_on
 
     limits = {"budget": given["max_qpu_seconds"], "deadline": given["deadline"]}
     _show(go_on(run, data_root, Display(), access_of(given), **limits), as_json=as_json)
@@ -167,10 +167,10 @@ def estimate(as_json: bool, **given: Any) -> None:
     """
     checkpoint, config = _chosen(given)
     with loading():
-        from ..approval import show_plan
-        from ..display import Display
-        from ..machine import bounded
-        from ..run import plan_of
+        from ..assembly.access import bounded
+        from ..run.approval import show_plan
+        from ..run.display import Display
+        from ..run.start import plan_of
 
     config, notes = bounded(config)
     root = given["data_root"] or DATA_ROOT
@@ -212,7 +212,7 @@ def _show(folder: RunFolder | None, *, as_json: bool) -> None:
 
     A process that only helped to train has nothing to show.
     """
-    from ..results import show_results, summary, waiting_summary
+    from ..run.results import show_results, summary, waiting_summary
 
     if folder is None:
         return

@@ -22,9 +22,9 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
         RecordError: a file could not be written.
     """
     # Drawing takes a second to import; a command that only ends with a report should not wait.
-    from .comparison_page import write_comparison_page
-    from .records import read_run
-    from .run_page import write_run_page
+    from .comparison.page import write_comparison_page
+    from .reading import read_run
+    from .run.page import write_run_page
 
     if not runs:
         raise RunFolderError("no run given; type: qhc report runs/<time>-<recipe>")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import Gate, ParameterVector
 
-from qbackend.compile import append_operation
-from qbackend.spec import LayerSpec
+from qbackend.circuits.logical import append_operation
+from qbackend.layers.spec import LayerSpec
 
 DRAWN_LAYERS = 3
 """A picture of more layers of the ansatz than this would be longer, not clearer."""

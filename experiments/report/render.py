@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from qbackend.errors import RecordError
 
-from ..files import write_atomically
+from ..records.files import write_atomically
 from .style import styled
 
 DOTS_PER_INCH = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..config import Config
-from ..record import Record
-from .records import Run
+from ..config.sections import Config
+from ..records.folder import Record
+from .reading import Run
 
 ABSENT = "–"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
+from ..devices.snapshots import Device
 from ..errors import QhcError
-from ..snapshots import Device
+from ..machines.gateway import Gateway
+from ..machines.patience import within
 from .credentials import find_credentials
-from .gateway import Gateway
-from .patience import within
 
 LIVE_SECONDS = 60.0
 """That a service has to report a device: the shipped snapshot is there at once."""

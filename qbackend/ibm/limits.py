@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from ..base import CompiledLayer
 from ..errors import OptionError
+from ..machines.patience import GROWTH
+from ..seam.backend import CompiledLayer
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
 from .options import MAX_EXECUTION_SECONDS, ExecutionOptions
-from .patience import GROWTH
 
 EXECUTIONS_PER_SAMPLER_JOB = 10_000_000
 """Circuits times shots. https://quantum.cloud.ibm.com/docs/guides/job-limits"""

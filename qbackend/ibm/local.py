@@ -15,10 +15,11 @@ from typing import Any
 
 from qiskit.providers import JobStatus as ProviderStatus
 
-from .. import snapshots
-from ..aer_machine import simulated
-from ..device_form import drop_idle_qubits
-from ..devices import native_two_qubit_gate
+from ..aer.machine import simulated
+from ..circuits.device_form import drop_idle_qubits
+from ..devices import snapshots
+from ..devices.snapshots import Device
+from ..devices.table import native_two_qubit_gate
 from ..errors import (
     JobCancelledError,
     JobFailedError,
@@ -27,11 +28,10 @@ from ..errors import (
     QhcError,
     UnknownNameError,
 )
-from ..jobs import JobStatus
-from ..snapshots import Device
+from ..machines.service import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from ..seam.jobs import JobStatus
 from . import primitives
 from .options import check_local
-from .remote import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 
 
 class LocalWorkload:

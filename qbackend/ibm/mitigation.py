@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..base import Array
 from ..errors import BackendError, OptionError
-from ..uncertainty import between_randomisations, standard_error
+from ..seam.backend import Array
+from ..seam.uncertainty import between_randomisations, standard_error
 
 Bits = NDArray[np.uint8]
 Observed = Sequence[Sequence[int]]

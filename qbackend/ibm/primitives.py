@@ -37,12 +37,12 @@ from qiskit_ibm_runtime import (
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from ..base import Array, CompiledLayer
 from ..errors import BackendError, OptionError, TransientError
-from ..uncertainty import reach_of, reported
+from ..machines.service import Call
+from ..seam.backend import Array, CompiledLayer
+from ..seam.uncertainty import reach_of, reported
 from .limits import randomisations, shots_asked, shots_performed
 from .mitigation import Bits, mitigated, unmitigated
-from .remote import Call
 
 REGISTER = "c"
 """Classical register of the measured qubits."""

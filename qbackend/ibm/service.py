@@ -19,6 +19,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeInvalidStateError,
 )
 
+from ..devices.snapshots import Device, list_snapshots
 from ..errors import (
     BackendError,
     JobNotFoundError,
@@ -27,12 +28,11 @@ from ..errors import (
     QhcError,
     TransientError,
 )
-from ..jobs import JobStatus
-from ..snapshots import Device, list_snapshots
+from ..machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from ..seam.jobs import JobStatus
 from . import primitives
 from .connection import never_send_the_raw_key, no_credentials, open_client
 from .credentials import Credentials, find_credentials
-from .remote import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 from .runtime_workload import RuntimeWorkload
 from .translate import is_unknown_machine, redacted, translated
 

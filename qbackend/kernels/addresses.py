@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from .compilation import helper
-from .simd import FloatArray
+from .cache import helper
+from .lanes import FloatArray
 
 
 def _inside_kernels(function: Any) -> Any:

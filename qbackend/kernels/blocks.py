@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-from ..encodings import ZERO_NORM
-from .compilation import helper
-from .simd import FloatArray, inverse_root, load, ones, store, total, transpose, zeros
+from ..layers.encodings import ZERO_NORM
+from .cache import helper
+from .lanes import FloatArray, inverse_root, load, ones, store, total, transpose, zeros
 
 
 def angle_rows(features: FloatArray) -> FloatArray:

@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-from ..encodings import ZERO_NORM
-from .compilation import helper
-from .simd import (
+from ..layers.encodings import ZERO_NORM
+from .cache import helper
+from .lanes import (
     VECTOR_BYTES,
     FloatArray,
     inverse_root,

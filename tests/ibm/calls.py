@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from qbackend import LayerSpec
-from qbackend.base import CompiledLayer
-from qbackend.device_form import compile_for_target
+from qbackend.circuits.device_form import compile_for_target
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.remote import Call
-from tests.cases import features, weights
+from qbackend.machines.service import Call
+from qbackend.seam.backend import CompiledLayer
 from tests.loopback import Machine
+from tests.support.cases import features, weights
 
 NAME = "ibm_loopback"
 SHOTS = 1024

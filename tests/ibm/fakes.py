@@ -12,19 +12,19 @@ import numpy as np
 from qiskit.primitives import StatevectorSampler
 from qiskit.transpiler import Target
 
-from qbackend.base import Request
+from qbackend.devices.snapshots import Device
 from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
 from qbackend.ibm import primitives
-from qbackend.ibm.backend import IbmBackend
-from qbackend.ibm.consent import approve_all
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.patience import Clock
-from qbackend.ibm.remote import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
-from qbackend.jobs import JobStatus
-from qbackend.snapshots import Device
-from qbackend.spec import LayerSpec
-from tests.cases import features, weights
+from qbackend.layers.spec import LayerSpec
+from qbackend.machines.backend import IbmBackend
+from qbackend.machines.consent import approve_all
+from qbackend.machines.patience import Clock
+from qbackend.machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from qbackend.seam.backend import Request
+from qbackend.seam.jobs import JobStatus
 from tests.loopback import Machine
+from tests.support.cases import features, weights
 
 MACHINE = "ibm_fake"
 SPEC = LayerSpec(2)

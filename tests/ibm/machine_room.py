@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from qbackend.base import Array, CompiledLayer, Request
-from qbackend.ibm.backend import IbmBackend
-from qbackend.ibm.consent import approve_all
-from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.patience import Clock
-from tests.cases import features, weights
+from qbackend.machines.backend import IbmBackend
+from qbackend.machines.consent import approve_all
+from qbackend.machines.gateway import Gateway
+from qbackend.machines.patience import Clock
+from qbackend.seam.backend import Array, CompiledLayer, Request
 from tests.loopback import LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.retries import instant_retries
+from tests.support.cases import features, weights
 
 from .fakes import SHOTS, SPEC, ask
 

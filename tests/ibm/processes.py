@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from qbackend.ibm import limits
-from qbackend.ibm.gateway import Gateway
+from qbackend.machines.gateway import Gateway
 
 from .machine_room import HASTE, asked, loopback_backend
 

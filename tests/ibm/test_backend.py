@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qbackend.device_form import compile_for_target
+from qbackend.circuits.device_form import compile_for_target
 from qbackend.errors import InputError, JobTimeoutError, MachineError, OptionError, TransientError
-from qbackend.ibm.backend import IbmBackend
-from qbackend.ibm.gateway import Progress
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.jobs import JobStatus
-from qbackend.spec import LayerSpec
+from qbackend.layers.spec import LayerSpec
+from qbackend.machines.backend import IbmBackend
+from qbackend.machines.gateway import Progress
+from qbackend.seam.jobs import JobStatus
 
 from .fakes import (
     LOST,

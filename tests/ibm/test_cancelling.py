@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from qbackend.errors import JobNotFoundError, JobsPendingError
-from qbackend.ibm.endings import failure
-from qbackend.ibm.entries import State
-from qbackend.ibm.gateway import Gateway, cancel_all
-from qbackend.ibm.ledger import Ledger
+from qbackend.machines.endings import failure
+from qbackend.machines.gateway import Gateway, cancel_all
+from qbackend.machines.ledger.entries import State
+from qbackend.machines.ledger.ledger import Ledger
 
 from .fakes import MACHINE, FakeService, Fault, Time, ask, backend_of
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from qbackend.errors import BackendError, TransientError
-from qbackend.ibm.gateway import Gateway
 from qbackend.ibm.service import connect
+from qbackend.machines.gateway import Gateway
 from tests.loopback import LoopbackServer
 from tests.loopback.client import served
 

@@ -14,10 +14,10 @@ import torch
 from models import QuantumPointwiseConv2d
 from qbackend import QuantumLayer, get_backend
 from qbackend.errors import ApprovalError, OptionError
-from qbackend.ibm import consent
-from qbackend.ibm.cost import MachineCost
-from tests.distant import Distant
+from qbackend.machines import consent
+from qbackend.machines.cost import MachineCost
 from tests.loopback import LoopbackServer
+from tests.support.distant import Distant
 
 from .calls import NAME, SPEC
 from .fakes import FakeService, ask, backend_of

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, errors
-from qbackend.base import CompiledLayer
-from qbackend.device_form import compile_for_target
+from qbackend.circuits.device_form import compile_for_target
+from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import limits
-from qbackend.ibm.budget import total
-from qbackend.ibm.cost import MachineCost, estimate
 from qbackend.ibm.instructions import load
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.remote import PlanInfo
-from qbackend.snapshots import load_snapshot
+from qbackend.machines.budget import total
+from qbackend.machines.cost import MachineCost, estimate
+from qbackend.machines.service import PlanInfo
+from qbackend.seam.backend import CompiledLayer
 
 from .fakes import small_target
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from qbackend.errors import JobFailedError
-from qbackend.ibm.entries import State as EntryState
-from qbackend.ibm.ledger import Ledger
+from qbackend.machines.ledger.entries import State as EntryState
+from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import FAILED, LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.jobs import BATCH_OVER

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from qbackend.errors import JobTimeoutError, TransientError
-from qbackend.ibm.backend import IbmBackend
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.patience import DOUBT_SECONDS, LONGEST_RETRY_AFTER, Limit
 from qbackend.ibm.service import connect
+from qbackend.machines.backend import IbmBackend
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.patience import DOUBT_SECONDS, LONGEST_RETRY_AFTER, Limit
 from tests.loopback import Fault as ServerFault
 from tests.loopback import Hang, LoopbackServer, Reset, Status
 from tests.loopback.client import served

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from qbackend.errors import BackendError, JobNotFoundError, TransientError
-from qbackend.ibm.entries import State
-from qbackend.ibm.gateway import Gateway, cancel_all
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.patience import DOUBT_SECONDS, LATE_SECONDS
-from qbackend.jobs import JobStatus
+from qbackend.machines.gateway import Gateway, cancel_all
+from qbackend.machines.ledger.entries import State
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.patience import DOUBT_SECONDS, LATE_SECONDS
+from qbackend.seam.jobs import JobStatus
 from tests.loopback import Fault as ServerFault
 from tests.loopback import LoopbackServer, Unlisted
 from tests.loopback.client import served

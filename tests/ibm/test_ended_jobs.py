@@ -15,12 +15,12 @@ from qbackend.errors import (
     JobNotFoundError,
     TransientError,
 )
-from qbackend.ibm.cost import MachineCost
-from qbackend.ibm.entries import State
-from qbackend.ibm.gateway import cancel_all
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.remote import RemoteState
-from qbackend.jobs import JobStatus
+from qbackend.machines.cost import MachineCost
+from qbackend.machines.gateway import cancel_all
+from qbackend.machines.ledger.entries import State
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.service import RemoteState
+from qbackend.seam.jobs import JobStatus
 
 from .fakes import LOST, MACHINE, NOT_FOUND, FakeService, Fault, ask, backend_of, undisturbed
 

@@ -19,9 +19,9 @@ import pytest
 from ibm_cloud_sdk_core.token_managers import token_manager
 
 from qbackend.errors import RecordError, TransientError
-from qbackend.ibm.entries import State as EntryState
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.patience import Clock
+from qbackend.machines.ledger.entries import State as EntryState
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.patience import Clock
 from tests.loopback import (
     Cut,
     Do,

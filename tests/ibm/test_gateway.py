@@ -14,12 +14,12 @@ from qbackend.errors import (
     TokenRefusedError,
     TransientError,
 )
-from qbackend.ibm.entries import Intent, State
-from qbackend.ibm.gateway import Gateway
-from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.patience import ATTEMPTS, LONGEST_PAUSE, NoAnswerError, poll_pauses, within
-from qbackend.ibm.remote import Call
+from qbackend.machines.gateway import Gateway
+from qbackend.machines.ledger.entries import Intent, State
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.patience import ATTEMPTS, LONGEST_PAUSE, NoAnswerError, poll_pauses, within
+from qbackend.machines.service import Call
 
 from .fakes import MACHINE, FakeService, Fault, Time, ask, backend_of
 

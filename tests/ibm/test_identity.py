@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qbackend.base import CompiledLayer
-from qbackend.device_form import compile_for_target
-from qbackend.ibm.identity import content_key, layer_key, request_key
-from qbackend.ibm.layers import from_text, to_text
+from qbackend.circuits.device_form import compile_for_target
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.spec import LayerSpec
-from tests.cases import ANSATZE, ENCODINGS, features, weights
+from qbackend.layers.spec import LayerSpec
+from qbackend.machines.ledger.identity import content_key, layer_key, request_key
+from qbackend.machines.ledger.layers import from_text, to_text
+from qbackend.seam.backend import CompiledLayer
+from tests.support.cases import ANSATZE, ENCODINGS, features, weights
 
 from .fakes import MACHINE, small_target
 
@@ -27,10 +27,10 @@ SPECS = [
 ]
 
 PRINT_KEY = """
-from qbackend.device_form import compile_for_target
+from qbackend.circuits.device_form import compile_for_target
 from tests.ibm.test_identity import key_of
 from tests.ibm.fakes import small_target
-from qbackend.spec import LayerSpec
+from qbackend.layers.spec import LayerSpec
 print(key_of(compile_for_target(LayerSpec(2), small_target())))
 """
 

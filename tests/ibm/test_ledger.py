@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from qbackend.errors import RecordError, RunFolderError
-from qbackend.ibm.entries import FIRST_VERSION, VERSION, Intent, OpenWorkload, State
-from qbackend.ibm.identity import ROUNDING
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.ledger_file import DamagedLedgerError
 from qbackend.ibm.options import ExecutionOptions
+from qbackend.machines.ledger.entries import FIRST_VERSION, VERSION, Intent, OpenWorkload, State
+from qbackend.machines.ledger.file import DamagedLedgerError
+from qbackend.machines.ledger.identity import ROUNDING
+from qbackend.machines.ledger.ledger import Ledger
 
 ROWS = np.random.default_rng(0).normal(size=(5, 3))
 RANGES = [range(0, 2), range(2, 5)]
@@ -143,7 +143,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_who_waits_is_told_once_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qbackend.ibm.ledger_file.QUIET_SECONDS", 0.01)
+    monkeypatch.setattr("qbackend.machines.ledger.file.QUIET_SECONDS", 0.01)
     path, heard, told = tmp_path / "jobs.sqlite", [], threading.Event()
 
     def tell(words: str) -> None:

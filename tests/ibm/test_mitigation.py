@@ -13,7 +13,7 @@ from qbackend import errors, get_backend
 from qbackend.ibm import mitigation
 from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.uncertainty import standard_error
+from qbackend.seam.uncertainty import standard_error
 
 N_QUBITS = 3
 OBSERVED = [[0], [1], [2], [0, 2], [0, 1, 2], []]

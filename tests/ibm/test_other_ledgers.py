@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from qbackend.errors import BackendError, JobFailedError, JobsPendingError, RunFolderError
-from qbackend.ibm.backend import IbmBackend
-from qbackend.ibm.remote import RemoteState
-from qbackend.jobs import JobStatus
+from qbackend.machines.backend import IbmBackend
+from qbackend.machines.service import RemoteState
+from qbackend.seam.jobs import JobStatus
 
 from .fakes import SPEC, FakeService, Fault, ask, backend_of, undisturbed
 from .test_recompiling import used, without

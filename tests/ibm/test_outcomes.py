@@ -19,10 +19,10 @@ from qbackend.errors import (
     MachineError,
     PlanError,
 )
-from qbackend.ibm.consent import approve_all
-from qbackend.ibm.gateway import Progress, cancel_all
-from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.service import connect
+from qbackend.machines.consent import approve_all
+from qbackend.machines.gateway import Progress, cancel_all
+from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import (
     CANCELLED_ELSEWHERE,
     FAILED,

@@ -17,10 +17,11 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime.decoders.executor_sampler.utils import flatten_twirling_axes
 
 from qbackend import LayerSpec, errors
-from qbackend.aer_noisy import AerNoisy
-from qbackend.base import CompiledLayer, Request
-from qbackend.compile import compile_layer
-from qbackend.device_form import compile_for_target
+from qbackend.aer.noisy import AerNoisy
+from qbackend.circuits.device_form import compile_for_target
+from qbackend.circuits.logical import compile_layer
+from qbackend.devices.noise_spec import NoiseSpec
+from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import primitives
 from qbackend.ibm.limits import randomisations
 from qbackend.ibm.local import LocalService
@@ -34,12 +35,11 @@ from qbackend.ibm.primitives import (
     pubs,
     spelled,
 )
-from qbackend.ibm.remote import Call
-from qbackend.jobs import JobStatus
-from qbackend.noise_spec import NoiseSpec
-from qbackend.snapshots import load_snapshot
-from qbackend.uncertainty import standard_error
-from tests.cases import features, weights
+from qbackend.machines.service import Call
+from qbackend.seam.backend import CompiledLayer, Request
+from qbackend.seam.jobs import JobStatus
+from qbackend.seam.uncertainty import standard_error
+from tests.support.cases import features, weights
 
 FAKE = "fake_brisbane"
 SPEC = LayerSpec(3)

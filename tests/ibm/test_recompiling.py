@@ -12,9 +12,9 @@ from qiskit.circuit.library import CZGate
 from qiskit.transpiler import InstructionProperties, Target
 
 from qbackend.errors import JobFailedError, JobsPendingError, MachineError
-from qbackend.ibm.layout import lost_places
-from qbackend.ibm.remote import RemoteState
-from qbackend.jobs import JobStatus
+from qbackend.machines.layout import lost_places
+from qbackend.machines.service import RemoteState
+from qbackend.seam.jobs import JobStatus
 
 from .fakes import SPEC, FakeService, ask, backend_of, small_target, undisturbed
 

@@ -12,11 +12,11 @@ from qiskit.primitives import DataBin, PrimitiveResult, PubResult
 from qiskit_ibm_runtime import RuntimeDecoder
 
 from qbackend import errors
-from qbackend.ibm.entries import State
-from qbackend.ibm.ledger import Ledger
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import decode, encode_result, observed_qubits
 from qbackend.ibm.service import connect
+from qbackend.machines.ledger.entries import State
+from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import Fault as ServerFault
 from tests.loopback import State as ServerState
 from tests.loopback import Status

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from qbackend import errors, get_backend
-from qbackend.base import Request
-from qbackend.ibm.cost import estimate
 from qbackend.ibm.credentials import find_credentials
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import decode
-from qbackend.ibm.remote import Call, Workload
 from qbackend.ibm.service import RuntimeService, connect
-from qbackend.jobs import JobStatus
-from tests.cases import features, weights
+from qbackend.machines.cost import estimate
+from qbackend.machines.service import Call, Workload
+from qbackend.seam.backend import Request
+from qbackend.seam.jobs import JobStatus
 from tests.loopback import (
     FAILED,
     PAID_PLAN,
@@ -29,6 +28,7 @@ from tests.loopback import (
     State,
 )
 from tests.loopback.client import served
+from tests.support.cases import features, weights
 
 from .calls import NAME, SHOTS, SPEC, call, layer, small_machine
 

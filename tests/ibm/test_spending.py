@@ -10,8 +10,8 @@ import torch
 
 from qbackend import QuantumLayer
 from qbackend.errors import BudgetError, JobsPendingError, UserError
-from qbackend.ibm.budget import check_budget
-from qbackend.ibm.cost import MachineCost
+from qbackend.machines.budget import check_budget
+from qbackend.machines.cost import MachineCost
 
 from .fakes import SHOTS, SPEC, FakeService, Time, ask, backend_of
 

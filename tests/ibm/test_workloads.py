@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from qbackend.errors import BackendError, SendingInterruptedError, TokenRefusedError
-from qbackend.ibm.gateway import Gateway
-from qbackend.ibm.ledger import Ledger
-from qbackend.ibm.workloads import close_left_open
+from qbackend.machines.gateway import Gateway
+from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.workloads import close_left_open
 
 from .fakes import LOST, SPEC, FakeService, Fault, Time, ask, backend_of
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.report import write_report
-from experiments.report.comparison import (
+from experiments.report.comparison.groups import (
     Group,
     band,
     group_names,
@@ -25,9 +25,9 @@ from experiments.report.comparison import (
     paired_differences,
     spread,
 )
-from experiments.report.records import Run, read_run
+from experiments.report.reading import Run, read_run
 from experiments.report.style import looks
-from tests.runs import synthetic_run
+from tests.support.runs import synthetic_run
 
 from .pages import Page, drawn
 

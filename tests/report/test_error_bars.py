@@ -7,13 +7,14 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from experiments.report import comparison_figures, noise_figures, qpc_figures
-from experiments.report.comparison import Group, PairedDifference
-from experiments.report.comparison_page import accuracy
-from experiments.report.qpc_figures import Point
-from experiments.report.records import read_run
+from experiments.report.comparison import figures as comparison_figures
+from experiments.report.comparison.groups import Group, PairedDifference
+from experiments.report.comparison.page import accuracy
+from experiments.report.reading import read_run
+from experiments.report.studies import noise_figures, qpc_figures
+from experiments.report.studies.qpc_figures import Point
 from experiments.report.style import looks
-from tests.runs import synthetic_run
+from tests.support.runs import synthetic_run
 
 
 def extent(figure: Figure, axis: int) -> tuple[float, float]:

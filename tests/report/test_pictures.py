@@ -10,9 +10,9 @@ import pytest
 from experiments.report import write_report
 from experiments.report.circuit import DRAWN_LAYERS, readable_circuit
 from experiments.report.projection import MAX_POINTS, pca, subsample, tsne
-from qbackend.ansatze import Cnots
-from qbackend.spec import LayerSpec
-from tests.runs import synthetic_run
+from qbackend.layers.ansatze import Cnots
+from qbackend.layers.spec import LayerSpec
+from tests.support.runs import synthetic_run
 
 from .pages import Page
 

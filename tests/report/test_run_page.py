@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from experiments.record import RunFolder
-from experiments.report import figures, write_report
+from experiments.records.folder import RunFolder
+from experiments.report import write_report
 from experiments.report.projection import pca
-from experiments.report.records import read_run
+from experiments.report.reading import read_run
+from experiments.report.run import figures
 from qbackend.errors import RecordError, RunFolderError
-from tests.runs import synthetic_run
+from tests.support.runs import synthetic_run
 
 from .pages import Page, drawn
 

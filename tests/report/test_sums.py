@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.record import RunFolder
+from experiments.records.folder import RunFolder
 from experiments.report import write_report
-from experiments.report.comparison import group_runs
-from experiments.report.provenance import cost
-from experiments.report.records import Run, read_run
+from experiments.report.comparison.groups import group_runs
+from experiments.report.reading import Run, read_run
+from experiments.report.run.provenance import cost
 from experiments.report.words import duration
-from tests.runs import synthetic_run
+from tests.support.runs import synthetic_run
 
 from .pages import Page
 

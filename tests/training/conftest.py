@@ -6,9 +6,9 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from experiments.assembly.fabric import launch
+from experiments.config.recipe import load_config
 from experiments.data import ImageData, Split
-from experiments.devices import launch
-from experiments.recipe import load_config
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import nn
 
-from experiments.config import Config
-from experiments.construct import new_model
+from experiments.assembly.construct import new_model
+from experiments.config.recipe import load_config
+from experiments.config.sections import Config
 from experiments.data import ImageData
-from experiments.recipe import load_config
-from experiments.record import Record, RunFolder
-from experiments.train import Training
+from experiments.records.folder import Record, RunFolder
+from experiments.training.train import Training
 
 N_EPOCHS = 3
 TIMES = {"seconds", "validation_seconds", "cpu_seconds", "peak_memory_mib"}

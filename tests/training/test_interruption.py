@@ -12,10 +12,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from experiments.checkpoint import load_model
-from experiments.construct import new_model
+from experiments.assembly.construct import new_model
 from experiments.data import ImageData
-from experiments.record import RunFolder
+from experiments.records.checkpoint import load_model
+from experiments.records.folder import RunFolder
 from qbackend.errors import CheckpointError, RecordError, TrainingError
 
 from .small import Silent, config_of, same_files, timeless, training

@@ -14,11 +14,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from experiments.checkpoint import Best
-from experiments.record import RunFolder
-from experiments.threads import use_threads
-from experiments.train import Training
-from tests.command_line import exit_code, start_qhc, without_reports
+from experiments.assembly.threads import use_threads
+from experiments.records.checkpoint import Best
+from experiments.records.folder import RunFolder
+from experiments.training.train import Training
+from tests.support.command_line import exit_code, start_qhc, without_reports
 
 from .small import same_files, timeless
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from experiments.config import TrainSection
-from experiments.optimise import build_optimiser, build_schedule
+from experiments.config.sections import TrainSection
+from experiments.training.optimise import build_optimiser, build_schedule
 
 
 def rates(n_steps: int, **section: Any) -> list[float]:

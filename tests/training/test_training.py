@@ -13,12 +13,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from experiments.checkpoint import load_model
-from experiments.construct import new_model, quantum_layers
+from experiments.assembly.construct import new_model, quantum_layers
+from experiments.assembly.fabric import launch
+from experiments.config.recipe import load_config
 from experiments.data import ImageData, batches
-from experiments.devices import launch
-from experiments.evaluate import predict
-from experiments.recipe import load_config
+from experiments.evaluation.evaluate import predict
+from experiments.records.checkpoint import load_model
 from qbackend.errors import ConfigError, OptionError
 
 from .small import N_EPOCHS, TIMES, Silent, config_of, same_files, training

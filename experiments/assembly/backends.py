@@ -1,0 +1,100 @@
+"""The backends of a run: the one that its config names, and those that stand in for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qbackend import get_backend
+from qbackend.devices.noise_spec import NoiseSpec, load_noise
+from qbackend.errors import OptionError
+from qbackend.registry import is_machine
+from qbackend.seam.backend import QuantumBackend
+
+from ..config.sections import Config, NoiseSection
+
+LOCAL_BACKEND = "aer"
+"""Exact and without noise: what other backends are compared with, and trained for."""
+
+
+def target_backend(config: Config, **reached: Any) -> QuantumBackend:
+    """The backend that the config names, with its shots, noise and encoder.
+
+    Args:
+        config: of the run.
+        reached: what a machine takes besides: credentials, ledger and so on.
+
+    Raises:
+        UnknownNameError: no such backend or device.
+        OptionError: something that the backend does not take.
+    """
+    run = config.run
+    if is_machine(run.backend):
+        options: dict[str, Any] = {"machine": config.machine.options(), **reached}
+    else:
+        options = {"noise": _noise(run.backend, config.noise)}
+    backend = get_backend(
+        run.backend, shots=run.shots, seed=run.seed, encoder=run.encoder, **options
+    )
+    if run.calibrate is not None and is_ideal(backend):
+        raise OptionError(
+            f"'{run.backend}' has no noise to calibrate; leave run.calibrate out, or name a "
+            "device, for example aer:fake_brisbane"
+        )
+    return backend
+
+
+def training_backend(config: Config) -> QuantumBackend:
+    """The backend to train with: the config's own, unless a step on it would take too long.
+
+    A machine costs money, and a simulated device without derivatives of its own takes hours by
+    parameter shift: models for those are trained without noise.
+    """
+    if is_machine(config.run.backend):
+        return ideal_backend()
+    target = target_backend(config)
+    can = target.capabilities
+    slow = can.remote or (can.noisy and not can.vjp)
+    return ideal_backend() if slow else target
+
+
+def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | None:
+    """The simulated noise of the config's machine, exact, by the calibration that it has now.
+
+    None for a backend of which no calibration is known.
+    """
+    from qbackend.aer.noisy import AerNoisy
+    from qbackend.machines.backend import IbmBackend
+
+    if not isinstance(target, IbmBackend):
+        return None
+    device = target.gateway.ask(lambda service: service.device(target.name))
+    return AerNoisy(device, _noise(target.name, config.noise), config.run.encoder or "auto")
+
+
+def trains_there(config: Config) -> bool:
+    """Whether the backend that the config names is the one to train with."""
+    if is_machine(config.run.backend):
+        return False
+    return training_backend(config).name == target_backend(config).name
+
+
+def ideal_backend() -> QuantumBackend:
+    """A new backend without noise and without shots."""
+    return get_backend(LOCAL_BACKEND)
+
+
+def is_ideal(backend: QuantumBackend) -> bool:
+    """Whether no device and no device's noise is involved."""
+    return not (backend.capabilities.remote or backend.capabilities.noisy)
+
+
+def _noise(backend: str, section: NoiseSection) -> NoiseSpec | None:
+    """The strengths given, the backend's own for the others; None where none is given."""
+    given = section.model_dump(exclude_none=True)
+    if not given:
+        return None
+    argument = backend.partition(":")[2]
+    own = load_noise(Path(argument)).noise if argument.endswith(".json") else NoiseSpec()
+    return replace(own, **given)

@@ -1,0 +1,165 @@
+"""What a config makes of a dataset: splits, batches, and the images of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ..config.sections import Config
+from ..data import Augmentation, ImageData, Split, batches, load_data, n_batches
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+_EVALUATION, _CALIBRATION, _TRAINING, _VALIDATION = 2, 3, 4, 5
+"""Streams of random numbers that choose images, apart from the others of the seed."""
+
+
+_CONSEQUENCE = {
+    "training": "the model cannot learn them",
+    "validation": "the choice of the best epoch knows nothing of them",
+    "test": "the scores say nothing of them",
+}
+"""Of classes that are absent from a split."""
+_SHOWN = 5
+"""Names of many."""
+
+
+def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
+    """The config's dataset from `root`, its pixels on the device that works on them.
+
+    Raises `DataError` or `UnknownNameError`.
+    """
+    section = config.data
+    data = load_data(
+        section.name,
+        root=root,
+        seed=config.run.seed,
+        validation=section.validation,
+        stratified=section.stratified,
+        validation_from_test=section.validation_from_test,
+        size=section.size,
+        value_range=section.range,
+        download=section.download,
+    )
+    splits = {name: getattr(data, name).to(device) for name in ("train", "validation", "test")}
+    limit, seed = config.train.limit, config.run.seed
+    for name, stream in (("train", _TRAINING), ("validation", _VALIDATION)):
+        if limit is not None and limit < len(splits[name]):
+            splits[name] = _drawn(splits[name], limit, seed, stream)
+    return replace(data, **splits)
+
+
+def data_notes(config: Config, data: ImageData, *, trains: bool) -> list[str]:
+    """What a reader of the results must know of the images; `trains`: not the test's alone."""
+    notes = list(data.notes)
+    if not data.complete:
+        notes.append(
+            f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "
+            "were found: the results are not those of the whole dataset"
+        )
+    splits = {"test": evaluation_split(data.test, config.run.limit, config.run.seed)}
+    notes += limit_note("run.limit", config.run.limit, data.test, "test")
+    if trains:
+        splits = {"training": data.train, "validation": data.validation, **splits}
+        notes += limit_note("train.limit", config.train.limit, data.train, "training")
+        notes += limit_note("train.limit", config.train.limit, data.validation, "validation")
+    notes += limit_note("run.calibrate", config.run.calibrate, data.train, "training")
+    for name, split in splits.items():
+        notes += _absent(name, split, data)
+    return notes
+
+
+def limit_note(key: str, n: int | None, split: Split, name: str) -> list[str]:
+    """A note on a number `n` of images beyond those of the split."""
+    if n is None or n <= len(split):
+        return []
+    return [f"{key} is {n:,}, and there are {len(split):,} {name} images: all of them are taken"]
+
+
+def _absent(name: str, split: Split, data: ImageData) -> list[str]:
+    """A note on the classes that a split has no image of, none without such classes."""
+    counts = split.labels.bincount(minlength=len(data.classes)).tolist()
+    absent = [label for label, n in zip(data.classes, counts, strict=True) if n == 0]
+    if not absent:
+        return []
+    has = "has" if len(absent) == 1 else "have"
+    shown = ", ".join(absent[:_SHOWN]) + (", …" if len(absent) > _SHOWN else "")
+    return [
+        f"{len(absent)} of {len(data.classes)} classes {has} no image among the {len(split):,} "
+        f"{name} images ({shown}): {_CONSEQUENCE[name]}"
+    ]
+
+
+def training_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
+    """This process's share of the epoch's batches, as many as every other process has."""
+    return batches(
+        data.train,
+        multiple_of=_training_unit(config, fabric),
+        seed=config.run.seed,
+        epoch=epoch,
+        augment=_augmentation(config),
+        **_options(config, data, fabric),
+    )
+
+
+def n_training_batches(config: Config, data: ImageData, fabric: Fabric) -> int:
+    """Of an epoch, in every process; 0 where the images do not fill one."""
+    unit = _training_unit(config, fabric)
+    return n_batches(len(data.train) // unit * unit // fabric.world_size, config.train.batch_size)
+
+
+def validation_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
+    """This process's share of the validation split."""
+    options = _options(config, data, fabric)
+    if config.data.augment_validation:
+        options |= {"seed": config.run.seed, "epoch": epoch, "augment": _augmentation(config)}
+    return batches(data.validation, **options)
+
+
+def evaluation_split(split: Split, limit: int | None, seed: int) -> Split:
+    """All images in order, or `limit` of them in an order that the seed alone decides.
+
+    The same seed gives the same images on every backend.
+    """
+    if limit is None or limit >= len(split):
+        return split
+    return _drawn(split, limit, seed, _EVALUATION)
+
+
+def calibration_split(split: Split, n: int, seed: int) -> Split:
+    """`n` training images that the seed alone decides, or all where there are fewer."""
+    return _drawn(split, n, seed, _CALIBRATION)
+
+
+def _drawn(split: Split, n: int, seed: int, stream: int) -> Split:
+    order = np.random.default_rng([seed, stream]).permutation(len(split))
+    return split.select(torch.from_numpy(order[:n]).to(split.images.device))
+
+
+def _training_unit(config: Config, fabric: Fabric) -> int:
+    """Of which number an epoch's training images are a multiple."""
+    return fabric.world_size * (1 if config.train.keep_last else config.train.batch_size)
+
+
+def _augmentation(config: Config) -> Augmentation | None:
+    changes = config.data.augmentation.model_dump()
+    return Augmentation(**changes) if any(changes.values()) else None
+
+
+def _options(config: Config, data: ImageData, fabric: Fabric) -> dict[str, Any]:
+    return {
+        "batch_size": config.train.batch_size,
+        "device": fabric.device,
+        "mean": data.mean,
+        "std": data.std,
+        "augment_normalised": config.data.augment_normalised,
+        "rank": fabric.global_rank,
+        "world_size": fabric.world_size,
+    }

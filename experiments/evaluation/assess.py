@@ -1,0 +1,138 @@
+"""The evaluation of a run's model: ideally, on the run's backend, and corrected; recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from models import to_backend
+from qbackend import QuantumLayer
+from qbackend.devices.correction import AffineMap
+from qbackend.devices.noise import NoisyLayer
+from qbackend.devices.noise_spec import SavedNoise, save_noise
+
+from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal, target_backend
+from ..assembly.construct import quantum_layers
+from ..assembly.feed import Batches, calibration_split, evaluation_split
+from ..config.sections import Config
+from ..data import ImageData, Split, batches
+from ..records.files import write_atomically
+from ..records.folder import Record, RunFolder
+from .correct import Passage, calibrated, fit_maps, observe
+from .evaluate import Evaluation, evaluate
+
+
+def assess_on_target(
+    model: nn.Module, config: Config, data: ImageData, folder: RunFolder, *, checkpoint: str
+) -> None:
+    """Evaluate on the config's simulator; where that is a device's, without noise before.
+
+    With [run] calibrate, the device's answers are then corrected and evaluated once more.
+    """
+    target, seed = target_backend(config), config.run.seed
+    if is_ideal(target) or not quantum_layers(model):
+        to_backend(model, target, seed=seed)
+        assess(model, config, data, folder, checkpoint=checkpoint)
+        return
+    to_backend(model, ideal_backend(), seed=seed)
+    assess(model, config, data, folder, backend=LOCAL_BACKEND, checkpoint=checkpoint)
+    passages = ideal_passages(model, config, data)
+    to_backend(model, target, seed=seed)
+    save_simulated_noise(model, folder)
+    assess(model, config, data, folder, checkpoint=checkpoint)
+    if passages:
+        maps = fit_maps(model, passages)
+        with calibrated(model, maps):
+            assess(model, config, data, folder, checkpoint=checkpoint, maps=maps)
+
+
+def assess(
+    model: nn.Module,
+    config: Config,
+    data: ImageData,
+    folder: RunFolder,
+    *,
+    checkpoint: str,
+    backend: str | None = None,
+    maps: Sequence[AffineMap] = (),
+    keep: Callable[[Evaluation], None] | None = None,
+    **more: Any,
+) -> None:
+    """Evaluate on the test images of the config and record it.
+
+    Args:
+        model: on the backend that is to answer.
+        config: of the run.
+        data: its images.
+        folder: where the record goes.
+        checkpoint: whose weights the model has.
+        backend: name of the exact one that stands in for the config's, if it does.
+        maps: that correct its quantum layers.
+        keep: what is done with the evaluation before the record says that it is there.
+        more: what else the record says.
+    """
+    split = evaluation_split(data.test, config.run.limit, config.run.seed)
+    layers = quantum_layers(model)
+    for layer in layers:
+        layer.reseed(config.run.seed)
+    images = in_order(split, model, config, data)
+    evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
+    write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
+    if keep is not None:
+        keep(evaluation)
+    circuits = _compiled_circuits(layers)
+    if circuits and "device" in circuits[0]:
+        more["compiled"] = circuits[0]
+        more["narrower"] = circuits[1:]
+    if maps and config.run.calibrate is not None:
+        more["calibration"] = {
+            "images": min(config.run.calibrate, len(data.train)),
+            "maps": [found.to_dict() for found in maps],
+        }
+    folder.append(
+        evaluation.record(
+            backend=backend or config.run.backend,
+            shots=evaluation.shots,
+            split="test",
+            checkpoint=checkpoint,
+            **more,
+        )
+    )
+
+
+def ideal_passages(model: nn.Module, config: Config, data: ImageData) -> list[Passage]:
+    """What goes through the model's quantum layers for [run] calibrate's images, none without."""
+    if config.run.calibrate is None:
+        return []
+    split = calibration_split(data.train, config.run.calibrate, config.run.seed)
+    return observe(model, in_order(split, model, config, data))
+
+
+def in_order(split: Split, model: nn.Module, config: Config, data: ImageData) -> Batches:
+    """Images as they are, on the model's device."""
+    size, device = config.train.batch_size, next(model.parameters()).device
+    return batches(split, size, device=device, mean=data.mean, std=data.std)
+
+
+def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
+    """Keep the noise of the model's widest circuit: its qubits are enough for all others."""
+    compiled = _widest_first(quantum_layers(model))[0].neural_network.compiled
+    if isinstance(compiled, NoisyLayer):
+        save_noise(folder.noise, SavedNoise(compiled.noise, compiled.properties))
+
+
+def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Record]:
+    """What the record says of every kind of circuit, the widest first, and how many there are."""
+    kinds = Counter(layer.spec for layer in _widest_first(layers))
+    compiled = {layer.spec: layer.neural_network.compiled.record for layer in layers}
+    return [
+        {**compiled[spec], "n_circuits": count, "n_wires": spec.n_wires}
+        for spec, count in kinds.items()
+    ]
+
+
+def _widest_first(layers: Sequence[QuantumLayer]) -> list[QuantumLayer]:
+    return sorted(layers, key=lambda layer: layer.spec.n_wires, reverse=True)

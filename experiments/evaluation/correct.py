@@ -1,0 +1,75 @@
+"""An affine map per output of a noisy layer, fitted on training images.
+
+Letters: N rows, F features, M outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from qbackend.devices.correction import AffineMap, fit_affine_map
+from qbackend.seam.backend import Array
+
+from ..assembly.construct import quantum_layers
+from .evaluate import predict
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What went through one quantum layer: features (N, F) in, outputs (N, M) out."""
+
+    features: Tensor
+    outputs: Tensor
+
+
+def observe(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Passage]:
+    """What goes through each of the model's quantum layers for these images."""
+    layers = quantum_layers(model)
+    seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
+    with ExitStack() as hooks:
+        for layer, kept in zip(layers, seen, strict=True):
+            hooks.enter_context(layer.register_forward_hook(partial(_keep, kept)))
+        predict(model, batches, label_smoothing=0.0)
+    return [Passage(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
+
+
+@torch.no_grad()
+def fit_maps(model: nn.Module, passages: Sequence[Passage]) -> list[AffineMap]:
+    """A map per quantum layer, from what it answers now to what it answered then.
+
+    Raises:
+        InputError: fewer than two rows.
+    """
+    return [
+        fit_affine_map(_numbers(layer(passage.features)), _numbers(passage.outputs))
+        for layer, passage in zip(quantum_layers(model), passages, strict=True)
+    ]
+
+
+@contextmanager
+def calibrated(model: nn.Module, maps: Sequence[AffineMap]) -> Iterator[None]:
+    """Correct the outputs of each quantum layer by its map while it lasts."""
+    with ExitStack() as hooks:
+        for layer, found in zip(quantum_layers(model), maps, strict=True):
+            hooks.enter_context(layer.register_forward_hook(partial(_correct, found)))
+        yield
+
+
+def _keep(
+    kept: list[tuple[Tensor, Tensor]], _: nn.Module, given: tuple[Tensor, ...], outputs: Tensor
+) -> None:
+    kept.append((given[0].flatten(0, -2), outputs.flatten(0, -2)))
+
+
+def _correct(found: AffineMap, _: nn.Module, __: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+    return torch.from_numpy(found.apply(_numbers(outputs))).to(outputs)
+
+
+def _numbers(values: Tensor) -> Array:
+    return values.detach().double().cpu().numpy()

@@ -1,0 +1,213 @@
+"""What a model answers, and how well.
+
+Letters: N images, F features before the bridge, M outputs behind it, C channels, H, W pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import HybridCNN
+
+from ..assembly.construct import quantum_layers
+from ..data import Split
+from ..records.folder import Record
+from .meter import metered, shot_error
+from .metrics import Scores, score
+
+N_SAMPLES = 64
+"""Images that an evaluation keeps to show, wrong answers among them."""
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers, in the order of the images.
+
+    Attributes:
+        logits: (N, classes).
+        labels: (N,).
+        losses: (N,), cross-entropy.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    losses: Tensor
+
+    def scores(self, classes: Sequence[str], *, distributed: bool = False) -> Scores:
+        """How good they are; `distributed`: together with the other processes' answers."""
+        return score(self.logits, self.labels, self.losses, classes, distributed=distributed)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predictions:
+    """The model's answers in evaluation mode; its mode is restored.
+
+    Raises `InputError` if what reaches the quantum layer is not finite.
+    """
+    training = model.training
+    model.eval()
+    answer = _asking_once if _is_remote(model) else _batch_by_batch
+    answers, truths = answer(model, batches)
+    model.train(training)
+    losses = functional.cross_entropy(
+        answers.float(), truths, label_smoothing=label_smoothing, reduction="none"
+    )
+    return Predictions(answers, truths, losses)
+
+
+def _batch_by_batch(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and labels (N,)."""
+    logits, labels = [], []
+    for images, truth in batches:
+        logits.append(model(images))
+        labels.append(truth)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def _asking_once(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:
+    """The same with all images together in the bridge: every request to a machine queues.
+
+    The networks around it still work batch by batch; all features are a thousandth of the images.
+    """
+    if not isinstance(model, HybridCNN):
+        images, truths = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        return model(images), truths
+    features, labels = [], []
+    for batch, truth in batches:
+        features.append(model.front(batch))
+        labels.append(truth)
+    outputs = model.bridge(torch.cat(features))
+    logits = [model.head(part) for part in outputs.split([len(part) for part in features])]
+    return torch.cat(logits), torch.cat(labels)
+
+
+def _is_remote(model: nn.Module) -> bool:
+    return any(layer.backend.capabilities.remote for layer in quantum_layers(model))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model evaluated on one backend.
+
+    Attributes:
+        predictions: of the images, in their order.
+        scores: of the predictions.
+        features: (N, F) before the bridge, None for a model without one.
+        outputs: (N, M) behind it.
+        seconds: that it took.
+        jobs: of a backend that samples, 0 on an exact one.
+        qpu_seconds: charged.
+        shots: of each row, None on an exact backend.
+        shot_error: root mean square of the standard errors that a backend which samples gives
+            with its values, None for an exact one.
+    """
+
+    predictions: Predictions
+    scores: Scores
+    features: Tensor | None
+    outputs: Tensor | None
+    seconds: float
+    jobs: int
+    qpu_seconds: float
+    shots: int | None = None
+    shot_error: float | None = None
+
+    def record(
+        self, *, backend: str, shots: int | None, split: str, checkpoint: str, **more: Any
+    ) -> Record:
+        """The line of `metrics.jsonl`, with `more` at its end."""
+        return {
+            "kind": "evaluation",
+            "backend": backend,
+            "shots": shots,
+            "split": split,
+            "checkpoint": checkpoint,
+            **self.scores.to_dict(),
+            "seconds": round(self.seconds, 3),
+            "jobs": self.jobs,
+            "qpu_seconds": self.qpu_seconds,
+            **({} if self.shot_error is None else {"shot_error": self.shot_error}),
+            **more,
+        }
+
+    def arrays(self, split: Split, classes: Sequence[str]) -> bytes:
+        """The content of `evaluation.npz`, without any pickle.
+
+        `labels` (N,), `logits` (N, classes), `features` (N, F) and `outputs` (N, M) where the
+        model has them, `indices` (N,) of the images in the source's test split, `classes` names;
+        `samples` (S, C, H, W) uint8 are the images at the places `sample_places` (S,) among the N,
+        wrong answers first.
+
+        Args:
+            split: the N images.
+            classes: names, in the order of the logits.
+        """
+        wrong = (self.predictions.logits.argmax(dim=1) != self.predictions.labels).cpu()
+        some_wrong = wrong.nonzero()[: N_SAMPLES // 2, 0]
+        some_right = (~wrong).nonzero()[: N_SAMPLES - len(some_wrong), 0]
+        places = torch.cat([some_wrong, some_right])
+        tensors = {
+            "labels": self.predictions.labels,
+            "logits": self.predictions.logits.float(),
+            "features": self.features,
+            "outputs": self.outputs,
+            "indices": split.indices,
+            "samples": split.images[places.to(split.images.device)],
+            "sample_places": places,
+        }
+        content = io.BytesIO()
+        kept = {key: tensor.cpu().numpy() for key, tensor in tensors.items() if tensor is not None}
+        np.savez_compressed(content, allow_pickle=False, classes=np.array(classes), **kept)
+        return content.getvalue()
+
+
+def evaluate(
+    model: nn.Module, batches: Batches, classes: Sequence[str], label_smoothing: float
+) -> Evaluation:
+    """The model's answers, what goes into and comes out of its bridge, and what that took."""
+    start = time.perf_counter()
+    with metered(model) as meters, _watched(model) as (features, outputs):
+        predictions = predict(model, batches, label_smoothing)
+    return Evaluation(
+        predictions=predictions,
+        scores=predictions.scores(classes),
+        features=torch.cat(features).float() if features else None,
+        outputs=torch.cat(outputs).float() if outputs else None,
+        seconds=time.perf_counter() - start,
+        jobs=sum(meter.jobs for meter in meters),
+        qpu_seconds=sum(meter.qpu_seconds for meter in meters),
+        shots=meters[0].performed if meters else None,
+        shot_error=shot_error(meters),
+    )
+
+
+@contextmanager
+def _watched(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """What enters and leaves a hybrid's bridge, batch by batch, while it lasts."""
+    features: list[Tensor] = []
+    outputs: list[Tensor] = []
+    if not isinstance(model, HybridCNN):
+        yield features, outputs
+        return
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        features.append(given[0].detach())
+        outputs.append(output.detach())
+
+    handle = model.bridge.register_forward_hook(keep)
+    try:
+        yield features, outputs
+    finally:
+        handle.remove()

@@ -1,0 +1,83 @@
+"""Counting what an evaluation asks of a backend that samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from qbackend.layers.spec import LayerSpec
+from qbackend.seam.backend import Capabilities, CompiledLayer, Cost, QuantumBackend, Request, Result
+from qbackend.seam.jobs import Job
+
+from ..assembly.construct import quantum_layers
+
+
+class Meter(QuantumBackend):
+    """A backend that hands everything on and keeps count.
+
+    Attributes:
+        inner: what executes.
+        jobs: that gave results.
+        qpu_seconds: charged for them.
+        performed: shots of each row, None before the first result.
+        variance: sum of the squared standard errors of all values.
+        n_values: how many there were.
+    """
+
+    def __init__(self, inner: QuantumBackend) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.shots = inner.shots
+        self.jobs = 0
+        self.qpu_seconds = 0.0
+        self.performed: int | None = None
+        self.variance, self.n_values = 0.0, 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        return self.inner.compile(spec)
+
+    def submit(self, request: Request) -> Job:
+        return self.inner.submit(request)
+
+    def estimate(self, request: Request) -> Cost:
+        return self.inner.estimate(request)
+
+    def evaluate(self, request: Request) -> Result:
+        result = self.inner.evaluate(request)
+        self.jobs += len(result.job_ids)
+        self.qpu_seconds += result.qpu_seconds
+        self.performed = result.shots
+        self.variance += float((result.stderr**2).sum())
+        self.n_values += result.stderr.size
+        return result
+
+
+def shot_error(meters: Sequence[Meter]) -> float | None:
+    """Root mean square of all standard errors; None where nothing was sampled."""
+    n_values = sum(meter.n_values for meter in meters)
+    return math.sqrt(sum(meter.variance for meter in meters) / n_values) if n_values else None
+
+
+@contextmanager
+def metered(model: nn.Module) -> Iterator[list[Meter]]:
+    """Count, while it lasts, what the model's quantum layers ask of backends that sample.
+
+    Exact ones are left alone: a meter would hide the derivatives that they have of their own.
+    """
+    networks = [layer.neural_network for layer in quantum_layers(model)]
+    sampled = [network for network in networks if not network.backend.capabilities.exact]
+    meters = [Meter(network.backend) for network in sampled]
+    for network, meter in zip(sampled, meters, strict=True):
+        network.backend = meter
+    try:
+        yield meters
+    finally:
+        for network, meter in zip(sampled, meters, strict=True):
+            network.backend = meter.inner

@@ -1,0 +1,183 @@
+"""The validation of a model on a machine: the same images ideally, under noise, on the machine.
+
+The two simulations come first: they cost nothing. What each stage answered is kept, so that a run
+that goes on later repeats none of them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from models import to_backend
+from qbackend.devices.correction import AffineMap
+from qbackend.machines.ledger.entries import State
+from qbackend.machines.ledger.ledger import Ledger
+
+from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
+from ..assembly.construct import quantum_layers
+from ..records.files import csv_content, write_atomically
+from ..records.folder import Record
+from .agreement import STAGES, Answer, agreements
+from .assess import assess, ideal_passages, save_simulated_noise
+from .correct import Passage, calibrated, fit_maps
+from .device_run import DeviceRun
+from .evaluate import Evaluation
+
+N_CHANGED = 16
+"""Images kept to show of those that the machine answers otherwise."""
+
+
+class Validation(DeviceRun):
+    """A trained model on its way to a machine, moved from stage to stage."""
+
+    def run(self) -> None:
+        """Every stage that is not on record yet, then their comparison.
+
+        Raises:
+            JobsPendingError: the machine's jobs are sent; the same call later goes on.
+            QhcError: as the backend's `submit` and `result`.
+        """
+        seed = self.config.run.seed
+        recorded = {record.get("stage") for record in self.folder.evaluations()}
+        if "ideal" not in recorded:
+            to_backend(self.model, ideal_backend(), seed=seed)
+            self._assess("ideal", LOCAL_BACKEND)
+        noise = None if "noise" in recorded else noise_backend(self.config, self.target)
+        if noise is not None:
+            to_backend(self.model, noise, seed=seed)
+            save_simulated_noise(self.model, self.folder)
+            self._assess("noise", noise.name)
+        passages: list[Passage] = []
+        if self.config.run.calibrate is not None:
+            to_backend(self.model, ideal_backend(), seed=seed)
+            passages = ideal_passages(self.model, self.config, self.data)
+        to_backend(self.model, self.target, seed=seed)
+        if "machine" not in recorded:
+            self._assess("machine")
+        if passages and "corrected" not in recorded:
+            # The same request whether or not the machine was asked for the test before.
+            for layer in quantum_layers(self.model):
+                layer.reseed(seed)
+            maps = fit_maps(self.model, passages)
+            with calibrated(self.model, maps):
+                self._assess("corrected", maps=maps)
+        self._compare()
+
+    def _assess(
+        self, stage: str, backend: str | None = None, maps: Sequence[AffineMap] = ()
+    ) -> None:
+        assess(
+            self.model,
+            self.config,
+            self.data,
+            self.folder,
+            checkpoint=self.checkpoint,
+            backend=backend,
+            maps=maps,
+            keep=partial(self._keep, stage),
+            stage=stage,
+        )
+
+    def _keep(self, stage: str, evaluation: Evaluation) -> None:
+        """Add a stage to `validation.npz`."""
+        arrays = _read(self.folder.validation)
+        arrays |= {"labels": evaluation.predictions.labels.cpu().numpy()}
+        arrays |= {"indices": self.split.indices.cpu().numpy()}
+        arrays |= {"classes": np.array(self.data.classes)}
+        arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
+        if evaluation.outputs is not None:
+            arrays |= {f"{stage}_outputs": evaluation.outputs.cpu().numpy()}
+        _write(self.folder.validation, arrays)
+
+    def _compare(self) -> None:
+        arrays = _read(self.folder.validation)
+        answers = answers_of(arrays)
+        changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
+        images = self.split.images.cpu().numpy()
+        arrays |= {"changed_places": changed[:N_CHANGED]}
+        arrays |= {"changed_images": images[changed[:N_CHANGED]]}
+        _write(self.folder.validation, arrays)
+        rows = list(_rows(arrays, answers))
+        write_atomically(self.folder.validation_table, csv_content(rows))
+        # A session is charged until it is closed.
+        self.target.close()
+        self.folder.append(
+            {
+                "kind": "validation",
+                "machine": self.config.run.backend,
+                "n_images": len(arrays["labels"]),
+                "changed": len(changed),
+                "agreement": [each.to_dict() for each in agreements(answers)],
+                **ledger_summary(self.folder.ledger),
+            }
+        )
+
+
+def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
+    """The stages in the arrays of `validation.npz`."""
+    return {
+        stage: Answer(arrays[f"{stage}_logits"], arrays.get(f"{stage}_outputs"))
+        for stage in STAGES
+        if f"{stage}_logits" in arrays
+    }
+
+
+def ledger_summary(path: Path) -> Record:
+    """What the jobs of a run took, as far as its ledger knows; nothing without a ledger.
+
+    Attempts without a result are charged too; what they took is compared with its estimate. A
+    session is charged as a whole, whatever its jobs took.
+    """
+    if not path.exists():
+        return {}
+    ledger = Ledger.existing(path)
+    entries = ledger.entries()
+    sessions, charged = ledger.sessions(), ledger.charged_seconds()
+    ledger.close()
+    done = [entry for entry in entries if entry.state is State.DONE]
+    executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
+    alone = [e for e in entries if e.job_id is not None and e.workload not in sessions]
+    charges = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
+    return {
+        "job_ids": [entry.job_id for entry in done],
+        "estimated_seconds": sum(entry.estimate_seconds for entry in executed),
+        "charged_seconds": charged,
+        "unsettled": sum(seconds is None for seconds in charges),
+    }
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def _rows(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> Iterator[Record]:
+    """One per image and stage."""
+    classes = arrays["classes"]
+    for stage, answer in answers.items():
+        predictions = answer.predictions
+        for place, image in enumerate(arrays["indices"]):
+            row: Record = {
+                "image": int(image),
+                "stage": stage,
+                "label": classes[arrays["labels"][place]],
+                "prediction": classes[predictions[place]],
+                "right": int(predictions[place] == arrays["labels"][place]),
+            }
+            for kind, values in (("output", answer.outputs), ("logit", answer.logits)):
+                if values is not None:
+                    row |= {f"{kind}_{i}": f"{value:.6g}" for i, value in enumerate(values[place])}
+            yield row

@@ -1,0 +1,226 @@
+"""A run folder read into plain records: all that a report knows of a run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tomllib
+import zipfile
+from csv import DictReader
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qbackend.errors import ConfigError, RunFolderError
+from qbackend.layers.spec import LayerSpec
+
+from ..assembly.construct import layer_spec
+from ..config.sections import Config
+from ..records.folder import Record, RunFolder
+
+NOT_SETTINGS = ("run.seed", "run.threads", "description", "remarks", "data.download", "log.")
+"""Keys of a recipe in which runs of one group may differ."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered in its last evaluation (`evaluation.npz`).
+
+    Attributes:
+        labels: (N,).
+        logits: (N, classes).
+        features: (N, F) before the bridge, None for a model without one.
+        outputs: (N, M) behind it.
+        samples: (S, C, H, W) uint8 images.
+        sample_places: (S,), where the samples stand among the N.
+    """
+
+    labels: NDArray[np.integer]
+    logits: NDArray[np.floating]
+    features: NDArray[np.floating] | None
+    outputs: NDArray[np.floating] | None
+    samples: NDArray[np.uint8]
+    sample_places: NDArray[np.integer]
+
+    def predictions(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+        """The predicted classes (N,) and their probabilities (N,)."""
+        shifted = self.logits - self.logits.max(axis=1, keepdims=True)
+        weights = np.exp(shifted)
+        return self.logits.argmax(axis=1), weights.max(axis=1) / weights.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's records.
+
+    Attributes:
+        folder: where they are.
+        config: the resolved recipe.
+        run: the [run] table, with what was recorded beside the recipe.
+        versions: of the software.
+        computer: that it ran on.
+        epochs: one record each, in order.
+        evaluations: one record each, in order.
+        validation: the comparison of a machine's answers with the simulated ones, if any.
+        rows: the error of rows of feature maps on a device, if any were executed.
+    """
+
+    folder: Path
+    config: Config
+    run: Record
+    versions: Record
+    computer: Record
+    epochs: tuple[Record, ...]
+    evaluations: tuple[Record, ...]
+    validation: Record | None = None
+    rows: Record | None = None
+
+    @property
+    def seed(self) -> int:
+        return self.config.run.seed
+
+    @property
+    def arm(self) -> str:
+        return self.config.model.arm
+
+    @property
+    def started(self) -> str:
+        """ISO 8601."""
+        return str(self.run.get("started", ""))
+
+    @property
+    def spec(self) -> LayerSpec | None:
+        """A hybrid model's quantum layer, None for another model."""
+        return layer_spec(self.config) if self.arm.startswith("quantum") else None
+
+    @property
+    def is_quantum(self) -> bool:
+        """Whether a backend has a part in the model's answers."""
+        return self.run.get("quantum_parameters", 0) > 0
+
+    @property
+    def headline(self) -> Record | None:
+        """The evaluation that speaks for the run: the last on test images, else the last."""
+        tested = tuple(record for record in self.evaluations if record["split"] == "test")
+        candidates = tested or self.evaluations
+        return candidates[-1] if candidates else None
+
+    @property
+    def best_epoch(self) -> Record | None:
+        """The epoch whose model was kept: highest validation accuracy, then lowest loss."""
+        if not self.epochs:
+            return None
+        return max(
+            self.epochs,
+            key=lambda epoch: (epoch["validation"]["accuracy"], -epoch["validation"]["loss"]),
+        )
+
+    def settings(self) -> Record:
+        """The recipe flat, by dotted key, without what may differ inside a group."""
+        flat = _flat(self.config.to_dict())
+        return {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
+
+    def after_warm_up(self) -> tuple[Record, ...]:
+        """The epochs whose time counts: all but the first, which compiles and allocates."""
+        return self.epochs[1:] if len(self.epochs) > 1 else self.epochs
+
+    def median(self, key: str) -> float:
+        """Median of a number of the epochs after warm-up, NaN without epochs."""
+        values = [epoch[key] for epoch in self.after_warm_up()]
+        return statistics.median(values) if values else float("nan")
+
+    def stages(self) -> dict[str, NDArray[Any]]:
+        """The arrays of a validation on a machine (`validation.npz`), empty where there was none.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "validation.npz"
+        if self.validation is None or not path.exists():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged: {error}; remove it to have the report without it"
+            ) from None
+
+    def row_values(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Exact and measured outputs of the rows of feature maps (`rows.csv`), (values,) each.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "rows.csv"
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                lines = [(float(row["exact"]), float(row["measured"])) for row in DictReader(file)]
+            exact, measured = np.array(lines).T
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{path} is damaged: {error}") from None
+        return exact, measured
+
+    def answers(self) -> Answers | None:
+        """The arrays of the last evaluation, None where there was none.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = self.folder / "evaluation.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return Answers(
+                    labels=file["labels"],
+                    logits=file["logits"],
+                    features=file.get("features"),
+                    outputs=file.get("outputs"),
+                    samples=file["samples"],
+                    sample_places=file["sample_places"],
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RunFolderError(
+                f"{path} is damaged: {error}; remove it to have the report without it, "
+                f"or repeat the evaluation by: qhc run --checkpoint {self.folder}"
+            ) from None
+
+
+def read_run(path: Path) -> Run:
+    """The run in the folder at `path`.
+
+    Raises:
+        RunFolderError: no such folder, one that is not a run's, or damaged records.
+    """
+    try:
+        folder = RunFolder.open(path)
+    except RunFolderError as error:
+        raise RunFolderError(
+            f"{error}; give a folder that `qhc run` made: qhc report runs/<time>-<recipe>"
+        ) from None
+    content = tomllib.loads(folder.config_file.read_text(encoding="utf-8"))
+    try:
+        return Run(
+            folder=path,
+            config=folder.config(),
+            run=folder.run,
+            versions=content.get("versions", {}),
+            computer=content.get("computer", {}),
+            epochs=tuple(folder.epochs()),
+            evaluations=tuple(folder.evaluations()),
+            validation=folder.validation_record,
+            rows=folder.row_record,
+        )
+    except ConfigError as error:
+        raise RunFolderError(f"{folder.config_file} is not a run's record: {error}") from None
+    except (json.JSONDecodeError, KeyError) as error:
+        raise RunFolderError(f"{folder.metrics} is damaged: {error}") from None
+
+
+def _flat(values: Record, prefix: str = "") -> Record:
+    flat: Record = {}
+    for key, value in values.items():
+        dotted = f"{prefix}{key}"
+        flat |= _flat(value, f"{dotted}.") if isinstance(value, dict) else {dotted: value}
+    return flat

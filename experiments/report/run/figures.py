@@ -1,0 +1,221 @@
+"""The pictures of one run, each a function of saved records.
+
+Letters: N images, K classes, F features before the quantum layer, M outputs after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from qbackend.layers.spec import LayerSpec
+
+from ..circuit import readable_circuit
+from ..image_grid import image_grid, shorten
+from ..projection import Projection
+from ..style import (
+    INK,
+    MUTED,
+    RIGHT,
+    STYLE,
+    TRAINING,
+    VALIDATION,
+    WRONG,
+    blank,
+    class_colours,
+    styled,
+)
+
+CIRCUIT_STYLE = {
+    "name": "bw",
+    "textcolor": INK,
+    "gatetextcolor": INK,
+    "subtextcolor": INK,
+    "linecolor": MUTED,
+    "subfontsize": 9,
+}
+"""Qiskit's black-and-white style in the report's colours."""
+
+MANY_CLASSES = 20
+"""Above this number of classes a picture shows no numbers, names or legend for each of them."""
+
+METRICS = {"loss": "loss (cross-entropy)", "accuracy": "accuracy (%)", "f1": "macro F1 (%)"}
+"""Axis labels of what is drawn over epochs."""
+
+
+@styled
+def curve(epochs: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+    """One metric over epochs, in training where it is recorded and in validation."""
+    figure, axes = blank(3.5, 2.9)
+    numbers = [epoch["epoch"] for epoch in epochs]
+    percent = metric != "loss"
+    for part, colour, marker in (("train", TRAINING, "s"), ("validation", VALIDATION, "o")):
+        values = [epoch.get(part, {}).get(metric, np.nan) for epoch in epochs]
+        if np.isfinite(values).any():
+            name = "training" if part == "train" else part
+            axes.plot(numbers, values, color=colour, marker=marker, markersize=3.5, label=name)
+    axes.set_title(f"{metric_name(metric)} per epoch")
+    axes.set_ylabel(METRICS[metric])
+    label_epochs(axes, numbers)
+    if percent:
+        as_percent(axes)
+    axes.legend()
+    return figure
+
+
+def metric_name(metric: str) -> str:
+    """As a title begins."""
+    name = METRICS[metric].partition(" (")[0]
+    return name[0].upper() + name[1:]
+
+
+def label_epochs(axes: Axes, numbers: Sequence[int]) -> None:
+    """Whole epochs along the x axis, also when there is only one."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    if len(numbers) == 1:
+        axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
+
+
+def as_percent(axes: Axes) -> None:
+    """Fractions on the y axis, written as per cent without the sign."""
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=""))
+
+
+@styled
+def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
+    """Share of each true class that was predicted as each class; counts in the cells."""
+    few = len(classes) <= MANY_CLASSES
+    size = 2.6 + 0.2 * len(classes) if few else 6.0
+    figure, axes = blank(size + 0.8, size)
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = matrix / np.maximum(totals, 1)
+    # The square root keeps rare confusions visible beside a diagonal near 1.
+    norm = PowerNorm(0.5, 0.0, 1.0)
+    drawn = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_title(f"{np.trace(matrix):,} of {matrix.sum():,} images on the diagonal")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    if few:
+        for true, predicted in np.argwhere(matrix > 0):
+            dark = norm(shares[true, predicted]) > 0.55
+            axes.text(
+                predicted,
+                true,
+                str(matrix[true, predicted]),
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color="white" if dark else INK,
+            )
+        long = max(len(name) for name in classes) > 3
+        axes.set_xticks(range(len(classes)), classes, rotation=45 if long else 0)
+        if long:
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(classes)), classes)
+        axes.tick_params(length=0)
+    else:
+        axes.set_xlabel("predicted class (number)")
+        axes.set_ylabel("true class (number)")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
+    bar.set_label("share of the true class (%), square-root scale")
+    bar.ax.set_yticklabels(["0", "1", "10", "25", "50", "100"])
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def predictions(
+    images: NDArray[np.uint8],
+    captions: Sequence[tuple[str, str, float]],
+    title: str,
+) -> Figure:
+    """Images (N, H, W) or (N, H, W, 3) with (true class, predicted class, its probability)."""
+    texts = []
+    for true, predicted, probability in captions:
+        answer = "" if true == predicted else f"→ {shorten(predicted, 11)}, "
+        text = f"{shorten(true, 16)}\n{answer}{100 * probability:.0f} %"
+        texts.append((text, RIGHT if true == predicted else WRONG))
+    return image_grid(images, texts, title)
+
+
+@styled
+def scatter(
+    projection: Projection, labels: NDArray[np.integer], classes: Sequence[str], title: str
+) -> Figure:
+    """Points in two dimensions, coloured by true class; few classes are named at their median."""
+    figure, axes = blank(4.6, 4.4)
+    colours = class_colours(len(classes))
+    few = len(classes) <= MANY_CLASSES
+    for index, name in enumerate(classes):
+        points = projection.points[labels == index]
+        if not len(points):
+            continue
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=9,
+            color=colours[index],
+            alpha=0.75,
+            linewidths=0,
+            label=name,
+        )
+        if few:
+            middle = np.median(points, axis=0)
+            axes.text(
+                middle[0],
+                middle[1],
+                shorten(name, 10),
+                ha="center",
+                va="center",
+                fontweight="bold",
+                path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+            )
+    axes.set_title(title)
+    axes.set_xlabel(projection.axes[0])
+    axes.set_ylabel(projection.axes[1])
+    axes.margins(0.04)
+    if few:
+        columns = 5 if max(len(name) for name in classes) <= 6 else 4
+        handles, names = axes.get_legend_handles_labels()
+        # A legend fills its columns one by one; classes read better along its rows.
+        order = [place for start in range(columns) for place in range(start, len(names), columns)]
+        figure.legend(
+            [handles[place] for place in order],
+            [names[place] for place in order],
+            loc="outside lower center",
+            ncols=columns,
+            markerscale=2,
+            handletextpad=0.2,
+            columnspacing=1.2,
+        )
+    return figure
+
+
+@matplotlib.rc_context({**STYLE, "text.parse_math": True})
+def circuit(spec: LayerSpec, inches_per_column: float = 0.5) -> Figure:
+    """The layer's circuit by Qiskit's drawer, its encoding as one box."""
+    drawing = readable_circuit(spec)
+    options: dict[str, Any] = {"style": CIRCUIT_STYLE, "fold": -1}
+    # The drawer scales text by the width of its axes, so that it has to be known beforehand.
+    _, scratch = blank()
+    drawing.draw("mpl", ax=scratch, **options)
+    width = float(np.ptp(scratch.get_xlim())) * inches_per_column
+    height = float(np.ptp(scratch.get_ylim())) * inches_per_column
+    labels = 1.5 * inches_per_column
+    figure = Figure(figsize=(labels + width, height))
+    left = labels / (labels + width)
+    drawing.draw("mpl", ax=figure.add_axes((left, 0.0, 1.0 - left, 1.0)), **options)
+    return figure

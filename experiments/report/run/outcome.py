@@ -1,0 +1,152 @@
+"""How well the model answers: results, curves, confusions, classes, examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reading import Run
+from ..render import Column, Drawing, Part, Table
+from ..words import ABSENT, counted, described_backend, number, percent
+from . import figures
+
+SHOWN_SAMPLES = 16
+"""Images of each kind, right and wrong."""
+
+SHOWN_CONFUSIONS = 10
+
+
+def results(run: Run) -> Part | None:
+    """All evaluations, a row each."""
+    if not run.evaluations:
+        return None
+    quantum = run.is_quantum
+    extra = [
+        (title, key, decimals)
+        for title, key, decimals in (("Jobs", "jobs", 0), ("QPU (s)", "qpu_seconds", 1))
+        if run.validation is None and any(record[key] for record in run.evaluations)
+    ]
+    columns = [Column("Evaluated", False)] + ([Column("Backend", False)] if quantum else [])
+    columns += [Column("Images"), Column("Loss"), Column("Accuracy (%)"), Column("95 % interval")]
+    columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)"), Column("Time (s)")]
+    columns += [Column(title) for title, *_ in extra]
+    rows = []
+    for record in run.evaluations:
+        low, high = record["accuracy_interval"]
+        corrected = ", calibrated" if "calibration" in record else ""
+        row = [f"{record['split']}, {_model_words(record['checkpoint'])}{corrected}"]
+        row += [described_backend(record)] if quantum else []
+        row += [number(record["n_images"], 0), number(record["loss"])]
+        row += [number(100 * record["accuracy"], 2), f"{100 * low:.2f} to {100 * high:.2f}"]
+        row += [number(100 * record[name], 2) for name in ("precision", "recall", "f1")]
+        row.append(number(record["seconds"], 2))
+        rows.append(row + [number(record[key], decimals) for _, key, decimals in extra])
+    return Part({"evaluations": Table(columns, rows)})
+
+
+def _model_words(checkpoint: str) -> str:
+    """Which of a run's models, or whose, was evaluated."""
+    return {"best": "best epoch", "last": "last epoch"}.get(checkpoint, "given")
+
+
+def curves(run: Run) -> Part | None:
+    """Loss, accuracy and F1 over epochs."""
+    if not run.epochs:
+        return None
+    drawings = {
+        metric: Drawing(figures.curve(run.epochs, metric), _curve_words(run, metric))
+        for metric in ("loss", "accuracy", "f1")
+    }
+    smoothing = run.config.train.label_smoothing
+    note = (
+        "Training values are means over the epoch while the weights move, with dropout and the "
+        "recipe's augmentation; validation values are those of the weights at the epoch's end. "
+    )
+    if smoothing:
+        note += f"The loss is the cross-entropy with label smoothing {smoothing:g}. "
+    note += f"The best model is that of epoch {run.best_epoch['epoch']}." if run.best_epoch else ""
+    return Part({"curves_note": note}, drawings)
+
+
+def _curve_words(run: Run, metric: str) -> str:
+    """A curve in words."""
+    first, last = run.epochs[0]["validation"][metric], run.epochs[-1]["validation"][metric]
+    shown = number if metric == "loss" else percent
+    return (
+        f"Line plot of {metric} per epoch: in validation {shown(first)} after epoch "
+        f"{run.epochs[0]['epoch']} and {shown(last)} after epoch {run.epochs[-1]['epoch']}."
+    )
+
+
+def confusion(run: Run) -> Part | None:
+    """The headline evaluation's confusion matrix, and its most frequent mistakes."""
+    found = run.headline
+    if found is None:
+        return None
+    names = [record["class"] for record in found["per_class"]]
+    matrix = np.array(found["confusion"])
+    mistakes = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:SHOWN_CONFUSIONS]
+    rows = []
+    for true, predicted in zip(*np.unravel_index(order, matrix.shape), strict=True):
+        count = int(mistakes[true, predicted])
+        if count:
+            share = number(100 * count / matrix[true].sum(), 1)
+            rows.append([names[true], names[predicted], number(count, 0), share])
+    columns = [Column("True class", False), Column("Predicted class", False)]
+    columns += [Column("Images"), Column("Share (%)")]
+    words = (
+        f"Confusion matrix of {len(names)} classes: "
+        f"{int(np.trace(matrix)):,} of {int(matrix.sum()):,} images on the diagonal."
+    )
+    drawing = Drawing(figures.confusion(matrix, names), words)
+    return Part({"confused": Table(columns, rows)}, {"confusion": drawing})
+
+
+def classes(run: Run) -> Part | None:
+    """Precision, recall and F1 of every class."""
+    found = run.headline
+    if found is None:
+        return None
+    numbered = len(found["per_class"]) > figures.MANY_CLASSES
+    columns = ([Column("Number")] if numbered else []) + [Column("Class", False), Column("Images")]
+    columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)")]
+    rows = [
+        ([str(index)] if numbered else [])
+        + [record["class"], number(record["support"], 0)]
+        + [
+            number(100 * record[name], 2) if record["support"] else ABSENT
+            for name in ("precision", "recall", "f1")
+        ]
+        for index, record in enumerate(found["per_class"])
+    ]
+    return Part({"per_class": Table(columns, rows)})
+
+
+def predictions(run: Run) -> Part | None:
+    """Images answered wrongly and rightly."""
+    answers = run.answers()
+    if answers is None or run.headline is None:
+        return None
+    names = [record["class"] for record in run.headline["per_class"]]
+    predicted, probabilities = answers.predictions()
+    is_right = predicted == answers.labels
+    drawings = {}
+    for kind, wanted in (("wrong", ~is_right), ("right", is_right)):
+        shown = np.flatnonzero(wanted[answers.sample_places])[:SHOWN_SAMPLES]
+        if not len(shown):
+            continue
+        captions = [
+            (names[answers.labels[place]], names[predicted[place]], float(probabilities[place]))
+            for place in answers.sample_places[shown]
+        ]
+        heading = f"Answered {kind}ly: {wanted.sum():,} of {len(wanted):,}"
+        images = np.moveaxis(answers.samples[shown], 1, -1)
+        drawings[f"predictions-{kind}"] = Drawing(
+            figures.predictions(images, captions, heading),
+            f"{counted(len(shown), 'image')} that the model answers {kind}ly: "
+            + ", ".join(
+                true if true == answer else f"{true} taken for {answer}"
+                for true, answer, _ in captions
+            ),
+        )
+    return Part({}, drawings) if drawings else None

@@ -1,0 +1,147 @@
+"""What the page of one run says: records in, finished text and drawings out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...assembly.construct import pointwise_spec
+from ...records.environment import without_home
+from ..reading import Run
+from ..render import Drawing, Part, Section, write_page
+from ..words import counted, described_backend, duration, number, percent
+from . import insight, noise, outcome, provenance, rows, validation
+
+ARM_SENTENCES = {
+    "quantum": "with its {n_wires}-wire quantum layer",
+    "quantum-frozen": "with its {n_wires}-wire quantum layer frozen at random weights",
+    "linear": "with a linear layer in place of the quantum layer",
+    "mlp": "with a linear layer and tanh in place of the quantum layer",
+    "none": "with nothing in place of the quantum layer, its features left to the head",
+    "classical": "(the recipe's classical twin)",
+}
+POINTWISE_SENTENCES = {
+    "quantum": "with quantum pointwise convolutions of depth {depth}",
+    "quantum-frozen": "with quantum pointwise convolutions of depth {depth} at random weights",
+    "unentangled": "with quantum pointwise convolutions of depth {depth} without entanglement",
+    "conv": "with its 1x1 convolutions",
+    "low-rank": "with 1x1 convolutions of low rank in place of quantum ones of depth {depth}",
+    "grouped": "with grouped 1x1 convolutions in place of quantum ones of depth {depth}",
+    "quadratic": "with free quadratic forms in place of quantum pointwise convolutions",
+    "quadratic-low-rank": "with quadratic forms of low rank in place of quantum pointwise "
+    "convolutions of depth {depth}",
+}
+
+SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
+    ("results", "Results", outcome.results),
+    ("machine", "Machine and simulation", validation.machine),
+    ("rows", "Rows of feature maps", rows.measured),
+    ("curves", "Training", outcome.curves),
+    ("confusion", "Confusion matrix", outcome.confusion),
+    ("classes", "Classes", outcome.classes),
+    ("predictions", "Predictions", outcome.predictions),
+    ("features", "Feature space", insight.features),
+    ("circuit", "Quantum layer", insight.circuit),
+    ("device", "Device", noise.device),
+    ("cost", "Cost", provenance.cost),
+    ("protocol", "Protocol", provenance.protocol),
+    ("repeat", "Repeat it", provenance.repeat),
+)
+"""Anchor, title and maker of each section; one that has nothing to say is left out."""
+
+
+def write_run_page(run: Run, folder: Path) -> Path:
+    """Write the report of a run into `folder`; returns the page.
+
+    Raises:
+        RunFolderError: damaged records.
+        RecordError: the folder could not be written to.
+    """
+    drawings: dict[str, Drawing] = {}
+    context: dict[str, Any] = {
+        "several": False,
+        "title": _title(run),
+        "started": run.started[:16].replace("T", " "),
+        "sentence": _sentence(run),
+        "warning": _warning(run),
+        "headline": _tiles(run),
+    }
+    sections = []
+    for anchor, name, make in SECTIONS:
+        part = make(run)
+        if part is not None:
+            sections.append(Section(anchor, name))
+            context |= part.context
+            drawings |= part.drawings
+    return write_page("run.html", folder, drawings, {**context, "sections": sections})
+
+
+def _title(run: Run) -> str:
+    """Recipe, arm and, if it matters, backend."""
+    parts = [run.config.recipe, run.arm]
+    return " · ".join([*parts, run.config.run.backend] if run.is_quantum else parts)
+
+
+def _sentence(run: Run) -> str:
+    """What this run is."""
+    config, pointwise = run.config, pointwise_spec(run.config)
+    if pointwise is None:
+        arm = ARM_SENTENCES[run.arm].format(n_wires=run.spec.n_wires if run.spec else 0)
+    else:
+        arm = POINTWISE_SENTENCES[run.arm].format(depth=pointwise.depth)
+    model = f"The model {config.model.name} {arm}"
+    if "checkpoint" in run.run:
+        done = "was taken from a checkpoint, weights unchanged,"
+        if config.train.weights == "quantum":
+            done = (
+                "was taken from a checkpoint, its circuit's weights trained for "
+                f"{counted(config.train.epochs, 'epoch')} on {config.run.backend}"
+            )
+            done += f" with {counted(config.train.limit, 'image')}," if config.train.limit else ","
+    else:
+        epochs = counted(config.train.epochs, "epoch")
+        if len(run.epochs) < config.train.epochs:
+            epochs = f"{len(run.epochs)} of {epochs}"
+        done = f"was trained on {config.data.name} for {epochs}"
+        done += f" ({config.protocol} protocol, seed {run.seed})"
+    found = run.headline
+    if found is None:
+        return f"{model} {done} and not evaluated yet."
+    images = counted(found["n_images"], f"{found['split']} image")
+    place = f" by {described_backend(found)}" if run.is_quantum else ""
+    return f"{model} {done} and evaluated on {images}{place}."
+
+
+def _warning(run: Run) -> str:
+    """What a reader must know of a run that did not finish."""
+    status = run.run.get("status")
+    if status == "finished":
+        return ""
+    state = "had not finished when this was written" if status == "running" else f"is {status}"
+    done = f"{len(run.epochs)} of {counted(run.config.train.epochs, 'epoch')} recorded"
+    if "checkpoint" in run.run:
+        done = counted(len(run.evaluations), "evaluation") + " recorded"
+    return f"This run {state}: {done}. Go on with: qhc resume {without_home(str(run.folder))}"
+
+
+def _tiles(run: Run) -> list[tuple[str, str, str]]:
+    """The numbers on top: name, value, remark."""
+    found, best = run.headline, run.best_epoch
+    tiles: list[tuple[str, str, str]] = []
+    if found:
+        split = found["split"].capitalize()
+        low, high = (100 * bound for bound in found["accuracy_interval"])
+        interval = f"95 % interval {low:.2f} to {high:.2f} %"
+        tiles.append((f"{split} accuracy", percent(found["accuracy"]), interval))
+        tiles.append((f"{split} macro F1", percent(found["f1"]), "mean over the classes"))
+        tiles += [*validation.tiles(run), *rows.tiles(run)]
+    if best:
+        accuracy = percent(best["validation"]["accuracy"])
+        tiles.append(("Validation accuracy", accuracy, f"best epoch, number {best['epoch']}"))
+        remark = "training, median" + (" without the first" if len(run.epochs) > 1 else "")
+        tiles.append(("Time per epoch", duration(run.median("seconds")), remark))
+    if "parameters" in run.run:
+        quantum = f"{number(run.run['quantum_parameters'], 0)} of them quantum"
+        tiles.append(("Parameters", number(run.run["parameters"], 0), quantum))
+    return tiles

@@ -1,0 +1,110 @@
+"""What a run took and how it was made: cost, protocol, command, versions, computer."""
+
+from __future__ import annotations
+
+import statistics
+
+from ..reading import Run
+from ..render import Part
+from ..words import (
+    ABSENT,
+    augmentation_words,
+    counted,
+    duration,
+    loss_words,
+    number,
+    optimiser_words,
+    percent,
+)
+
+
+def cost(run: Run) -> Part | None:
+    """Times, memory, parameters, machine time."""
+    facts: list[tuple[str, str]] = []
+    if run.epochs:
+        seconds = [epoch["seconds"] for epoch in run.after_warm_up()]
+        kept = f", median of {counted(len(seconds), 'epoch')}"
+        if len(seconds) > 1:
+            kept += f" ({duration(min(seconds))} to {duration(max(seconds))})"
+        if len(run.epochs) > 1:
+            kept += f"; the first, which warms up, took {duration(run.epochs[0]['seconds'])}"
+        total = sum(epoch["seconds"] + epoch["validation_seconds"] for epoch in run.epochs)
+        cpu = [epoch["cpu_seconds"] for epoch in run.epochs]
+        facts += [
+            ("Training per epoch", duration(statistics.median(seconds)) + kept),
+            ("Validation per epoch", duration(run.median("validation_seconds")) + ", median"),
+            ("Training and validation", duration(total) + " together"),
+            (
+                "CPU time of the process",
+                f"{duration(run.median('cpu_seconds'))} per training epoch, median; "
+                f"{duration(sum(cpu))} in all",
+            ),
+            (
+                "Peak memory",
+                f"{number(max(e['peak_memory_mib'] for e in run.epochs), 1)} MiB, resident set",
+            ),
+        ]
+        device = [e["peak_device_memory_mib"] for e in run.epochs if "peak_device_memory_mib" in e]
+        if device:
+            facts.append(("Peak device memory", f"{number(max(device), 1)} MiB"))
+    if "parameters" in run.run:
+        quantum = run.run["quantum_parameters"]
+        everything = run.run["parameters"]
+        facts.append(
+            ("Parameters", f"{number(everything, 0)}, of which {number(quantum, 0)} quantum")
+        )
+    jobs, charged = _jobs(run)
+    if jobs:
+        facts.append(("Jobs", f"{number(jobs, 0)}, {number(charged, 1)} s of QPU time"))
+    return Part({"cost": facts}) if facts else None
+
+
+def _jobs(run: Run) -> tuple[int, float]:
+    """How many there were, and what they were charged.
+
+    A machine's are those of the ledger: an evaluation asks for the jobs of the one before it, and
+    a calibration is none.
+    """
+    for found in (run.validation, run.rows):
+        if found is not None and "job_ids" in found:
+            return len(found["job_ids"]), found["charged_seconds"]
+    evaluations = run.evaluations
+    return sum(r["jobs"] for r in evaluations), sum(r["qpu_seconds"] for r in evaluations)
+
+
+def protocol(run: Run) -> Part:
+    """How data, model and training were set, and the quirks in force."""
+    config = run.config
+    data, train = config.data, config.train
+    split = "the test split" if data.validation_from_test else f"{percent(data.validation, 0)} of"
+    split += "" if data.validation_from_test else " the training images"
+    facts = [
+        ("Recipe", f"{config.recipe}, {config.protocol}"),
+        ("Data", data.name + (f", scaled to {data.size} pixels" if data.size else "")),
+        ("Validation images", split + (", augmented" if data.augment_validation else "")),
+        ("Augmentation", augmentation_words(config)),
+        ("Model", f"{config.model.name}, arm {run.arm}"),
+        ("Training", f"{counted(train.epochs, 'epoch')}, batches of {train.batch_size}"),
+        ("Optimiser", optimiser_words(config)),
+        ("Loss", loss_words(config)),
+        ("Seed", str(run.seed)),
+    ]
+    if "checkpoint" in run.run:
+        facts.insert(0, ("Checkpoint", run.run["checkpoint"]))
+    return Part({"protocol": facts, "notes": run.run.get("notes", config.notes())})
+
+
+def repeat(run: Run) -> Part:
+    """The command, and what it ran on."""
+    computer = run.computer
+    facts = [("Versions", ", ".join(f"{name} {found}" for name, found in run.versions.items()))]
+    if computer:
+        facts += [
+            ("Processor", f"{computer['processor']}, {counted(computer['cores'], 'core')}"),
+            ("Threads", str(run.config.run.threads or ABSENT)),
+            ("Memory", f"{number(computer['memory_mib'] / 1024, 1)} GiB"),
+            ("System", str(computer["system"])),
+            ("Accelerator", str(computer["accelerator"])),
+        ]
+    facts.append(("Settings", f"{run.folder.name}/config.toml"))
+    return Part({"command": run.run.get("command") or ABSENT, "environment": facts})

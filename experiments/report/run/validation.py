@@ -1,0 +1,143 @@
+"""What a machine's answers are worth beside the simulated ones, and what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...evaluation.agreement import STAGES
+from ...records.folder import Record
+from ...run.results import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
+from ..projection import MAX_POINTS, subsample
+from ..reading import Run
+from ..render import Column, Drawing, Part, Table
+from ..words import ABSENT, counted, number, percent
+from . import validation_figures as figures
+
+
+def tiles(run: Run) -> list[tuple[str, str, str]]:
+    """The simulated accuracies and the agreement, for the top of the page."""
+    if run.validation is None:
+        return []
+    found = []
+    for record in run.evaluations:
+        if record.get("stage") in ("ideal", "noise"):
+            low, high = (100 * bound for bound in record["accuracy_interval"])
+            name = STAGE_WORDS[record["stage"]].capitalize()
+            interval = f"95 % interval {low:.2f} to {high:.2f} %"
+            found.append((name, percent(record["accuracy"]), interval))
+    pair = _pair(run.validation, "ideal", "machine")
+    words = f"{pair['same']:,} of {run.validation['n_images']:,} images, as without noise"
+    return [*found, ("Same class", percent(pair["share"]), words)]
+
+
+def machine(run: Run) -> Part | None:
+    """The comparison of the stages, two by two and image by image."""
+    found = run.validation
+    if found is None:
+        return None
+    columns = [Column("One", False), Column("Other", False), Column("Same class")]
+    columns += [Column("Share (%)"), Column("95 % interval")]
+    columns += [Column("RMSE of outputs"), Column("RMSE of logits")]
+    rows = []
+    for pair in found["agreement"]:
+        one, other = (STAGE_WORDS[stage] for stage in pair["stages"])
+        low, high = (100 * bound for bound in pair["interval"])
+        rmse = pair["output_rmse"]
+        rows.append(
+            [
+                one,
+                other,
+                f"{pair['same']:,} of {found['n_images']:,}",
+                number(100 * pair["share"], 2),
+                f"{low:.2f} to {high:.2f}",
+                ABSENT if rmse is None else number(rmse),
+                number(pair["logit_rmse"]),
+            ]
+        )
+    context = {
+        "agreement": Table(columns, rows),
+        "machine_facts": _facts(run, found),
+        "machine_note": _note(run),
+    }
+    return Part(context, _drawings(run, found))
+
+
+def _facts(run: Run, found: Record) -> list[tuple[str, str]]:
+    """The machine, how much of a difference is chance, and what it cost."""
+    answered = next(record for record in run.evaluations if record.get("stage") == "machine")
+    compiled, machine = answered["compiled"], run.config.machine
+    facts = [
+        ("Machine", device_words(compiled)),
+        ("Compiled layer", compiled_words(compiled)),
+        ("Primitive", f"{machine.primitive}, {machine.generation} side"),
+        ("Shots", f"{number(answered['shots'], 0)} per circuit"),
+        (
+            "Error of an output",
+            f"{number(answered['shot_error'])} from the shots alone: the root mean square of the "
+            "standard errors",
+        ),
+    ]
+    if "job_ids" in found:
+        facts.append(("Jobs", job_words(found["job_ids"])))
+        facts.append(("QPU time", charged_words(found)))
+    return facts
+
+
+def _note(run: Run) -> str:
+    """How to read the table and the pictures."""
+    return (
+        "All stages have the same weights and the same images. RMSE is the root-mean-square "
+        "difference of the quantum layer's expectation values, and of the logits behind it; "
+        "simulated noise is exact, without shots. The interval is Wilson's. The first picture has "
+        f"{MAX_POINTS:,} images at most; every answer of every stage is in "
+        f"{run.folder.name}/validation.csv."
+    )
+
+
+def _drawings(run: Run, found: Record) -> dict[str, Drawing]:
+    arrays = run.stages()
+    outputs = {
+        stage: arrays[f"{stage}_outputs"] for stage in STAGES if f"{stage}_outputs" in arrays
+    }
+    drawings = {}
+    if {"ideal", "machine"} <= outputs.keys():
+        rmse = _pair(found, "ideal", "machine")["output_rmse"]
+        chosen = subsample(len(outputs["ideal"]))
+        drawn = {stage: values[chosen] for stage, values in outputs.items()}
+        drawings["outputs"] = Drawing(
+            figures.outputs(drawn.pop("ideal"), drawn),
+            "Outputs of the quantum layer on the machine over those without noise, an image each; "
+            f"root-mean-square difference {number(rmse)}.",
+        )
+        pairs = [p for p in found["agreement"] if p["stages"][1] in ("noise", "machine")]
+        drawings["output-errors"] = Drawing(
+            figures.output_errors({tuple(p["stages"]): p["each_rmse"] for p in pairs}),
+            "Root-mean-square difference of each output between two stages.",
+        )
+    if len(arrays.get("changed_places", ())):
+        drawings["changed"] = Drawing(*_changed(arrays, found))
+    return drawings
+
+
+def _changed(arrays: dict[str, Any], found: Record) -> tuple[Any, str]:
+    """The images that the machine answers otherwise than the model does without noise."""
+    names, places = arrays["classes"], arrays["changed_places"]
+    answers = {stage: arrays[f"{stage}_logits"].argmax(axis=1) for stage in ("ideal", "machine")}
+    captions = [
+        (
+            str(names[arrays["labels"][place]]),
+            str(names[answers["ideal"][place]]),
+            str(names[answers["machine"][place]]),
+        )
+        for place in places
+    ]
+    images = np.moveaxis(arrays["changed_images"], 1, -1)
+    title = f"Another answer on the machine: {counted(found['changed'], 'image')}"
+    words = "; ".join(f"{true}: {ideal} became {other}" for true, ideal, other in captions)
+    return figures.changed(images, captions, title), f"{title}. {words}."
+
+
+def _pair(found: Record, one: str, other: str) -> Record:
+    return next(pair for pair in found["agreement"] if pair["stages"] == [one, other])

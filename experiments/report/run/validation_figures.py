@@ -1,0 +1,95 @@
+"""The pictures of a validation on a machine.
+
+Letters: N images, M outputs of the quantum layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ...run.results import STAGE_WORDS
+from ..image_grid import image_grid, shorten
+from ..style import INK, MUTED, RIGHT, WRONG, blank, styled
+
+LOOKS = {"machine": ("#0072b2", "o"), "corrected": ("#009e73", "^"), "noise": ("#e69f00", "s")}
+"""Colour and marker of each stage, from Okabe and Ito's; what scatters least is drawn last."""
+
+LONGEST_NAME = 9
+"""Letters of a class above an image."""
+
+
+@styled
+def outputs(
+    ideal: NDArray[np.floating],
+    others: Mapping[str, NDArray[np.floating]],
+    title: str = "Outputs of every image",
+) -> Figure:
+    """Every output (N, M) of the other stages over that without noise."""
+    figure, axes = blank(4.6, 4.4)
+    axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
+    for stage, (colour, marker) in LOOKS.items():
+        if stage not in others:
+            continue
+        axes.scatter(
+            ideal.ravel(),
+            others[stage].ravel(),
+            s=12,
+            color=colour,
+            marker=marker,
+            alpha=0.55,
+            linewidths=0,
+            label=STAGE_WORDS[stage],
+        )
+    reach = 1.05 * max(np.abs(values).max() for values in (ideal, *others.values()))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    axes.set_title(title)
+    axes.set_xlabel("expectation value without noise")
+    axes.set_ylabel("expectation value")
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def output_errors(each: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
+    """Root-mean-square difference of each output, bars for each two stages."""
+    figure, axes = blank(4.6, 3.4)
+    n_outputs = len(next(iter(each.values())))
+    width = 0.8 / len(each)
+    colours = ("#e69f00", "#0072b2", "#56b4e9")
+    hatches = ("", "", "///")
+    for index, ((one, other), values) in enumerate(each.items()):
+        places = np.arange(n_outputs) + (index - (len(each) - 1) / 2) * width
+        axes.bar(
+            places,
+            values,
+            width,
+            color=colours[index % len(colours)],
+            hatch=hatches[index % len(hatches)],
+            edgecolor="white",
+            label=f"{STAGE_WORDS[one]}, {STAGE_WORDS[other]}",
+        )
+    axes.set_xticks(range(n_outputs), [str(output) for output in range(n_outputs)])
+    axes.grid(visible=False, axis="x")
+    axes.set_title("Difference of each output")
+    axes.set_xlabel("output")
+    axes.set_ylabel("root mean square")
+    figure.legend(loc="outside lower center", ncols=1)
+    return figure
+
+
+@styled
+def changed(
+    images: NDArray[np.uint8], captions: Sequence[tuple[str, str, str]], title: str
+) -> Figure:
+    """Images (N, H, W, C) with (true class, class without noise, class on the machine)."""
+    texts = []
+    for names in captions:
+        true, ideal, machine = names
+        colour = RIGHT if machine == true else WRONG if ideal == true else INK
+        of_true, of_ideal, of_machine = (shorten(name, LONGEST_NAME) for name in names)
+        texts.append((f"{of_true}\n{of_ideal} → {of_machine}", colour))
+    return image_grid(images, texts, title)

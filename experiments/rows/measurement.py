@@ -1,0 +1,190 @@
+"""A trained net's feature maps on a device, row by row: too many to execute, so some are drawn.
+
+The error that the device makes on them says, by simulation, which accuracy to expect of it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from models import to_backend
+from models.exchange import quantum_pointwise
+from qbackend.devices.correction import fit_affine_map
+from qbackend.errors import JobsPendingError, SendingInterruptedError
+from qbackend.machines.cost import estimate
+from qbackend.registry import is_machine
+from qbackend.seam.backend import Array, Request, Result, angles_of
+from qbackend.seam.jobs import Job
+
+from ..assembly.backends import LOCAL_BACKEND, ideal_backend
+from ..assembly.construct import quantum_layers
+from ..assembly.feed import Batches
+from ..evaluation.assess import assess, in_order
+from ..evaluation.device_run import DeviceRun
+from ..evaluation.validation import ledger_summary
+from ..records.files import write_atomically
+from ..records.folder import Record
+from ..run.approval import machine_seconds
+from .count import rows_per_convolution
+from .draw import DrawnRows, draw_rows, share_rows
+from .errors import fit_distortion, row_errors
+from .simulation import ASSUMPTION, simulated_accuracies
+
+
+class RowMeasurement(DeviceRun):
+    """A trained model whose rows go to a device; [run] rows says how many."""
+
+    def run(self) -> None:
+        """Evaluate exactly, execute the rows, simulate the rest, and record it.
+
+        Raises:
+            JobsPendingError: the machine's jobs are sent; the same call later goes on.
+            QhcError: as the backend's `submit` and `result`.
+        """
+        config, seed = self.config, self.config.run.seed
+        assert config.run.rows is not None
+        to_backend(self.model, ideal_backend(), seed=seed)
+        if "ideal" not in {record.get("stage") for record in self.folder.evaluations()}:
+            assess(
+                self.model, config, self.data, self.folder,
+                checkpoint=self.checkpoint, backend=LOCAL_BACKEND, stage="ideal",
+            )  # fmt: skip
+        per_image = rows_per_convolution(self.model, self.data)
+        counts = share_rows(config.run.rows, list(per_image.values()))
+        drawn = draw_rows(self.model, self._batches(), counts, seed)
+        start = time.perf_counter()
+        results = self._execute(drawn)
+        seconds = time.perf_counter() - start
+        write_atomically(self.folder.row_table, self._table(drawn, results).encode())
+        record = {
+            "kind": "rows",
+            "backend": config.run.backend,
+            "rows": config.run.rows,
+            "shots": results[0].shots,
+            "jobs": sum(len(result.job_ids) for result in results),
+            "qpu_seconds": sum(result.qpu_seconds for result in results),
+            **_errors(drawn, results),
+            **self._accuracies(drawn, results),
+            "whole": self._whole(per_image, seconds / config.run.rows),
+            "compiled": self._compiled(),
+        }
+        # A session is charged until it is closed.
+        self.target.close()
+        self.folder.append({**record, **ledger_summary(self.folder.ledger)})
+
+    def _execute(self, drawn: Sequence[DrawnRows]) -> list[Result]:
+        """One request per convolution: its kernels are the same circuit with other weights.
+
+        All are sent before the first is waited for.
+        """
+        jobs: list[Job] = []
+        pending: JobsPendingError | None = None
+        convolutions = dict(quantum_pointwise(self.model))
+        for index, rows in enumerate(drawn):
+            convolution = convolutions[rows.layer]
+            weights = np.stack([angles_of(layer.weight) for layer in quantum_layers(convolution)])
+            compiled = self.target.compile(convolution.spec)
+            parameters = compiled.rows(rows.features, weights[rows.kernels])
+            sampling = np.random.SeedSequence([self.config.run.seed, index])
+            seed = int(sampling.generate_state(1)[0] >> 1)
+            request = Request(compiled, parameters, shots=self.target.shots, seed=seed)
+            try:
+                jobs.append(self.target.submit(request))
+            except SendingInterruptedError:
+                raise
+            except JobsPendingError as sent:
+                pending = sent
+        if pending is not None:
+            raise pending
+        return [job.result() for job in jobs]
+
+    def _accuracies(self, drawn: Sequence[DrawnRows], results: Sequence[Result]) -> Record:
+        """What to expect of the device, as it answers and with its outputs corrected."""
+        pairs = {
+            rows.layer: (rows.exact, result.values)
+            for rows, result in zip(drawn, results, strict=True)
+        }
+        maps = {name: fit_affine_map(measured, exact) for name, (exact, measured) in pairs.items()}
+        given = (self.model, self._batches, pairs, self.config.run.seed)
+        ideal = [r for r in self.folder.evaluations() if r.get("stage") == "ideal"][-1]
+        return {
+            "n_images": ideal["n_images"],
+            "ideal_accuracy": ideal["accuracy"],
+            "expected": _spread(simulated_accuracies(*given)),
+            "corrected": _spread(simulated_accuracies(*given, maps)),
+            "assumption": ASSUMPTION,
+        }
+
+    def _whole(self, per_image: Mapping[str, int], seconds_per_row: float) -> Record:
+        """What the whole test split would take; the machine may be gone by now."""
+        config, n_images = self.config, len(self.data.test)
+        counts = {name: n_rows * n_images for name, n_rows in per_image.items()}
+        costs = []
+        if is_machine(config.run.backend):
+            assert self.target.shots is not None
+            asked = self.target.shots, config.machine.options()
+            specs = {name: layer.spec for name, layer in quantum_pointwise(self.model)}
+            compiled = {name: self.target.compile(specs[name]) for name in counts}
+            costs = [estimate(compiled[name], n_rows, *asked) for name, n_rows in counts.items()]
+        n_rows = sum(counts.values())
+        return {
+            "images": n_images,
+            "rows": n_rows,
+            "machine_seconds": sum(machine_seconds(cost) for cost in costs),
+            "seconds": n_rows * seconds_per_row,
+        }
+
+    def _compiled(self) -> Record:
+        """Of the largest kernel."""
+        specs = [layer.spec for _, layer in quantum_pointwise(self.model)]
+        return self.target.compile(max(specs, key=lambda spec: spec.n_wires)).record
+
+    def _batches(self) -> Batches:
+        return in_order(self.split, self.model, self.config, self.data)
+
+    def _table(self, drawn: Sequence[DrawnRows], results: Sequence[Result]) -> str:
+        """A line per row and output."""
+        indices = self.split.indices.cpu().numpy()
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(
+            ["layer", "image", "pixel", "kernel", "output", "exact", "measured", "stderr"]
+        )
+        for rows, result in zip(drawn, results, strict=True):
+            for row, output in np.ndindex(*rows.exact.shape):
+                place = indices[rows.images[row]], rows.pixels[row], rows.kernels[row], output
+                values = rows.exact, result.values, result.stderr
+                numbers = [f"{each[row, output]:.9g}" for each in values]
+                writer.writerow([rows.layer, *place, *numbers])
+        return text.getvalue()
+
+
+def _errors(drawn: Sequence[DrawnRows], results: Sequence[Result]) -> Record:
+    """Of each convolution's maps, and of all together."""
+    layers, squares = [], []
+    for rows, result in zip(drawn, results, strict=True):
+        squares.append(((result.values - rows.exact) ** 2).ravel())
+        layers.append(
+            {
+                "layer": rows.layer,
+                "live_share": rows.live_share,
+                **row_errors(rows.exact, result.values, result.stderr).to_dict(),
+                **fit_distortion(rows.exact, result.values).to_dict(),
+            }
+        )
+    return {"layers": layers, "maps_rmse": float(np.sqrt(np.concatenate(squares).mean()))}
+
+
+def _spread(accuracies: Array) -> Record:
+    """Mean, and the interval that holds 95 % of the draws."""
+    low, high = np.quantile(accuracies, [0.025, 0.975])
+    return {
+        "mean": float(accuracies.mean()),
+        "interval": [float(low), float(high)],
+        "draws": len(accuracies),
+    }

@@ -1,0 +1,144 @@
+"""The plan of what a machine is to do, shown, and the question whether to pay for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.table import Table
+
+from qbackend.errors import OptionError
+from qbackend.machines.consent import can_ask
+from qbackend.seam.backend import Cost
+
+from ..records.folder import RunFolder
+from .display import Display
+from .plan import RunPlan, Share
+
+LINES = {
+    "rows": "rows (circuit executions)",
+    "pubs": "PUBs",
+    "jobs": "jobs",
+    "shots": "shots",
+    "two_qubit_gates": "two-qubit gates of a row",
+    "two_qubit_depth": "two-qubit depth of a row",
+}
+"""Numbers of a cost, in words."""
+
+
+class Approval:
+    """Shows the plan and asks, once for a whole run; what was approved stays so.
+
+    Args:
+        machine: its name.
+        folder: of the run, which remembers the answer.
+        display: where the plan is shown.
+        yes: do not ask.
+
+    Attributes:
+        plan: of the whole run, to be set before the first request.
+    """
+
+    def __init__(self, machine: str, folder: RunFolder, display: Display, *, yes: bool) -> None:
+        self.plan: RunPlan | None = None
+        self.machine = machine
+        self.folder = folder
+        self.display = display
+        self.yes = yes
+
+    def __call__(self, cost: Cost) -> bool:
+        """Whether the first request, of this cost, and all others of the plan may be sent.
+
+        Raises `OptionError` where there is nobody to ask.
+        """
+        if self.folder.run.get("approved"):
+            return True
+        plan = self.plan
+        assert plan is not None
+        if plan.total.requests == 1:
+            # The request itself is known by now, to the row.
+            plan = replace(plan, shares=(replace(plan.shares[0], cost=cost),))
+        with self.display.asking():
+            show_plan(plan, self.machine, self.display.console)
+            if charges(cost) and not self.yes:
+                check_can_ask()
+                question = f"Send this to {self.machine}?"
+                if not Confirm.ask(question, console=self.display.console, default=False):
+                    self.display.say(f"asked again by: qhc resume {self.folder.path}")
+                    return False
+        self.folder.note("run", approved=True)
+        return True
+
+
+def charges(cost: Cost) -> bool:
+    """Whether QPU time is charged for; on a fake device none is."""
+    return cost.qpu_seconds > 0
+
+
+def check_can_ask() -> None:
+    """Raise `OptionError` where nobody can answer."""
+    if not can_ask():
+        raise OptionError(
+            "a machine's time costs money, and there is no terminal to ask whether to spend it; "
+            "add --yes to send it, or look at the plan alone: qhc estimate"
+        )
+
+
+def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
+    """A table of the plan, a column per share, one for all of them, and what is not sent."""
+    shares = [*plan.shares, plan.total] if len(plan.shares) > 1 else list(plan.shares)
+    shares += [] if plan.whole is None else [plan.whole]
+    table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
+    for share in shares:
+        table.add_column(share.what, justify="right", no_wrap=True)
+    for name, values in _lines(shares):
+        table.add_row(name, *values)
+    console.print(table)
+    for share in plan.shares:
+        if share.steps:
+            console.print(_step_words(share), markup=False, soft_wrap=True)
+    cost = plan.total.cost
+    console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
+    left = getattr(cost, "seconds_left", None)
+    if left is not None:
+        console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
+
+
+def _step_words(share: Share) -> str:
+    """What one step of a training takes, of which all are alike."""
+    cost, steps = share.cost, share.steps
+    seconds = cost.qpu_seconds / steps
+    words = f"{seconds:,.1f} s of QPU time" if seconds else "no QPU time"
+    each = f"{cost.rows // steps:,} rows, {getattr(cost, 'derivatives', 0) // steps:,} of them for"
+    return f"each of {steps:,} training steps takes {each} derivatives, and {words}"
+
+
+def _basis(cost: Cost) -> str:
+    """Where the estimate comes from."""
+    if charges(cost):
+        return f"{cost.basis}; what is charged is known afterwards"
+    words = "simulated on this computer, nothing is charged"
+    if not (seconds := machine_seconds(cost)):
+        return words
+    return f"{words}; a machine would take about {seconds:,.0f} s: {cost.basis}"
+
+
+def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
+    """What is said of each share; what a cost does not know is left out."""
+    lines = [("images", [f"{share.images:,}" for share in shares])]
+    for key, name in LINES.items():
+        values = [getattr(share.cost, key, None) for share in shares]
+        if None not in values:
+            lines.append((name, [f"{value:,}" for value in values]))
+    lines.append(("QPU seconds", [f"{share.cost.qpu_seconds:,.1f}" for share in shares]))
+    on_machine = [machine_seconds(share.cost) for share in shares]
+    if not charges(shares[-1].cost) and all(on_machine):
+        lines.append(("about, on a machine", [f"{seconds:,.1f}" for seconds in on_machine]))
+    return lines
+
+
+def machine_seconds(cost: Cost) -> float:
+    """What a fake device's cost would be on a machine; 0 for a simulator's."""
+    return getattr(cost, "machine_seconds", 0.0)

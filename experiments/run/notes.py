@@ -1,0 +1,53 @@
+"""Where a run is not quite what its record's headings say: notes, a sentence each."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..assembly.backends import LOCAL_BACKEND, trains_there
+from ..assembly.construct import quantum_layers
+from ..config.sections import Config
+from ..records.checkpoint import ModelInfo
+from ..records.environment import versions
+from ..records.folder import RunFolder
+
+
+def seed_note(info: ModelInfo, config: Config) -> list[str]:
+    """On a seed that is not the one that the model was trained with."""
+    if info.seed == config.run.seed:
+        return []
+    return [
+        f"the model was trained with seed {info.seed}; seed {config.run.seed} draws what is random "
+        "from here on"
+    ]
+
+
+def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str]:
+    """On what runs elsewhere than on the backend that the record names."""
+    run = config.run
+    if not quantum_layers(model):
+        if run.backend in ("aer", "native") and run.shots is None:
+            return []
+        shots = "" if run.shots is None else f", {run.shots} shots"
+        return [
+            f"{config.model.name} (arm {config.model.arm}) has no quantum layer: nothing of it "
+            f"runs on {run.backend}{shots}"
+        ]
+    if not trains or trains_there(config):
+        return []
+    name, _, device = run.backend.partition(":")
+    under = f"; native:{device} trains under its noise" if name == "aer" and device else ""
+    return [f"trained on {LOCAL_BACKEND}, exactly: a step on {run.backend} takes too long{under}"]
+
+
+def note_versions(folder: RunFolder) -> None:
+    """Record with what a run goes on, where that is not what it began with."""
+    now = versions()
+    changed = [
+        f"{name} {now.get(name, 'absent')} in place of {found}"
+        for name, found in folder.versions.items()
+        if now.get(name) != found and name != "commit"
+    ]
+    if changed:
+        note = f"resumed with {', '.join(changed)}"
+        folder.note("run", notes=[*folder.run["notes"], note])

@@ -1,0 +1,235 @@
+"""What a run will ask of a machine, known before anything is sent.
+
+Letters: N rows, P circuit parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from math import ceil
+
+import numpy as np
+from torch import nn
+
+from models.exchange import quantum_pointwise
+from qbackend import LayerSpec
+from qbackend.errors import BudgetError, OptionError
+from qbackend.seam.backend import CompiledLayer, Cost, QuantumBackend, Request
+
+from ..assembly.construct import quantum_layers
+from ..config.sections import Config
+from ..data import ImageData
+from ..records.folder import Record
+from ..rows.count import rows_per_convolution, rows_per_image
+from ..rows.draw import share_rows
+
+SUMMED = (
+    "rows",
+    "derivatives",
+    "circuits",
+    "jobs",
+    "shots",
+    "qpu_seconds",
+    "machine_seconds",
+    "pubs",
+    "executions",
+)
+"""Numbers of a cost that add up over requests."""
+OF_A_ROW = ("two_qubit_gates", "two_qubit_depth")
+"""Those of which the largest counts."""
+MOST_ROWS = 20_000
+"""Whose cost is worked out job by job."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """One purpose of a run's requests.
+
+    Attributes:
+        what: the purpose.
+        images: that it needs.
+        requests: of all quantum layers.
+        cost: of all its requests together.
+        steps: of a training, which all cost the same.
+    """
+
+    what: str
+    images: int
+    requests: int
+    cost: Cost
+    steps: int = 0
+
+    def to_dict(self) -> Record:
+        """For JSON."""
+        own: Record = {"what": self.what, "images": self.images, "requests": self.requests}
+        if self.steps:
+            own["steps"] = self.steps
+        return {**own, **asdict(self.cost)}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that a run will ask of its backend, in order.
+
+    Attributes:
+        shares: by purpose.
+        whole: what all images would take, where only rows of their feature maps are executed.
+    """
+
+    shares: tuple[Share, ...]
+    whole: Share | None = None
+
+    @property
+    def total(self) -> Share:
+        """All shares together."""
+        return Share(
+            what="together",
+            images=sum(share.images for share in self.shares),
+            requests=sum(share.requests for share in self.shares),
+            cost=_sum([share.cost for share in self.shares]),
+        )
+
+    def check(self, budget: float) -> None:
+        """Raise `BudgetError` for more QPU seconds than the budget, or the account's plan, has."""
+        cost = self.total.cost
+        fewer = "images (--limit)" if self.whole is None else "rows (--rows)"
+        if cost.qpu_seconds > budget:
+            raise BudgetError(
+                f"this takes about {cost.qpu_seconds:.0f} s of QPU time, more than the budget of "
+                f"{budget:g} s; nothing was sent. Take fewer {fewer} or shots (--shots), "
+                f"or allow it: --max-qpu-seconds {np.ceil(cost.qpu_seconds):.0f}"
+            )
+        left = getattr(cost, "seconds_left", None)
+        if left is not None and cost.qpu_seconds > left:
+            raise BudgetError(
+                f"this takes about {cost.qpu_seconds:.0f} s of QPU time, and the account's plan "
+                f"has {left:.0f} s left; nothing was sent. Take fewer {fewer} or shots (--shots)"
+            )
+
+    def to_dict(self) -> Record:
+        """For JSON: the sums, and each share."""
+        whole = self.total.to_dict()
+        del whole["what"]
+        plan = {**whole, "shares": [share.to_dict() for share in self.shares]}
+        return plan if self.whole is None else {**plan, "whole": self.whole.to_dict()}
+
+
+def plan_run(model: nn.Module, config: Config, data: ImageData, backend: QuantumBackend) -> RunPlan:
+    """What training in the loop, calibration and evaluation will ask of the backend.
+
+    Args:
+        model: its quantum layers are moved to a simulator.
+        config: of the run.
+        data: its images.
+        backend: that would execute; it is asked for estimates.
+
+    Raises:
+        OptionError: the model has no quantum layer.
+        QhcError: as the backend's `estimate`.
+    """
+    layers = quantum_layers(model)
+    if not layers:
+        raise OptionError(
+            f"{config.model.name} (arm {config.model.arm}) has no quantum layer for "
+            f"'{backend.name}' to execute; its arm quantum has"
+        )
+    n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
+    if config.run.rows is not None:
+        return _plan_rows(model, config.run.rows, n_images, data, backend)
+    counted = _Estimator(model, data, backend)
+    shares = []
+    train = config.train
+    if train.weights == "quantum":
+        n_steps = len(data.train) // train.batch_size * train.epochs
+        training = counted.share(
+            "training", train.batch_size, requests=n_steps, gradient=train.gradient
+        )
+        shares.append(replace(training, steps=n_steps))
+        shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
+    shares.append(counted.share("test", n_images))
+    if config.run.calibrate is not None:
+        shares.append(counted.share("calibration", min(config.run.calibrate, len(data.train))))
+    return RunPlan(tuple(shares))
+
+
+def _plan_rows(
+    model: nn.Module, n_rows: int, n_images: int, data: ImageData, backend: QuantumBackend
+) -> RunPlan:
+    """What rows of feature maps take, and what all rows of the test split would."""
+    per_image = rows_per_convolution(model, data)
+    layers = dict(quantum_pointwise(model))
+    compiled = [backend.compile(layers[name].spec) for name in per_image]
+    drawn = share_rows(n_rows, list(per_image.values()))
+    costs = [_cost(backend, *each) for each in zip(compiled, drawn, strict=True)]
+    rows = Share("rows of feature maps", n_images, len(costs), _sum(costs))
+    counts = [each * len(data.test) for each in per_image.values()]
+    costs = [_cost(backend, *each) for each in zip(compiled, counts, strict=True)]
+    whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
+    return RunPlan((rows,), whole)
+
+
+def _cost(backend: QuantumBackend, compiled: CompiledLayer, n_rows: int) -> Cost:
+    """Of one request; very many rows cost what as many times fewer rows do."""
+    asked = min(n_rows, MOST_ROWS)
+    request = Request(compiled, np.zeros((asked, len(compiled.parameters))), shots=backend.shots)
+    cost = backend.estimate(request)
+    if asked == n_rows:
+        return cost
+    values = {name: getattr(cost, name) * n_rows / asked for name in _summed(cost)}
+    whole = {
+        name: value if name.endswith("_seconds") else ceil(value) for name, value in values.items()
+    }
+    return replace(cost, **whole)
+
+
+class _Estimator:
+    """A backend's estimates for one model."""
+
+    def __init__(self, model: nn.Module, data: ImageData, backend: QuantumBackend) -> None:
+        self.backend = backend
+        per_layer = rows_per_image(model, data)
+        layers = quantum_layers(model)
+        self.layers = [
+            (backend.compile(layer.spec), rows)
+            for layer, rows in zip(layers, per_layer, strict=True)
+        ]
+
+    def share(
+        self, what: str, images: int, *, requests: int = 1, gradient: str | None = None
+    ) -> Share:
+        """The cost of `requests` requests, each for `images` images, derivatives included."""
+        costs = []
+        for compiled, rows in self.layers:
+            each = 1 if gradient is None else 1 + self._gradient_rows(compiled.spec, gradient)
+            asked = np.zeros((images * rows * each, len(compiled.parameters)))
+            derivatives = images * rows * (each - 1)
+            one = self.backend.estimate(
+                Request(compiled, asked, shots=self.backend.shots, derivatives=derivatives)
+            )
+            costs += [one] * requests
+        return Share(what, images * requests, len(costs), _sum(costs))
+
+    def _gradient_rows(self, spec: LayerSpec, gradient: str) -> int:
+        """Rows that the derivatives by the weights take for each row."""
+        methods = self.backend.capabilities.gradient_methods
+        method = methods[0] if gradient == "auto" else gradient
+        return 2 if method == "spsa" else 2 * spec.n_weights
+
+
+def _sum(costs: Sequence[Cost]) -> Cost:
+    """Costs together, in the first one's words."""
+    summed = {name: sum(getattr(cost, name) for cost in costs) for name in _summed(costs[0])}
+    largest = {
+        name: max(getattr(cost, name) for cost in costs) for name in _known(costs[0], OF_A_ROW)
+    }
+    return replace(costs[0], **summed, **largest)
+
+
+def _summed(cost: Cost) -> list[str]:
+    return _known(cost, SUMMED)
+
+
+def _known(cost: Cost, names: Sequence[str]) -> list[str]:
+    known = {field.name for field in fields(cost)}
+    return [name for name in names if name in known]

@@ -1,0 +1,237 @@
+"""Many independent cells, each computed once, on one machine's cores or on a cluster.
+
+A cell has a name that follows from everything that its outcome depends on. Outcomes go to a file
+of JSON lines as they arrive; the same call goes on where it was stopped, and a cell whose name is
+in the file is not computed again. Parallel work is joblib's (https://joblib.readthedocs.io), whose
+own backends reach Ray and Dask clusters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib.parallel import get_active_backend
+
+from qbackend.errors import OptionError, UnknownNameError, WorkerLostError, suggest
+
+from ..assembly.parents import end_with
+from ..assembly.threads import use_threads
+from ..records.files import append_line, write_atomically
+from ..records.folder import Record
+
+ENGINES = ("loky", "threading", "dask", "ray")
+"""joblib's names: processes and threads of this machine, and clusters of the two kinds."""
+
+MOST_LOSSES = 3
+"""Times in a row that workers may die before any of them has finished a cell."""
+
+_log = logging.getLogger(__name__)
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where cells are computed.
+
+    Attributes:
+        engine: one of `ENGINES`. Dask and Ray find their cluster by their own settings
+            (DASK_SCHEDULER_ADDRESS, RAY_ADDRESS), or start on this machine; the files that the
+            cells work on must be at the same path for all of them.
+        jobs: cells at a time; where it is not given, as many as the cores have threads for.
+        threads: of each cell. One unless the recipe says otherwise, whatever the engine and the
+            number of jobs: neither may change a cell's outcome.
+
+    Raises:
+        UnknownNameError: no such engine.
+        OptionError: fewer than one job.
+    """
+
+    engine: str = "loky"
+    jobs: int | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UnknownNameError(
+                f"unknown engine '{self.engine}': {suggest(self.engine, ENGINES)}"
+            )
+        if self.jobs is not None and self.jobs < 1:
+            raise OptionError(f"jobs must be at least 1, got {self.jobs}")
+
+    def map(self, function: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
+        """What the function gives for each item, as it arrives.
+
+        What a worker had that died is computed again, by another one.
+
+        Raises:
+            OptionError: the engine's package is not installed.
+            WorkerLostError: workers die and nothing is finished.
+        """
+        _connect(self.engine)
+        # What is made of the results here must not differ from what is made of them elsewhere.
+        use_threads(self.threads)
+        # Dask and Ray see to it themselves that their workers end with them.
+        parent = os.getpid() if self.engine == "loky" else None
+        task = _Task(function, self.threads, parent)
+        left = dict(enumerate(items))
+        losses = 0
+        while left:
+            try:
+                for number, found in self._round(task, list(left.items()), cautious=losses > 0):
+                    del left[number]
+                    losses = 0
+                    yield found
+            except _worker_deaths(self.engine) as death:
+                losses += 1
+                first_line = str(death).partition("\n")[0].rstrip(".")
+                reason = f"{type(death).__name__}: {first_line}"
+                # The first one may be to blame: the others come before it now.
+                suspect = next(iter(left))
+                left[suspect] = left.pop(suspect)
+                if losses == MOST_LOSSES:
+                    raise WorkerLostError(
+                        f"worker processes died {losses} times before one of {len(left)} cells was "
+                        f"finished, the last time with {reason}. Often memory is short: choose "
+                        "fewer --jobs. What is finished is kept; the same command goes on"
+                    ) from death
+                _log.warning("a worker process died (%s); its cells are computed again", reason)
+
+    def _round(
+        self, task: _Task[Given, Found], numbered: Sequence[tuple[int, Given]], *, cautious: bool
+    ) -> Iterator[tuple[int, Found]]:
+        """The results of as many as there are until a worker dies.
+
+        An engine that hands over blocks loses a whole one then: a `cautious` round has single ones.
+        """
+        jobs = self.jobs or max(1, cpu_count() // self.threads)
+        with parallel_config(self.engine, n_jobs=jobs):
+            tasks = [delayed(task)(*each) for each in numbered]
+            if get_active_backend()[0].supports_return_generator:
+                yield from Parallel(return_as="generator_unordered")(tasks)
+                return
+            # Block by block, so that what is finished is on disk before the end.
+            block = 1 if cautious else 4 * jobs
+            for first in range(0, len(tasks), block):
+                yield from Parallel()(tasks[first : first + block])
+
+
+@dataclass(frozen=True)
+class _Task(Generic[Given, Found]):
+    """The function as every engine's workers call it.
+
+    Attributes:
+        function: what is called.
+        threads: to compute with.
+        parent: the process that the worker ends with, if it does not see to that itself.
+    """
+
+    function: Callable[[Given], Found]
+    threads: int
+    parent: int | None
+
+    def __call__(self, number: int, item: Given) -> tuple[int, Found]:
+        if self.parent is not None and self.parent != os.getpid():
+            end_with(self.parent)
+        use_threads(self.threads)
+        return number, self.function(item)
+
+
+def cell_name(inputs: Mapping[str, Any]) -> str:
+    """The name of a cell whose outcome depends on these JSON values and on nothing else."""
+    text = json.dumps(inputs, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_grid(
+    path: Path,
+    cells: Mapping[str, Given],
+    compute: Callable[[Given], Record],
+    workers: Workers,
+    done: Callable[[], None] = lambda: None,
+) -> dict[str, Record]:
+    """The outcome of every cell, by name, in the cells' order.
+
+    Args:
+        path: the file of outcomes, a line per cell.
+        cells: what `compute` is given, by the cell's name.
+        compute: a function that other processes can import.
+        workers: where.
+        done: called after each new outcome is on disk.
+
+    Raises:
+        OptionError: the workers cannot be had.
+        RecordError: the file could not be written to.
+        QhcError: what `compute` raised; finished outcomes are kept.
+    """
+    finished = read_outcomes(path)
+    missing = [_Cell(name, given, compute) for name, given in cells.items() if name not in finished]
+    for name, outcome in workers.map(_computed, missing):
+        append_line(path, json.dumps({"cell": name, **outcome}, allow_nan=False))
+        finished[name] = outcome
+        done()
+    return {name: finished[name] for name in cells}
+
+
+def read_outcomes(path: Path) -> dict[str, Record]:
+    """The outcomes on disk by name; what a killed process left of its last line is cut off."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_atomically(path, whole.encode())
+    outcomes = (json.loads(line) for line in whole.splitlines())
+    return {outcome.pop("cell"): outcome for outcome in outcomes}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    name: str
+    given: Any
+    compute: Callable[[Any], Record]
+
+
+def _computed(cell: _Cell) -> tuple[str, Record]:
+    return cell.name, cell.compute(cell.given)
+
+
+def _worker_deaths(engine: str) -> tuple[type[Exception], ...]:
+    """What an engine raises when a worker process has died."""
+    if engine == "dask":
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        return KilledWorker, FutureCancelledError
+    if engine == "ray":
+        from ray.exceptions import RayActorError, WorkerCrashedError
+
+        return RayActorError, WorkerCrashedError
+    return (BrokenProcessPool,)
+
+
+def _connect(engine: str) -> None:
+    """Make joblib know a cluster's engine; raises `OptionError` where its package is missing."""
+    try:
+        if engine == "dask":
+            from distributed import Client
+
+            Client()
+        elif engine == "ray":
+            from ray.util.joblib import register_ray
+
+            register_ray()
+    except ImportError:
+        raise OptionError(
+            f"engine '{engine}' is not installed; type: pip install 'qhc[cluster]'"
+        ) from None

@@ -1,0 +1,274 @@
+"""The training loop, one for every model, device and number of processes.
+
+What happens in an epoch is a function of the weights before it, the seed and the epoch's number:
+every random stream starts anew with each epoch. So a training that was killed and resumed ends
+with the same bits as one that was not (on the CPU, with the same number of threads).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from models.streams import global_stream
+from qbackend.errors import InputError, OptionError, TrainingError
+
+from ..assembly.construct import model_info, quantum_layers
+from ..assembly.denormals import flushing_denormals
+from ..assembly.feed import n_training_batches, training_batches, validation_batches
+from ..config.sections import Config
+from ..data import ImageData
+from ..evaluation.evaluate import predict
+from ..evaluation.metrics import Scores
+from ..records.checkpoint import Best, load_training, save_model, save_training
+from ..records.environment import peak_memory_mib
+from ..records.folder import Record, RunFolder
+from ..records.loggers import Logger
+from .optimise import build_loss, build_optimiser, build_schedule
+
+CHECK_EVERY = 50
+"""Steps between two looks at the loss on an accelerator, which has to be waited for."""
+
+
+class Watcher(Protocol):
+    """Who follows the training; told by the first process alone."""
+
+    def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
+        """An epoch of `n_steps` batches begins."""
+
+    def step(self) -> None:
+        """A batch is done."""
+
+    def end(self, record: Record) -> None:
+        """The epoch is done and recorded."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the training images, on all processes together.
+
+    `seconds` and `cpu_seconds` (of all threads) are this process's.
+    """
+
+    loss: float
+    accuracy: float
+    seconds: float
+    cpu_seconds: float
+
+
+def steps_per_epoch(config: Config, data: ImageData, fabric: Fabric) -> int:
+    """Batches of an epoch; raises `OptionError` if there is none."""
+    if len(data.train) < config.train.batch_size * fabric.world_size:
+        raise OptionError(
+            f"{len(data.train)} training images do not fill a batch of {config.train.batch_size} "
+            f"in each of {fabric.world_size} processes; choose a smaller train.batch_size"
+        )
+    return n_training_batches(config, data, fabric)
+
+
+class Training:
+    """A model on its way through a recipe.
+
+    Args:
+        config: the recipe.
+        data: images and labels.
+        model: trained in place.
+        folder: where every epoch leaves its record, what the next one needs and, if it is the
+            best so far, the model.
+        fabric: devices and processes, launched.
+        watcher: told of every step.
+        loggers: told of every epoch.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: ImageData,
+        model: nn.Module,
+        folder: RunFolder,
+        fabric: Fabric,
+        watcher: Watcher,
+        loggers: Sequence[Logger] = (),
+    ) -> None:
+        self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        self.watcher, self.loggers = watcher, loggers
+        section = config.train
+        self.loss = build_loss(section)
+        self.n_steps = steps_per_epoch(config, data, fabric)
+        self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
+        self.model = model.to(fabric.device)
+        # Fabric cannot clip the gradients of a fused optimiser while it scales the loss.
+        self.optimiser = build_optimiser(
+            model, section, fused=config.fabric.precision != "16-mixed"
+        )
+        self.schedule = build_schedule(self.optimiser, section, self.n_steps * section.epochs)
+        self.network, self.stepper = fabric.setup(model, self.optimiser)
+
+    def run(self) -> Best:
+        """Train from where the folder left it to the last epoch; returns the best one.
+
+        Raises:
+            TrainingError: a loss is not finite.
+            CheckpointError: the folder holds another training.
+            RecordError: the folder cannot be written to.
+        """
+        done, best = self._resume()
+        with flushing_denormals():
+            for epoch in range(done + 1, self.config.train.epochs + 1):
+                with global_stream():
+                    best = self._epoch(epoch, best)
+        assert best is not None
+        return best
+
+    def _resume(self) -> tuple[int, Best | None]:
+        done, best = 0, None
+        if self.folder.training.exists():
+            done, best = load_training(
+                self.folder.training, self.model, self.optimiser, self.schedule
+            )
+        if self.fabric.is_global_zero:
+            self.folder.rewind(done)
+        self.fabric.barrier()
+        return done, best
+
+    def _epoch(self, epoch: int, best: Best | None) -> Best:
+        self._reseed(epoch)
+        lr = self.optimiser.param_groups[0]["lr"]
+        if self.fabric.is_global_zero:
+            self.watcher.begin(epoch, self.config.train.epochs, self.n_steps)
+        passed = self._pass(epoch)
+        start = time.perf_counter()
+        scores = self._validate(epoch)
+        validation_seconds = time.perf_counter() - start
+        reached = Best(epoch, scores.accuracy, scores.loss)
+        improved = best is None or best.is_beaten_by(reached, self.config.train.ties)
+        kept = reached if improved or best is None else best
+        if self.fabric.is_global_zero:
+            record = {
+                "kind": "epoch",
+                "epoch": epoch,
+                "lr": lr,
+                "train": {"loss": passed.loss, "accuracy": passed.accuracy},
+                "validation": scores.summary(),
+                "seconds": round(passed.seconds, 4),
+                "validation_seconds": round(validation_seconds, 4),
+                "cpu_seconds": round(passed.cpu_seconds, 4),
+                "peak_memory_mib": peak_memory_mib(),
+                **self._device_memory(),
+            }
+            self.folder.append(record)
+            if improved:
+                save_model(
+                    self.folder.checkpoint, self.model, model_info(self.config, self.data, epoch)
+                )
+            save_training(
+                self.folder.training, self.model, self.optimiser, self.schedule, epoch, kept
+            )
+            for logger in self.loggers:
+                logger.log(record)
+            self.watcher.end(record)
+        return kept
+
+    def _pass(self, epoch: int) -> Pass:
+        section, device = self.config.train, self.fabric.device
+        losses = torch.zeros(self.n_steps, device=device)
+        sizes: list[int] = []
+        right = torch.zeros((), device=device)
+        checked = 0
+        start, cpu_start = time.perf_counter(), time.process_time()
+        # What is not trained answers as it will when it is used.
+        self.network.train(section.weights == "all")
+        for layer in quantum_layers(self.model):
+            layer.train()
+        for step, (images, labels) in enumerate(
+            training_batches(self.config, self.data, self.fabric, epoch)
+        ):
+            logits = self._answers(images, epoch, step)
+            loss = self.loss(logits, labels)
+            self.fabric.backward(loss)
+            if section.clip:
+                self.fabric.clip_gradients(
+                    self.network, self.stepper, max_norm=section.clip, error_if_nonfinite=False
+                )
+            self.stepper.step()
+            self.stepper.zero_grad()
+            self.schedule.step()
+            losses[step] = loss.detach()
+            right += (logits.detach().argmax(dim=1) == labels).sum()
+            sizes.append(len(labels))
+            if (step + 1) % self.check_every == 0:
+                self._check(losses[checked : step + 1], epoch, checked)
+                checked = step + 1
+            if self.fabric.is_global_zero:
+                self.watcher.step()
+        self._check(losses[checked:], epoch, checked)
+        n_images = torch.tensor(float(sum(sizes)), device=device)
+        mean_loss = (losses * torch.tensor(sizes, device=device)).sum() / n_images
+        sums = torch.stack([mean_loss, right, n_images])
+        total = self.fabric.all_reduce(sums, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        total_loss, total_right, total_images = total.tolist()
+        return Pass(
+            loss=total_loss / self.fabric.world_size,
+            accuracy=total_right / total_images,
+            seconds=time.perf_counter() - start,
+            cpu_seconds=time.process_time() - cpu_start,
+        )
+
+    def _answers(self, images: Tensor, epoch: int, step: int) -> Tensor:
+        try:
+            return self.network(images)
+        except InputError as error:
+            raise self._diverged(epoch, f"in batch {step + 1} {error}") from error
+
+    def _check(self, losses: Tensor, epoch: int, before: int) -> None:
+        """Raise `TrainingError` for the first loss that is not finite; `before` came earlier."""
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            batch = before + int((~finite).nonzero()[0]) + 1
+            raise self._diverged(epoch, f"the loss of batch {batch} is not finite")
+
+    def _validate(self, epoch: int) -> Scores:
+        """Of the epoch's weights, on the validation split, by all processes together."""
+        # The module itself: DDP's wrapper would wait for processes that have fewer batches.
+        with self.fabric.autocast():
+            predictions = predict(
+                self.model,
+                validation_batches(self.config, self.data, self.fabric, epoch),
+                self.config.train.label_smoothing,
+            )
+        scores = predictions.scores(self.data.classes, distributed=self.fabric.world_size > 1)
+        if not math.isfinite(scores.loss):
+            raise self._diverged(epoch, "the validation loss is not finite")
+        return scores
+
+    def _diverged(self, epoch: int, what: str) -> TrainingError:
+        kept = f"the best model so far is kept in {self.folder.checkpoint}"
+        return TrainingError(
+            f"training diverged in epoch {epoch}: {what}; "
+            f"{kept if self.folder.checkpoint.exists() else 'no epoch was finished before'}. "
+            "Start again with a smaller learning rate, for example --set train.lr="
+            f"{self.config.train.lr / 10:g}"
+        )
+
+    def _reseed(self, epoch: int) -> None:
+        """Start every random stream of the epoch: dropout and sampling."""
+        key = [self.config.run.seed, epoch, self.fabric.global_rank]
+        seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+        torch.manual_seed(seed)
+        for layer in quantum_layers(self.model):
+            layer.reseed(seed)
+
+    def _device_memory(self) -> Record:
+        if self.fabric.device.type != "cuda":
+            return {}
+        peak = torch.cuda.max_memory_allocated(self.fabric.device)
+        return {"peak_device_memory_mib": round(peak / 2**20, 1)}

@@ -1,0 +1,166 @@
+"""The networks with quantum pointwise convolutions by name, and what can stand in for those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from torch import nn
+
+from qbackend import LayerSpec
+from qbackend.errors import SpecError, suggest
+from qbackend.seam.backend import QuantumBackend
+
+from .exchange import exchange_pointwise, quantize_pointwise, quantum_pointwise
+from .pointwise_controls import (
+    LowRankPointwise,
+    LowRankQuadraticPointwise,
+    QuadraticPointwise,
+    grouped_pointwise,
+)
+from .pointwise_nets import mobilenet_v2, qpcnn_m, qpcnn_s, resnet18
+from .streams import weights_from
+
+POINTWISE_ARMS = (
+    "quantum",
+    "quantum-frozen",
+    "unentangled",
+    "conv",
+    "low-rank",
+    "grouped",
+    "quadratic",
+    "quadratic-low-rank",
+)
+"""What the exchanged convolutions can be: circuits; circuits with random weights that are not
+trained; circuits without their CNOTs; the 1x1 convolutions that the network has anyway; those with
+about as few weights as the circuits, of low rank or grouped; free quadratic forms of the normalised
+channels; such forms with about as few weights as the circuits."""
+
+
+@dataclass(frozen=True)
+class PointwiseSpec:
+    """The quantum pointwise convolutions of a network.
+
+    Attributes:
+        depth: layers of each circuit, at least 1. The controls of few weights have about as many
+            as circuits of this depth.
+        ansatz: of each circuit.
+        pattern: of the names of the 1x1 convolutions that are exchanged, see `exchange_pointwise`.
+
+    Raises:
+        SpecError: no such ansatz or depth.
+    """
+
+    depth: int = 2
+    ansatz: str = "strongly_entangling"
+    pattern: str = "*.pointwise"
+
+    def __post_init__(self) -> None:
+        self.kernel(1)
+
+    def kernel(self, in_channels: int) -> LayerSpec:
+        """One circuit over that many channels: amplitudes on ceil(log2 C) wires, at least one."""
+        n_wires = max(1, (in_channels - 1).bit_length())
+        return LayerSpec(n_wires, "amplitude", self.ansatz, self.depth)
+
+    def n_weights(self, in_channels: int, out_channels: int) -> int:
+        """The weights of a layer: of as many circuits as its outputs need."""
+        kernel = self.kernel(in_channels)
+        return -(-out_channels // kernel.n_outputs) * kernel.n_weights
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and TOML; `from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PointwiseSpec:
+        """The spec that `to_dict` described; raises `SpecError` for a key that is none of ours."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise SpecError(f"pointwise layers have no '{key}': {suggest(key, known)}")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class PointwisePlan:
+    """A network whose 1x1 convolutions can be exchanged.
+
+    Attributes:
+        network: makes it with classical convolutions, from the channels of an image and the
+            number of classes.
+        spec: the quantum layers.
+        in_channels: of an image.
+        n_classes: number of logits.
+    """
+
+    network: Callable[[int, int], nn.Module]
+    spec: PointwiseSpec = PointwiseSpec()
+    in_channels: int = 3
+    n_classes: int = 10
+
+
+POINTWISE_MODELS = {
+    "qpcnn-s": PointwisePlan(qpcnn_s),
+    "qpcnn-m": PointwisePlan(qpcnn_m),
+    # Where the channels are few: a kernel's work grows with the square of their number.
+    "mobilenet-v2": PointwisePlan(mobilenet_v2, PointwiseSpec(pattern="features.[56].conv.0.0")),
+    "resnet18": PointwisePlan(resnet18, PointwiseSpec(pattern="layer2.0.downsample.0")),
+}
+
+
+def build(
+    plan: PointwisePlan,
+    arm: str,
+    backend: str | QuantumBackend,
+    *,
+    shots: int | None,
+    gradient: str,
+    seed: int,
+) -> nn.Module:
+    """The plan's network with its convolutions exchanged; arguments and errors as `build_model`."""
+    with weights_from(seed, "network"):
+        network = plan.network(plan.in_channels, plan.n_classes)
+    spec = plan.spec
+
+    def control(name: str, convolution: nn.Conv2d) -> nn.Module:
+        with weights_from(seed, name):
+            return _control(arm, convolution, spec)
+
+    if arm not in ("quantum", "quantum-frozen", "unentangled"):
+        return exchange_pointwise(network, spec.pattern, control)
+    quantize_pointwise(
+        network,
+        spec.pattern,
+        spec.depth,
+        ansatz="unentangled" if arm == "unentangled" else spec.ansatz,
+        backend=backend,
+        shots=shots,
+        seed=seed,
+        gradient=gradient,
+    )
+    if arm == "quantum-frozen":
+        for _, layer in quantum_pointwise(network):
+            layer.requires_grad_(False)
+    return network
+
+
+def _control(arm: str, convolution: nn.Conv2d, spec: PointwiseSpec) -> nn.Module:
+    """What stands in for the convolution, of its shape."""
+    shape = convolution.in_channels, convolution.out_channels
+    stride = convolution.stride[0], convolution.stride[1]
+    n_weights = spec.n_weights(*shape)
+    rank = max(1, round(n_weights / sum(shape)))
+    match arm:
+        case "conv":
+            return convolution
+        case "low-rank":
+            return LowRankPointwise(*shape, rank, stride)
+        case "grouped":
+            return grouped_pointwise(*shape, n_weights, stride)
+        case "quadratic":
+            return QuadraticPointwise(*shape, stride)
+        case "quadratic-low-rank":
+            return LowRankQuadraticPointwise(*shape, rank, stride)
+    raise ValueError(arm)

@@ -1,0 +1,83 @@
+"""Calibrations of IBM devices that qiskit-ibm-runtime ships.
+
+https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime/fake-provider
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from qiskit.transpiler import Target
+from qiskit_ibm_runtime import fake_provider
+from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
+
+from ..errors import UnknownNameError, suggest
+from .properties import Source
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device at the time of one calibration.
+
+    Attributes:
+        name: as it was asked for.
+        target: its qubits, gates, errors and durations.
+        source: where the calibration comes from.
+        calibrated_at: when it was made; None if the device does not say.
+        remark: what the source says about the values, if anything.
+    """
+
+    name: str
+    target: Target
+    source: Source
+    calibrated_at: datetime | None
+    remark: str = ""
+
+
+def list_snapshots() -> tuple[str, ...]:
+    """Names of all devices with a snapshot, `fake_...`, sorted."""
+    return tuple(sorted(_classes()))
+
+
+def load_snapshot(name: str) -> Device:
+    """The snapshot of device `ibm_NAME` or `fake_NAME`.
+
+    Raises:
+        UnknownNameError: no such snapshot; the message suggests near names.
+    """
+    classes = _classes()
+    family = name.partition("_")[0]
+    snapshot = "fake_" + name.removeprefix("ibm_").removeprefix("fake_")
+    if family not in ("ibm", "fake") or snapshot not in classes:
+        known = [known.replace("fake_", "ibm_") if family == "ibm" else known for known in classes]
+        raise UnknownNameError(f"no snapshot of device '{name}': {suggest(name, known)}")
+    backend, remark = _load(snapshot)
+    properties = backend.properties()
+    return Device(
+        name=name,
+        target=backend.target,
+        source="snapshot",
+        calibrated_at=properties.last_update_date if properties else None,
+        remark=remark,
+    )
+
+
+@cache
+def _load(snapshot: str) -> tuple[FakeBackendV2, str]:
+    """The snapshot's backend, and what the library remarks on it, which it does only once."""
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always", UserWarning)
+        backend = _classes()[snapshot]()
+        _ = backend.target
+    told = (str(remark.message) for remark in remarks if remark.category is UserWarning)
+    return backend, "; ".join(told)
+
+
+@cache
+def _classes() -> dict[str, type[FakeBackendV2]]:
+    kinds = (value for value in vars(fake_provider).values() if isinstance(value, type))
+    named = {getattr(kind, "backend_name", None): kind for kind in kinds}
+    return {name: kind for name, kind in named.items() if name and issubclass(kind, FakeBackendV2)}

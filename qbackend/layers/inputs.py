@@ -1,0 +1,102 @@
+"""What kinds of numbers a layer takes: floating point as features and weights, whole numbers as
+counts, whichever library they come from.
+
+Nothing else is converted: half of an integer's angle, or a complex number's real part, is not
+what anybody meant.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError, OptionError, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+SEEDS = 2**64
+"""There are so many: torch's generators take no others."""
+
+
+def in_float32_or_float64(what: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32; float32 and float64 as they are.
+
+    Raises:
+        InputError: integers, booleans or complex numbers.
+    """
+    if not tensor.is_floating_point():
+        raise InputError(
+            f"{what} are {tensor.dtype}, and a layer takes floating-point numbers: "
+            "convert them with .float() or .double()"
+        )
+    return tensor if tensor.element_size() >= 4 else tensor.float()
+
+
+def check_weights(weights: torch.Tensor | NDArray[np.float64], n_weights: int) -> None:
+    """Raise `InputError` unless `weights` are (W,) for W = `n_weights`."""
+    if weights.shape != (n_weights,):
+        shape = tuple(weights.shape)
+        raise InputError(f"the layer takes {n_weights} weights, ({n_weights},), got shape {shape}")
+
+
+def float64_array(what: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Floating-point numbers as a float64 array.
+
+    Raises:
+        InputError: integers, booleans or complex numbers, or no numbers at all.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"{what} are {array.dtype}, and a layer takes floating-point numbers: "
+            "convert them with .astype(float)"
+        )
+    return array.astype(np.float64, copy=False)
+
+
+def whole_number(
+    what: str, value: Any, error: type[UserError] = OptionError, *, least: int = 1
+) -> int:
+    """A whole number of Python's, NumPy's or torch's as Python's.
+
+    Raises:
+        UserError: of the kind `error`, for anything else and for less than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise error(f"{what} must be a whole number of at least {least}, got {value!r}")
+    return number
+
+
+def seed_number(seed: Any) -> int | None:
+    """A seed as Python's whole number; None, which draws one, as it is.
+
+    Raises:
+        OptionError: not a whole number from 0 to 2^64 - 1.
+    """
+    if seed is None:
+        return None
+    number = whole_number("seed", seed, least=0)
+    if number >= SEEDS:
+        raise OptionError(f"seed must be below 2^64 = {SEEDS}, got {number}")
+    return number
+
+
+def seed_or_drawn(seed: Any) -> int:
+    """The seed, or one from torch's generator, so that `torch.manual_seed` decides it.
+
+    Raises:
+        OptionError: see `seed_number`.
+    """
+    # The command line reads names of options long before it needs torch.
+    import torch
+
+    number = seed_number(seed)
+    return int(torch.randint(2**63 - 1, (), device="cpu")) if number is None else number

@@ -1,0 +1,324 @@
+"""An IBM machine, or a fake one, as a backend: rows become jobs, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..circuits.device_form import Encoder, compile_for_target
+from ..devices.snapshots import Device
+from ..errors import OptionError
+from ..ibm.mitigation import check_installed
+from ..ibm.options import ExecutionOptions, check_local
+from ..layers.inputs import seed_number
+from ..layers.spec import LayerSpec
+from ..seam.backend import (
+    Capabilities,
+    CompiledLayer,
+    QuantumBackend,
+    Request,
+    check_shots,
+    check_width,
+)
+from ..seam.jobs import Job
+from .consent import Approve, check_approve
+from .cost import MachineCost
+from .dispatch import Dispatcher
+from .endings import Whereabouts
+from .gateway import Gateway, Progress
+from .job import RemoteJob
+from .layout import lost_places
+from .ledger.entries import Entry, State
+from .ledger.identity import content_key, layer_key, what_key
+from .ledger.layers import from_text, to_text
+from .ledger.ledger import Ledger
+from .ledger.recovery import catch_up
+from .ledger.work import Work
+from .patience import Clock
+from .planning import Planner
+from .service import Service
+
+DEFAULT_SHOTS = 1024
+
+
+def say_nothing(progress: Progress) -> None:
+    """Let progress go by."""
+
+
+class IbmBackend(QuantumBackend):
+    """A machine behind Runtime's primitives.
+
+    The same request is executed once: asked for again, in this process or a later one with the
+    same ledger, it is answered from what was sent and fetched before.
+
+    Args:
+        machine: `ibm_NAME`, or `fake_NAME` for Runtime's local testing mode.
+        shots: per row; 1024 unless given.
+        seed: of a simulator's sampling, for requests that bring none.
+        options: how to execute, what to spend, how long to wait.
+        credentials, profile: which account, see `credentials.find_credentials`.
+        ledger: file that keeps the jobs; None keeps them in memory.
+        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+        approve: is shown the plan before anything is sent, and says whether it may be; None asks
+            at the terminal, and refuses where there is none. What costs nothing needs no yes.
+        progress: is told where the jobs are.
+        wait: whether `submit` gives a job to wait for; else it raises `JobsPendingError`.
+        run_tag: that all its jobs get, so that a ledger that was lost can be made anew.
+        service: in place of the one that `machine` and the credentials lead to.
+        clock: what waits are measured by.
+    """
+
+    def __init__(
+        self,
+        machine: str,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        options: ExecutionOptions | None = None,
+        credentials: Path | None = None,
+        profile: str | None = None,
+        ledger: Path | None = None,
+        encoder: Encoder = "auto",
+        approve: Approve | None = None,
+        progress: Callable[[Progress], None] = say_nothing,
+        wait: bool = True,
+        run_tag: str | None = None,
+        service: Service | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        shots = check_shots(shots)
+        self.name = machine
+        self.shots = DEFAULT_SHOTS if shots is None else shots
+        self.seed = seed_number(seed)
+        self.options = options or ExecutionOptions()
+        if shots is not None and self.options.precision is not None:
+            raise OptionError(
+                f"{shots} shots and a precision of {self.options.precision:g} contradict each "
+                "other: leave out one of --shots and --precision"
+            )
+        self.encoder = encoder
+        self.wait = wait
+        self.run_tag = run_tag
+        self._credentials = credentials
+        self._profile = profile
+        self._path = ledger
+        self._approve = check_approve(approve)
+        self._progress = progress
+        self._given = service
+        self._clock = clock
+        self._has_caught_up = False
+        check_installed(self.options.readout_mitigation)
+        if self._is_local:
+            check_local(self.options)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What is known of the jobs."""
+        return Ledger(self._path, self._tell)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """The way to the machine's service; connects when it is first needed."""
+        deadline = self.options.deadline
+        return Gateway(self._service, tell=self._tell, clock=self._clock, deadline=deadline)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            exact=False,
+            remote=True,
+            vjp=False,
+            max_wires=self._n_qubits,
+            gradient_methods=("parameter-shift", "spsa"),
+        )
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        """The layer on the machine's best qubits, by its calibration of today.
+
+        A ledger that has the layer already gives that one: a request that is half done goes on
+        where it began, and needs no machine to do so. Where nothing is done yet, and the machine
+        cannot execute it any more, it is compiled anew.
+
+        Raises:
+            MachineError: the account has no such machine.
+            OptionError: too many wires, or a gate that the machine has no calibration for.
+        """
+        key = layer_key(spec, self.name, self.encoder)
+        text = self.ledger.layer(key)
+        if text is not None and self._is_outdated(text):
+            self._forget(key)
+            text = None
+        if text is None:
+            check_width(self, spec)
+            device = self._device
+            compiled = compile_for_target(
+                spec, device.target, device=self.name, encoder=self.encoder
+            )
+            at = device.calibrated_at
+            record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
+            text = to_text(replace(compiled, record=record))
+            text = self.ledger.keep_layer(key, self.name, text)
+        return from_text(text)
+
+    def estimate(self, request: Request) -> MachineCost:
+        """What the request takes of a machine, whether or not some of it is done already."""
+        return self._planner.estimate(request, self._shots(request))
+
+    def submit(self, request: Request) -> Job:
+        """Enter the jobs in the ledger and send them, unless they are there already.
+
+        Rows whose job failed or was cancelled are sent again.
+
+        Raises:
+            ApprovalError: nobody said yes to the plan; nothing was sent.
+            BudgetError: more QPU time than the budget or the plan has left; nothing was sent.
+            CredentialsError: open jobs of the request belong to another account.
+            JobsPendingError: the jobs are sent, and this backend does not wait for them.
+            MachineError: it cannot execute the circuit any more; nothing was sent.
+            RecordError: the ledger cannot be written.
+        """
+        if request.compiled.record.get("device") != self.name:
+            raise OptionError(f"the layer was not compiled by '{self.name}': compile it by this")
+        shots, seed = self._shots(request), self._seed(request)
+        content = content_key(request.compiled, self.name, shots, seed, self.options)
+        n_rows = len(request.parameters)
+        what = what_key(request.compiled.spec, self.name, n_rows, shots, seed, self.options)
+        ledger = self.ledger
+        with ledger.locked():
+            self._dispatcher.close_left_open()
+            key = ledger.find_request(content, request.parameters)
+            is_new = key is None
+            if key is None or not _is_under_way(ledger.current(key)):
+                self._catch_up()
+            key = key or self._planner.plan(content, what, request, shots)
+            work = Work(
+                key=key,
+                compiled=request.compiled,
+                parameters=ledger.parameters(key),
+                shots=shots,
+                seed=seed,
+                options=self.options,
+                what=what,
+                run_tag=self.run_tag,
+            )
+            job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
+            if not is_new:
+                self._planner.plan_again(key, request, shots, self._dispatcher, job.mend)
+            # Jobs in this process would end with it.
+            if self.wait or not self._is_local:
+                job.send()
+        entries = ledger.current(key)
+        if not self.wait and not all(entry.state is State.DONE for entry in entries):
+            where = Whereabouts(entries, self.name, ledger.run)
+            raise where.pending(f"{self.name} was not waited for")
+        return job
+
+    def close(self) -> None:
+        """Close an open session, also one that another process left, and the ledger."""
+        if "ledger" not in self.__dict__ or self.ledger.is_closed:
+            return
+        if self.ledger.open_workloads():
+            self._dispatcher.close()
+        self.ledger.close()
+
+    def _catch_up(self) -> None:
+        """Before anything is sent: what has this run sent that its ledger does not tell?
+
+        Once; a run's ledger tells of what its own process sends from then on.
+        """
+        tag = self.run_tag
+        if tag is None or self._is_local or self._has_caught_up:
+            return
+        catch_up(self.ledger, self.gateway.ask(lambda service: service.tagged(tag)))
+        self._has_caught_up = True
+
+    def _is_outdated(self, text: str) -> bool:
+        """Whether a kept layer cannot be executed any more, and nothing is done with it yet."""
+        if self._is_local:
+            return False
+        for entry in self.ledger.entries():
+            if entry.state in (State.SUBMITTED, State.DONE) or entry.doubtful_since is not None:
+                return False
+        return bool(lost_places(from_text(text), self._device.target))
+
+    def _forget(self, key: str) -> None:
+        """Give up a layer, and what was planned with it."""
+        with self.ledger.locked():
+            self.ledger.forget_layer(key)
+            for entry in self.ledger.entries():
+                if entry.state is State.PLANNED:
+                    self.ledger.ended(entry.tag, State.CANCELLED, "compiled anew before")
+
+    def _shots(self, request: Request) -> int:
+        if request.shots is None:
+            raise OptionError(f"'{self.name}' samples: a request needs shots")
+        return request.shots
+
+    def _seed(self, request: Request) -> int | None:
+        return self.seed if request.seed is None else request.seed
+
+    @property
+    def _is_local(self) -> bool:
+        if self._given is not None:
+            return self._given.is_local
+        return self.name.startswith("fake_")
+
+    @cached_property
+    def _device(self) -> Device:
+        return self.gateway.ask(lambda service: service.device(self.name))
+
+    @cached_property
+    def _dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.name, self.gateway, self.ledger, self.options)
+
+    @cached_property
+    def _planner(self) -> Planner:
+        return Planner(
+            machine=self.name,
+            is_local=self._is_local,
+            device=lambda: self._device,
+            gateway=self.gateway,
+            ledger=self.ledger,
+            options=self.options,
+            tell=self._tell,
+            approve=self._approve,
+        )
+
+    @cached_property
+    def _n_qubits(self) -> int:
+        known = self.ledger.layers_of(self.name)
+        if known:
+            return from_text(known[0]).circuit.num_qubits
+        return self._device.target.num_qubits or 0
+
+    def _service(self) -> Service:
+        if self._given is not None:
+            return self._given
+        if self._is_local:
+            from ..ibm.local import LocalService
+
+            return LocalService()
+        from ..ibm.credentials import find_credentials
+        from ..ibm.service import connect
+
+        return connect(find_credentials(self._credentials, self._profile))
+
+    def _tell(self, words: str) -> None:
+        self._progress(Progress(0, 0, words))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> IbmBackend:
+        # In one process there is one budget, and one ledger of what is paid for.
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Connections stay where they are; a ledger in a file is opened again.
+        made = ("ledger", "gateway", "_device", "_dispatcher", "_planner")
+        return {key: value for key, value in self.__dict__.items() if key not in made}
+
+
+def _is_under_way(entries: Sequence[Entry]) -> bool:
+    """Whether the service has them all, or did their work, so that none is sent."""
+    return all(entry.state in (State.SUBMITTED, State.DONE) for entry in entries)

@@ -1,0 +1,180 @@
+"""What a job's end means: which rows may be sent again, and what to tell the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import (
+    BackendError,
+    JobCancelledError,
+    JobFailedError,
+    JobsPendingError,
+    JobTimeoutError,
+    QhcError,
+    SendingInterruptedError,
+    TokenRefusedError,
+    TransientError,
+)
+from .ledger.entries import Entry, State
+from .service import LOCAL, MachineInfo
+
+WORKLOAD_CLOSED, RAN_TOO_LONG, QUEUE_FULL = 1217, 1305, 3458
+"""IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
+TOO_MANY_REQUESTS = 429
+"""HTTP's status of a submission beyond the account's rate."""
+TOO_LONG = "longer than maximum execution time"
+"""What the client makes of a job that ran too long."""
+
+GONE = "not found by its id or tag"
+"""How the words begin of an entry whose job was not found, which is not to say that it ended."""
+
+USELESS = "its result is of no use"
+"""How the words begin of an entry whose job was done, and paid for, with a result that is none."""
+
+MOST_ATTEMPTS = 2
+"""How often rows are sent without asking anybody."""
+
+
+def error_code(words: str) -> int | None:
+    """The code in a service's words, `Error code 1217; ...` or `"code": 1217`."""
+    found = re.search(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
+    return int(found[1]) if found else None
+
+
+def is_queue_full(error: QhcError) -> bool:
+    """Whether a submission failed because too many jobs are pending already."""
+    return error_code(str(error)) == QUEUE_FULL
+
+
+def is_refused(error: QhcError) -> bool:
+    """Whether the service turned a submission down, or did not get it; it may take it later."""
+    if isinstance(error, TransientError):
+        return error.is_unsent or error.status_code == TOO_MANY_REQUESTS or is_queue_full(error)
+    return isinstance(error, TokenRefusedError) or is_queue_full(error)
+
+
+def is_workload_closed(error: QhcError) -> bool:
+    """Whether a submission failed because its batch or session takes no more jobs."""
+    return error_code(str(error)) == WORKLOAD_CLOSED
+
+
+def is_sent_again(entry: Entry) -> bool:
+    """Whether a job ended unexecuted because its batch did, for the first time."""
+    closed = error_code(entry.words) == WORKLOAD_CLOSED
+    return entry.state is State.FAILED and closed and entry.attempt < MOST_ATTEMPTS
+
+
+def is_gone(entry: Entry) -> bool:
+    """Whether an entry was given up because the service did not know its job."""
+    return entry.state is State.FAILED and entry.words.startswith(GONE)
+
+
+def is_useless(entry: Entry) -> bool:
+    """Whether an entry was given up because of what its result is."""
+    return entry.state is State.FAILED and entry.words.startswith(USELESS)
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where the jobs of a request are, as errors tell it that leave them alone.
+
+    Attributes:
+        entries: of the request.
+        machine: its name.
+        run: the run's folder; None where the ledger is in memory.
+    """
+
+    entries: Sequence[Entry]
+    machine: str
+    run: str | None
+
+    def pending(self, reason: str) -> JobsPendingError:
+        """Nobody waits for the jobs here."""
+        return JobsPendingError(f"{reason}: {self._words}", **self._attributes)
+
+    def interrupted(self) -> SendingInterruptedError:
+        """Somebody stopped the sending of jobs."""
+        words = f"interrupted while jobs were sent: {self._words}"
+        return SendingInterruptedError(words, **self._attributes)
+
+    def late(self, seconds: float, remark: str = "") -> JobTimeoutError:
+        """The results did not come in time; `remark` is what there is to say of the machine."""
+        words = f"no result after {seconds:g} s: {self._words}"
+        return JobTimeoutError(f"{words}; {remark}" if remark else words, **self._attributes)
+
+    def named(self, error: BackendError) -> BackendError:
+        """A failure of the network, told together with what it leaves behind."""
+        return type(error)(f"{error}; {self._words}", **self._attributes)
+
+    @property
+    def _words(self) -> str:
+        sent = [e.job_id for e in self.entries if e.state is State.SUBMITTED and e.job_id]
+        planned = sum(entry.state is State.PLANNED for entry in self.entries)
+        words = []
+        if sent and any(entry.instance == LOCAL for entry in self.entries):
+            were = "job was" if len(sent) == 1 else "jobs were"
+            words.append(f"{len(sent)} {were} simulated here for {self.machine}")
+        elif sent:
+            words.append(
+                f"job{'s' if len(sent) > 1 else ''} {', '.join(sent)} on {self.machine} "
+                f"{'go' if len(sent) > 1 else 'goes'} on unharmed"
+            )
+        if planned:
+            words.append(f"{planned} of {len(self.entries)} jobs for {self.machine} not sent yet")
+            if any(e.state is State.PLANNED and e.doubtful_since for e in self.entries):
+                words[-1] += ", as far as is known"
+        if self.run is None:
+            return "; ".join([*words, "make the same request again for the results"])
+        way = f"qhc resume {self.run} goes on, qhc jobs {self.run} shows all jobs"
+        return "; ".join([*words, way])
+
+    @property
+    def _attributes(self) -> dict[str, str | None]:
+        sent = [e.job_id for e in self.entries if e.state is State.SUBMITTED and e.job_id]
+        state = State.SUBMITTED if sent else State.PLANNED
+        return {"job_id": sent[0] if sent else None, "backend": self.machine, "state": state.value}
+
+
+def remark_on(machine: str, machines: Sequence[MachineInfo]) -> str:
+    """What a user should know of a machine on which nothing goes on; empty if it works."""
+    for info in machines:
+        if info.name == machine:
+            return "" if info.operational else f"{machine} is {info.status}"
+    return f"the account has no '{machine}' any more (qhc backends lists what it has)"
+
+
+def failure(
+    entries: Sequence[Entry], machine: str, run: str | None, remark: str = ""
+) -> BackendError:
+    """The error for a request of which jobs ended without a result; the first gives its class.
+
+    `remark` is what there is to say of the machine.
+    """
+    ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
+    first, is_failed = ended[0], ended[0].state is State.FAILED
+    job = "a job that was not sent" if first.job_id is None else f"job {first.job_id}"
+    message = f"{job} on {machine} {'failed' if is_failed else 'was cancelled'}"
+    if first.words:
+        message += f": {_plain(first.words)}"
+    if len(ended) > 1:
+        message += f" (and {len(ended) - 1} more)"
+    if len(ended) < len(entries):
+        message += "; the results of the other jobs are kept"
+    if remark:
+        message += f"; {remark}"
+    if error_code(first.words) == RAN_TOO_LONG or TOO_LONG in first.words:
+        message += "; allow it more time with --set machine.max_execution_time=SECONDS"
+    if run is None:
+        message += "; to send these rows once more, make the request again"
+    else:
+        message += f"; to send these rows once more: qhc resume {run} (all jobs: qhc jobs {run})"
+    kind = JobFailedError if is_failed else JobCancelledError
+    return kind(message, job_id=first.job_id, backend=machine, state=first.state.value)
+
+
+def _plain(words: str) -> str:
+    """A machine's words on one line, without what the client puts before them."""
+    line = " ".join(words.split()).rstrip(".")
+    return re.sub(r"^Job \S+ has failed: ", "", line)

@@ -1,0 +1,42 @@
+"""Whether a machine can still execute what was compiled for it: its calibration changes."""
+
+from __future__ import annotations
+
+from qiskit.transpiler import Target
+
+from ..devices.snapshots import Device
+from ..errors import MachineError
+from ..ibm.primitives import measured_qubits
+from ..seam.backend import CompiledLayer
+
+
+def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:
+    """Gates and measurements of a compiled layer that the target has not (any more)."""
+    circuit = compiled.circuit
+    wanted = [
+        (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
+        for item in circuit.data
+        if item.operation.name != "barrier"
+    ]
+    wanted += [("measure", (qubit,)) for qubit in measured_qubits(compiled)]
+    missing = [each for each in dict.fromkeys(wanted) if not _has(target, *each)]
+    return [f"{name} on {', '.join(map(str, qubits))}" for name, qubits in missing]
+
+
+def check_executable(compiled: CompiledLayer, device: Device) -> None:
+    """Raise `MachineError` for a layer that the device cannot execute as it is calibrated now."""
+    if lost := lost_places(compiled, device.target):
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        raise MachineError(
+            f"the calibration of {device.name} has lost what this run's circuit was compiled for "
+            f"({'; '.join(lost[:3])}{more}): nothing was sent. The results that are there are "
+            "kept; to compile anew, begin a new run: qhc run"
+        )
+
+
+def _has(target: Target, name: str, qubits: tuple[int, ...]) -> bool:
+    """Whether a gate is there and calibrated: IBM reports an error of 1 for one that is not."""
+    if not target.instruction_supported(name, qubits):
+        return False
+    reported = target[name].get(qubits)
+    return reported is None or reported.error is None or reported.error < 1

@@ -1,0 +1,122 @@
+"""What makes a request the same request in another process.
+
+A run that goes on asks again for what it asked for before, and must be given what is there
+already. Texts that a library writes (QPY, expressions) may vary between processes, and angles
+that a network computes vary by their last bits: a circuit is known by its gates at fixed angles,
+parameters by being equal but for rounding.
+
+Letters: N rows, P circuit parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from ...ibm.options import ExecutionOptions
+from ...layers.spec import LayerSpec
+from ...seam.backend import Array, CompiledLayer
+from .layers import sparse_terms
+
+ROUNDING = 1e-6
+"""Radians by which parameters may differ and be the same.
+
+Float32 networks differ by that much between computers; no number of shots resolves it.
+"""
+
+PHYSICAL = (
+    "primitive",
+    "generation",
+    "precision",
+    "dynamical_decoupling",
+    "gate_twirling",
+    "measurement_twirling",
+    "readout_mitigation",
+    "zne",
+)
+"""The options that a result depends on; the others say how to wait, and what to spend."""
+
+
+def layer_key(spec: LayerSpec, machine: str, encoder: str) -> str:
+    """Of a layer before it is compiled."""
+    return _digest({"spec": spec.to_dict(), "machine": machine, "encoder": encoder})
+
+
+def content_key(
+    compiled: CompiledLayer,
+    machine: str,
+    shots: int,
+    seed: int | None,
+    options: ExecutionOptions,
+) -> str:
+    """Of a request but for its parameters."""
+    return _digest(
+        {
+            "circuit": _gates(compiled),
+            "observables": [sparse_terms(observable) for observable in compiled.observables],
+            "parameters": [parameter.name for parameter in compiled.parameters],
+            "machine": machine,
+            "shots": shots,
+            "seed": seed,
+            "options": _physical(options),
+        }
+    )
+
+
+def what_key(
+    spec: LayerSpec,
+    machine: str,
+    n_rows: int,
+    shots: int,
+    seed: int | None,
+    options: ExecutionOptions,
+) -> str:
+    """Of what a request is for, whatever circuit and angles it comes to be executed with."""
+    return _digest(
+        {
+            "spec": spec.to_dict(),
+            "machine": machine,
+            "rows": n_rows,
+            "shots": shots,
+            "seed": seed,
+            "options": _physical(options),
+        }
+    )
+
+
+def request_key(content: str, parameters: Array) -> str:
+    """Of a request whose parameters (N, P) are exactly these."""
+    rows = np.ascontiguousarray(parameters, dtype="<f8")
+    return hashlib.sha256(f"{content} {rows.shape}".encode() + rows.tobytes()).hexdigest()
+
+
+def are_same(one: Array, other: Array) -> bool:
+    """Whether two arrays of parameters (N, P) differ by no more than `ROUNDING`."""
+    return one.shape == other.shape and bool(np.all(np.abs(one - other) <= ROUNDING))
+
+
+def _physical(options: ExecutionOptions) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in PHYSICAL}
+
+
+def _gates(compiled: CompiledLayer) -> list[Any]:
+    """Gates, qubits and angles of the circuit where parameter k is cos(k + 1)."""
+    angles = {p.name: math.cos(k + 1) for k, p in enumerate(compiled.parameters)}
+    circuit = compiled.circuit
+    bound = circuit.assign_parameters({p: angles[p.name] for p in circuit.parameters})
+    return [
+        [
+            item.operation.name,
+            [bound.find_bit(qubit).index for qubit in item.qubits],
+            [round(float(value), 9) for value in item.operation.params],
+        ]
+        for item in bound.data
+    ]
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

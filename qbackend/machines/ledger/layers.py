@@ -1,0 +1,70 @@
+"""Compiled layers as text, so that a run keeps the one that its first job was made of.
+
+A machine is calibrated anew every day, and the best qubits change with it: rows that are sent
+tomorrow must execute the very circuit of today's.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+from qiskit import qpy
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+
+from ...circuits.preparation import CompactEncoder
+from ...layers.spec import LayerSpec
+from ...seam.backend import CompiledLayer
+
+
+def to_text(compiled: CompiledLayer) -> str:
+    """A compiled layer as JSON; its encoder must be the spec's own or the compact one."""
+    buffer = io.BytesIO()
+    qpy.dump(compiled.circuit, buffer)
+    encoder = compiled.encode
+    if encoder is not None and not isinstance(encoder, CompactEncoder):
+        raise TypeError(f"no text for a {type(encoder).__name__}")
+    return json.dumps(
+        {
+            "spec": compiled.spec.to_dict(),
+            "circuit": base64.b64encode(buffer.getvalue()).decode(),
+            "observables": [sparse_terms(observable) for observable in compiled.observables],
+            "parameters": [parameter.name for parameter in compiled.parameters],
+            "record": compiled.record,
+            "order": None if encoder is None else [int(index) for index in encoder.order],
+        }
+    )
+
+
+def from_text(text: str) -> CompiledLayer:
+    """The layer that `to_text` wrote."""
+    content = json.loads(text)
+    (circuit,) = qpy.load(io.BytesIO(base64.b64decode(content["circuit"])))
+    named = {parameter.name: parameter for parameter in circuit.parameters}
+    order = content["order"]
+    return CompiledLayer(
+        spec=LayerSpec.from_dict(content["spec"]),
+        circuit=circuit,
+        observables=tuple(
+            SparsePauliOp.from_sparse_list(
+                [(name, qubits, complex(*value)) for name, qubits, value in terms],
+                num_qubits=circuit.num_qubits,
+            )
+            for terms in content["observables"]
+        ),
+        # A parameter that the transpiler found to be without effect is not in the circuit.
+        parameters=tuple(named.get(name) or Parameter(name) for name in content["parameters"]),
+        record=content["record"],
+        encode=None if order is None else CompactEncoder(tuple(order)),
+    )
+
+
+def sparse_terms(observable: SparsePauliOp) -> list[Any]:
+    """An observable as plain lists: Paulis, their qubits, real and imaginary part."""
+    return [
+        [name, [int(qubit) for qubit in qubits], [value.real, value.imag]]
+        for name, qubits, value in observable.to_sparse_list()
+    ]

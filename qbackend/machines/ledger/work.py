@@ -1,0 +1,52 @@
+"""A request as its jobs execute it.
+
+Letters: N rows, P circuit parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ibm.options import ExecutionOptions
+from ...seam.backend import Array, CompiledLayer
+from ..service import Call
+from .entries import Entry
+from .tags import rows_tag
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request as it was entered in the ledger.
+
+    Attributes:
+        key: of the request.
+        compiled: what is executed.
+        parameters: (N, P), as they were when it was planned.
+        shots: per row.
+        seed: of a simulator's sampling.
+        options: how to execute.
+        what: the request's `identity.what_key`.
+        run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
+    """
+
+    key: str
+    compiled: CompiledLayer
+    parameters: Array
+    shots: int
+    seed: int | None
+    options: ExecutionOptions
+    what: str = ""
+    run_tag: str | None = None
+
+    def call(self, entry: Entry) -> Call:
+        """The content of one of its jobs; each samples with a seed of its own."""
+        last_row = entry.first_row + entry.n_rows
+        return Call(
+            compiled=self.compiled,
+            parameters=self.parameters[entry.first_row : last_row],
+            shots=self.shots,
+            seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
+            options=self.options,
+            calibration=self.options.calibrates,
+            tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
+        )

@@ -1,0 +1,206 @@
+"""Before anything is sent: how a request is divided into jobs, what they cost, and who said yes."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..devices.snapshots import Device
+from ..errors import JobFailedError, RunFolderError
+from ..ibm import limits
+from ..ibm.options import ExecutionOptions
+from ..seam.backend import Request
+from . import cost
+from .budget import check_budget, total
+from .consent import Approve, check_approved, plan_words
+from .cost import MachineCost
+from .dispatch import Dispatcher
+from .endings import MOST_ATTEMPTS, is_gone, is_useless
+from .gateway import Gateway
+from .layout import check_executable
+from .ledger.entries import Entry, Intent, Recovered, State
+from .ledger.identity import request_key
+from .ledger.ledger import Ledger
+from .ledger.recovery import keep_layers
+from .ledger.tags import KEY_LENGTH
+from .workloads import settle_sessions
+
+_LOGGER = logging.getLogger("qbackend")
+
+
+@dataclass
+class Planner:
+    """Enters a machine's requests in the ledger, once they are affordable and approved.
+
+    Attributes:
+        machine: its name.
+        is_local: whether it is simulated in this process, for nothing.
+        device: with its calibration of today.
+        gateway: the way to its service.
+        ledger: of the run.
+        options: how to execute, and what to spend.
+        tell: is told what a person should know before a plan is approved.
+        approve: is shown every plan before it is sent; None to ask at the terminal.
+        last_cost: of the plan that was shown last.
+    """
+
+    machine: str
+    is_local: bool
+    device: Callable[[], Device]
+    gateway: Gateway
+    ledger: Ledger
+    options: ExecutionOptions
+    tell: Callable[[str], None]
+    approve: Approve | None
+    last_cost: MachineCost | None = None
+    _told_of_steps: bool = False
+
+    def estimate(self, request: Request, shots: int) -> MachineCost:
+        """What the request takes, whether or not some of it is done already."""
+        ranges = limits.pack(len(request.parameters), shots, self.options, request.compiled)
+        return self._total(request, self._costs(request, shots, ranges))
+
+    def plan(self, content: str, what: str, request: Request, shots: int) -> str:
+        """Enter a request that is new to the ledger; its key.
+
+        What the service has of it, and the run's ledger did not tell, is entered as sent.
+
+        Raises:
+            RunFolderError: the service has jobs for this request of another circuit or angles.
+        """
+        there = self._there(what, request_key(content, request.parameters))
+        ranges = [
+            range(gap.start + each.start, gap.start + each.stop)
+            for gap in _gaps(there, len(request.parameters))
+            for each in limits.pack(len(gap), shots, self.options, request.compiled)
+        ]
+        costs = self._costs(request, shots, ranges)
+        if costs:
+            self._agree(request, costs)
+        found = self._costs(request, shots, [range(job.n_rows) for job in there])
+        instance = self.gateway.service.instance
+        intent = Intent(content, self.machine, instance, shots, self.options)
+        keep_layers(self.ledger)
+        entries = self.ledger.plan(
+            intent,
+            request.parameters,
+            ranges,
+            [each.qpu_seconds for each in costs],
+            there,
+            [each.qpu_seconds for each in found],
+        )
+        return entries[0].request
+
+    def plan_again(
+        self,
+        key: str,
+        request: Request,
+        shots: int,
+        dispatcher: Dispatcher,
+        mend: Callable[[], None],
+    ) -> None:
+        """Enter what failed or was cancelled once more, once it is affordable and approved.
+
+        What was planned and approved before and is not sent yet must be executable still.
+
+        Raises:
+            JobFailedError: the results of several jobs for the same rows were of no use.
+        Jobs that another process simulated, and took with it, are planned as before; those that
+        were not found are looked for once more, and `mend` fetches again what was refused.
+        """
+        entries = self.ledger.current(key)
+        self.gateway.check_instance(entries)
+        if self.is_local:
+            for entry in entries:
+                if entry.state is State.SUBMITTED and not self.gateway.find(entry.tag):
+                    self.ledger.forgotten(entry.tag)
+        for entry in entries:
+            if is_gone(entry):
+                dispatcher.adopt(entry)
+        mend()
+        ended = [e for e in self.ledger.current(key) if e.state in (State.FAILED, State.CANCELLED)]
+        if not ended and any(e.state is State.PLANNED for e in self.ledger.current(key)):
+            self._check_machine(request)
+        if ended:
+            self._check_use(key, ended)
+            self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
+            self.ledger.plan_again(ended, self.gateway.service.instance)
+
+    def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
+        """Raise `JobFailedError` for rows that were paid for again and again, and for nothing."""
+        useless = Counter(e.first_row for e in self.ledger.entries(key) if is_useless(e))
+        for entry in ended:
+            if useless[entry.first_row] >= MOST_ATTEMPTS:
+                raise JobFailedError(
+                    f"{useless[entry.first_row]} jobs for the same rows on {self.machine} were "
+                    f"paid for, and the result of each is of no use (job {entry.job_id}: "
+                    f"{entry.words}); nothing was sent again. The results are kept in the ledger; "
+                    "to pay for these rows once more, begin a new run: qhc run",
+                    job_id=entry.job_id,
+                    backend=self.machine,
+                    state=entry.state.value,
+                )
+
+    def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
+        """Raise unless these jobs can be executed, are within what is left, and are approved."""
+        planned = self._total(request, costs)
+        self._check_machine(request)
+        if not self.is_local:
+            self.gateway.settle(self.ledger)
+            settle_sessions(self.gateway, self.ledger)
+        check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
+        self.last_cost = planned
+        if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
+            self._told_of_steps = True
+            _LOGGER.warning("a training step: %s", plan_words(self.machine, planned))
+        check_approved(self.machine, planned, self.approve)
+
+    def _check_machine(self, request: Request) -> None:
+        """Raise unless the machine can execute a request; tell if it takes no jobs for now."""
+        if self.is_local:
+            return
+        check_executable(request.compiled, self.device())
+        machine = self.gateway.ask(lambda service: service.machine(self.machine))
+        if not machine.operational:
+            self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
+
+    def _total(self, request: Request, costs: Sequence[MachineCost]) -> MachineCost:
+        return replace(total(costs), derivatives=request.derivatives)
+
+    def _costs(self, request: Request, shots: int, ranges: Sequence[range]) -> list[MachineCost]:
+        """Of the jobs that take these rows."""
+        plan = None
+        if ranges and not self.is_local:
+            # Of several instances one has the machine, whose plan it is.
+            self.gateway.ask(lambda service: service.paying_for(self.machine))
+            plan = self.gateway.ask(lambda service: service.plan())
+        return [
+            cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
+            for rows in ranges
+        ]
+
+    def _there(self, what: str, key: str) -> list[Recovered]:
+        """Jobs of the request that the service has, and the ledger did not tell of."""
+        there = self.ledger.recovered(what[:KEY_LENGTH])
+        mine = [job for job in there if job.request == key[:KEY_LENGTH]]
+        if there and not mine:
+            jobs = ", ".join(job.job_id for job in there)
+            raise RunFolderError(
+                f"{self.machine} has executed this request already, of another circuit or other "
+                f"angles than it would have now (jobs {jobs}): their results cannot be read by "
+                "this run, whose ledger does not tell of them, and nothing was sent again. To pay "
+                "for it once more, begin a new run: qhc run"
+            )
+        return mine
+
+
+def _gaps(there: Sequence[Recovered], n_rows: int) -> list[range]:
+    """The rows that none of the jobs has, in order."""
+    gaps, next_row = [], 0
+    for job in there:
+        if job.first_row > next_row:
+            gaps.append(range(next_row, job.first_row))
+        next_row = max(next_row, job.first_row + job.n_rows)
+    return [*gaps, range(next_row, n_rows)] if next_row < n_rows else gaps

@@ -1,0 +1,245 @@
+"""The quantum layer as a torch module: a `LayerNetwork` behind a TorchConnector.
+
+Letters: B batch, F features, W weights, M observables.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from qiskit_machine_learning.connectors import TorchConnector
+from torch import nn
+
+from ..errors import InputError, OptionError
+from ..gradients.higher import pulled
+from ..layers.inputs import in_float32_or_float64, seed_or_drawn
+from ..layers.spec import LayerSpec
+from ..registry import get_backend
+from ..seam.backend import Gradients, QuantumBackend
+from .network import COMPUTED, LayerNetwork
+from .torch_compiler import left_as_it_is
+
+
+class _LayerFunction(torch.autograd.Function):
+    """Autograd through `LayerNetwork.evaluate`.
+
+    Without `keep` a forward pass leaves nothing but its inputs, and the backward pass goes forward
+    again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        network: LayerNetwork,
+        differentiate: bool,
+        keep: bool,
+        at_once: bool,
+    ) -> torch.Tensor:
+        if not differentiate:
+            return network.evaluate(features, weights, differentiate=False).values
+        of_features, of_weights = ctx.needs_input_grad[:2]
+        forward = network.evaluate(
+            features,
+            weights,
+            differentiate=keep,
+            of_features=of_features,
+            of_weights=of_weights,
+            at_once=at_once,
+        )
+        # What autograd saves it also guards: it refuses inputs that have changed in the meantime.
+        ctx.save_for_backward(features, weights)
+        ctx.network, ctx.pullback = network, forward.pullback
+        return forward.values
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        features, weights = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:2]
+
+        def pull(cotangent: torch.Tensor) -> Gradients:
+            pullback = ctx.pullback
+            if pullback is None:
+                pullback = ctx.network.evaluate(features, weights, differentiate=True).pullback
+            of_features, of_weights = pullback(cotangent, *wanted)
+            if of_weights is not None and (
+                of_weights.dtype != weights.dtype or of_weights.device != weights.device
+            ):
+                of_weights = of_weights.to(weights)
+            return of_features, of_weights
+
+        gradients = pulled(pull, ctx.network.in_torch, cotangent, (features, weights))
+        return *gradients, None, None, None, None
+
+
+class _OwnWeight:
+    """The trainable weights, (W,), radians: an attribute as in any module.
+
+    TorchConnector has a property of that name, which nobody can set. What a module sets in its
+    place, as `torch.nn.utils.prune` and others do, comes before this.
+    """
+
+    def __get__(self, layer: nn.Module, owner: type) -> nn.Parameter:
+        weight = layer._parameters.get("weight")
+        if weight is None:
+            raise AttributeError(f"'{owner.__name__}' has no weight")
+        return weight
+
+
+class QuantumLayer(TorchConnector):
+    """A circuit as a torch module: features (..., F) to expectation values (..., M).
+
+    The output has the features' dtype (float32 or float64) and device. Half-precision features
+    are computed in float32. A layer moves between backends with `to_backend`, its weights
+    unchanged.
+
+    Args:
+        spec: the layer.
+        backend: a name for `get_backend`, or a backend.
+        shots: per row, where the named backend samples.
+        seed: of the initial weights, uniform in [0, 2π), and of the sampling; None draws one from
+            torch's generator, as `torch.manual_seed` has it.
+        gradient: "auto" (the backend's own way), "vjp", "parameter-shift" or "spsa". On a machine
+            derivatives are paid for: they are asked for when a backward pass wants them, or, in
+            training mode and by a gradient that is named here, in one request with the outputs.
+        options: what the named backend takes besides, see `get_backend`: `approve`, for one.
+
+    Raises:
+        UnknownNameError: no such backend.
+        OptionError: a layer, shots or a gradient that the backend cannot do, or no seed.
+    """
+
+    _neural_network: LayerNetwork
+
+    def __init__(
+        self,
+        spec: LayerSpec,
+        backend: str | QuantumBackend = "aer",
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        gradient: str = "auto",
+        **options: Any,
+    ) -> None:
+        # TorchConnector's own initialiser registers the weights under two names, which doubles
+        # them in every state_dict, and initialises in [-1, 1].
+        nn.Module.__init__(self)
+        self._sparse = False
+        seed = seed_or_drawn(seed)
+        self._neural_network = LayerNetwork(
+            spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
+        )
+        generator = torch.Generator().manual_seed(seed)
+        angles = 2 * math.pi * torch.rand(spec.n_weights, generator=generator)
+        self.register_parameter("weight", nn.Parameter(angles))
+
+    weight = _OwnWeight()
+
+    @property
+    def _weights(self) -> nn.Parameter:  # type: ignore[override]
+        """The name that TorchConnector knows them by."""
+        return self.weight
+
+    @property
+    def neural_network(self) -> LayerNetwork:
+        """The layer on its backend, as qiskit-machine-learning sees it."""
+        return self._neural_network
+
+    @property
+    def spec(self) -> LayerSpec:
+        """What the layer is, apart from where it runs."""
+        return self.neural_network.spec
+
+    @property
+    def backend(self) -> QuantumBackend:
+        """What executes it."""
+        return self.neural_network.backend
+
+    def forward(self, input_data: torch.Tensor | None = None) -> torch.Tensor:
+        """Expectation values (..., M) of features (..., F).
+
+        Raises:
+            InputError: wrong number of features or weights, integers, booleans or complex numbers,
+                or an entry that is not finite.
+        """
+        return self._outputs(input_data, keep=True)
+
+    def recomputed(self, input_data: torch.Tensor) -> torch.Tensor:
+        """The same, with nothing kept for the backward pass, which goes forward once more.
+
+        For batches whose states would not fit into memory. Where the backend has no derivatives of
+        its own this is `forward`, which keeps no states there.
+        """
+        return self._outputs(input_data, keep=self.neural_network.gradient != "vjp")
+
+    def _outputs(self, input_data: torch.Tensor | None, *, keep: bool) -> torch.Tensor:
+        network, weight = self._neural_network, self.weight
+        n_features = network.num_inputs
+        if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
+            shape = None if input_data is None else tuple(input_data.shape)
+            raise InputError(
+                f"the layer takes {n_features} features "
+                f"({self.spec.n_wires} wires, {self.spec.encoding} encoding), got shape {shape}"
+            )
+        features = input_data
+        if features.ndim != 2:
+            features = features.reshape(-1, n_features)
+        if features.dtype not in COMPUTED:
+            features = in_float32_or_float64("features", features)
+        differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+        apply = left_as_it_is(_LayerFunction.apply)
+        arguments = features, weight, network, differentiate, keep, self.training
+        if features.is_cpu:
+            values = apply(*arguments)
+        else:
+            # Elsewhere backends are torch's operations, which autocast would do in half precision.
+            with torch.autocast(features.device.type, enabled=False):
+                values = apply(*arguments)
+        if input_data.ndim != 2:
+            values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
+        return values if values.dtype == input_data.dtype else values.to(input_data.dtype)
+
+    def to_backend(
+        self,
+        backend: str | QuantumBackend,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        gradient: str = "auto",
+        **options: Any,
+    ) -> QuantumLayer:
+        """Execute on another backend from now on, weights unchanged; returns self."""
+        self._neural_network = LayerNetwork(
+            self.spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
+        )
+        return self
+
+    def reseed(self, seed: int | None) -> None:
+        """Start the sequence of sampling seeds anew."""
+        self.neural_network.reseed(seed)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        # Qiskit's own TorchConnector saves its weights a second time, under this name.
+        twin = state_dict.pop(f"{prefix}_weights", None)
+        if twin is not None:
+            state_dict.setdefault(f"{prefix}weight", twin)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows of the layer."""
+        return f"{self.spec.n_wires} wires, {self.spec.ansatz}, backend={self.backend.name!r}"
+
+
+def _resolve(
+    backend: str | QuantumBackend, shots: int | None, seed: int | None, options: dict[str, Any]
+) -> QuantumBackend:
+    if isinstance(backend, str):
+        return get_backend(backend, shots=shots, seed=seed, **options)
+    for name in ("shots",) if shots is not None else options:
+        raise OptionError(f"{name} belong to the backend: give them where it is made")
+    return backend

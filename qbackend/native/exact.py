@@ -1,0 +1,152 @@
+"""The backend `native`: our own batched simulator, exact, on CPU and CUDA.
+
+Wide layers run as statevectors. For layers of few wires it can pay to compute the ansatz's
+unitary once per weight vector instead, and every row as a quadratic form of its features.
+
+Letters: B batch, F features, W weights, M observables, N rows, D = 2^Q amplitudes.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+
+from ..circuits.logical import compile_layer
+from ..kernels.lanes import VECTOR_BYTES
+from ..layers.spec import LayerSpec
+from ..seam.backend import (
+    Array,
+    Capabilities,
+    CompiledLayer,
+    Forward,
+    Request,
+    Result,
+    angles_of,
+    check_width,
+)
+from ..seam.forms import Forms, PixelBackend
+from ..seam.simulators import ExactSimulator, simulator_capabilities
+from . import tensors
+from .forms import FormsPass
+from .pixel_circuits import PixelCircuits
+from .statevector import engine
+from .statevector import small_batch as whole
+from .statevector.unitaries import Unitaries
+
+MAX_WIRES = 20
+FORM_WIRES = 4
+TENSOR_FORM_WIRES = 6
+"""The widest layers that run as quadratic forms: on the CPU, and elsewhere."""
+FORM_OVERHEAD = 100
+"""Vectors of rows that pass through one repetition of an ansatz, and back, in the time that it
+takes to set forms up and to pull their gradient back."""
+
+
+class NativeBackend(ExactSimulator, PixelBackend):
+    """Exact expectation values and derivatives, in the features' own precision.
+
+    Args:
+        seed: accepted as every backend accepts one; exact values need none.
+    """
+
+    name = "native"
+    sampler = "aer"
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self._forms: FormsPass | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        check_width(self, spec)
+        return compile_layer(spec)
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        spec, dtype = compiled.spec, features.dtype
+        if differentiate and features.is_cpu and weights.is_cpu and weights.dtype == dtype:
+            program, max_rows = _small_batches(spec, dtype)
+            if features.shape[0] <= max_rows:
+                return program.forward(features, weights)
+        angles = angles_of(weights)
+        if not _prefers_forms(spec, features, differentiate):
+            simulate = engine.forward if features.is_cpu else tensors.forward
+            return simulate(spec, features, angles, differentiate=differentiate)
+        forms = self._forms
+        if forms is None or not forms.serve(spec, angles, dtype):
+            forms = self._forms = FormsPass(spec, angles, dtype)
+        return forms.forward(features, differentiate=differentiate)
+
+    def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
+        unitaries = Unitaries(compiled.spec, weights)
+        return Forms(unitaries.forms(), unitaries.pull_forms)
+
+    def pixel_circuits(
+        self, compiled: CompiledLayer, weights: Array, dtype: DTypeLike
+    ) -> PixelCircuits:
+        return PixelCircuits(compiled.spec, weights, dtype)
+
+    def run(self, request: Request, job_id: str) -> Result:
+        return _run_rows(request, job_id)
+
+    def close(self) -> None:
+        self._forms = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"seed": self.seed, "_forms": None}
+
+
+@lru_cache(maxsize=64)
+def _small_batches(spec: LayerSpec, dtype: torch.dtype) -> tuple[whole.Program, int]:
+    """What trains on batches that pass in one call, and how many rows are few enough for that."""
+    program = whole.program(spec, dtype)
+    if spec.n_wires > FORM_WIRES or spec.n_layers == 1:
+        return program, program.max_rows
+    n_vectors = FORM_OVERHEAD / (spec.n_layers - 1)
+    return program, min(program.max_rows, int(n_vectors * VECTOR_BYTES / dtype.itemsize))
+
+
+def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool) -> bool:
+    """Whether quadratic forms cost less than statevectors; the same for the same shapes.
+
+    Measured: rows pass through forms, and back, in the time of one repetition of an ansatz.
+    """
+    if not features.is_cpu:
+        return spec.n_wires <= TENSOR_FORM_WIRES
+    if spec.n_wires > FORM_WIRES or not differentiate:
+        return spec.n_wires <= FORM_WIRES
+    n_vectors = features.shape[0] * features.element_size() / VECTOR_BYTES
+    return (spec.n_layers - 1) * n_vectors > FORM_OVERHEAD
+
+
+def _run_rows(request: Request, job_id: str) -> Result:
+    """Expectation values of every row, grouped by weight vector."""
+    spec = request.compiled.spec
+    n_angles = spec.encoder.n_angles(spec.n_wires)
+    angles, given = request.parameters[:, :n_angles], request.parameters[:, n_angles:]
+    rows = angles if spec.encoding == "angle" else spec.encoder.states_of_angles(angles)
+    values = np.empty((len(rows), spec.n_outputs))
+    weights, group = np.unique(given, axis=0, return_inverse=True)
+    for index, vector in enumerate(weights):
+        chosen = group.ravel() == index
+        done = engine.forward(spec, torch.from_numpy(rows[chosen]), vector, differentiate=False)
+        values[chosen] = done.values.numpy()
+    return Result(
+        values=values,
+        stderr=np.zeros_like(values),
+        shots=None,
+        job_ids=(job_id,),
+        device="native",
+    )

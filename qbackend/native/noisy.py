@@ -1,0 +1,147 @@
+"""The backend `native:DEVICE`: a device's noise in the Pauli basis, on CPU and CUDA.
+
+Letters: B batch, F features, M observables, N rows, W weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..circuits.device_form import Encoder
+from ..devices.noise import NoisyLayer, compile_under_noise
+from ..devices.noise_spec import NoiseSpec
+from ..devices.snapshots import Device
+from ..errors import OptionError
+from ..layers.spec import LayerSpec
+from ..seam.backend import (
+    Capabilities,
+    CompiledLayer,
+    DifferentiableBackend,
+    Forward,
+    Gradients,
+    Request,
+    Result,
+    angles_of,
+    check_finite,
+    check_width,
+)
+from ..seam.simulators import ExactSimulator, simulator_capabilities
+from .pauli.layer import LayerSimulation
+
+MAX_WIRES = 6
+
+
+class NativeNoisy(ExactSimulator, DifferentiableBackend):
+    """Exact expectation values under a device's noise, and derivatives to train by.
+
+    Values are those of the compiled circuit. Derivatives by weights and by angle features are
+    exact; by amplitude features they are what `encoder_gradient` says, always finite.
+
+    Args:
+        device: whose gates and noise to take.
+        noise: the strength of each part.
+        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+    """
+
+    def __init__(
+        self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
+    ) -> None:
+        self.name, self.sampler = f"native:{device.name}", f"aer:{device.name}"
+        self.device = device
+        self.noise = NoiseSpec() if noise is None else noise
+        self.encoder = encoder
+        self._layers: dict[LayerSpec, NoisyLayer] = {}
+        self._simulations: dict[LayerSpec, LayerSimulation] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        max_wires = min(self.device.target.num_qubits, MAX_WIRES)
+        return simulator_capabilities(exact=True, max_wires=max_wires, vjp=True, noisy=True)
+
+    def compile(self, spec: LayerSpec) -> CompiledLayer:
+        """The layer on the device's best qubits, with the noise that acts there; one per spec.
+
+        Raises:
+            OptionError: too many wires or qubits, or a gate without calibration.
+        """
+        if spec not in self._layers:
+            check_width(self, spec)
+            layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
+            self._simulation(layer)
+            self._layers[spec] = layer
+        return self._layers[spec]
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        vector = angles_of(weights)
+        given = features.detach().cpu().double().numpy()
+        check_finite("features", given)
+        simulation = self._simulation(compiled)
+        engine = simulation.engine(features.dtype, features.device)
+        live = ~compiled.spec.encoder.is_zero(given)
+        rows = compiled.rows(given[live], vector)
+        values = np.zeros((len(given), compiled.spec.n_outputs))
+        values[live] = simulation.values(engine, rows, vector)
+        outputs = torch.from_numpy(values).to(features)
+        if not differentiate:
+            return Forward(outputs, None)
+
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            factors = cotangent.detach().cpu().double().numpy()[live]
+            by_row, by_weights = simulation.pull(
+                engine, given[live] if of_features else None, rows, vector, factors
+            )
+            by_features = None
+            if by_row is not None:
+                gradient = np.zeros_like(given)
+                gradient[live] = by_row
+                by_features = torch.from_numpy(gradient).to(features)
+            return by_features, torch.from_numpy(by_weights) if of_weights else None
+
+        return Forward(outputs, pull)
+
+    def check(self, request: Request) -> None:
+        self._simulation(request.compiled)
+
+    def run(self, request: Request, job_id: str) -> Result:
+        return _run_rows(self._simulation(request.compiled), request, job_id)
+
+    def close(self) -> None:
+        self._layers, self._simulations = {}, {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_layers": {}, "_simulations": {}}
+
+    def _simulation(self, compiled: CompiledLayer) -> LayerSimulation:
+        """The layer's simulation; of layers with one spec, the latest one's is kept."""
+        if not isinstance(compiled, NoisyLayer):
+            raise OptionError("the layer was compiled without noise: compile it by this backend")
+        found = self._simulations.get(compiled.spec)
+        if found is None or found.layer is not compiled:
+            found = self._simulations[compiled.spec] = LayerSimulation(compiled)
+        return found
+
+
+def _run_rows(simulation: LayerSimulation, request: Request, job_id: str) -> Result:
+    engine = simulation.engine(torch.float64, torch.device("cpu"))
+    values = simulation.values_by_row(engine, request.parameters)
+    properties = simulation.layer.properties
+    return Result(
+        values=values,
+        stderr=np.zeros_like(values),
+        shots=None,
+        job_ids=(job_id,),
+        device=properties.device,
+        calibrated_at=properties.calibrated_at,
+    )

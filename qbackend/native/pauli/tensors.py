@@ -1,0 +1,129 @@
+"""Pauli programs in torch: for CUDA, and wherever torch runs.
+
+Derivatives are torch's own. Letters: D = 4^Q Pauli coefficients, K turns, M observables, N rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .program import Passage, PauliProgram
+
+FloatArray = NDArray[np.floating]
+
+
+class TorchPassage:
+    """A passage on one device and in one number format."""
+
+    def __init__(self, passage: Passage, dtype: torch.dtype, device: torch.device) -> None:
+        self._stages = [
+            (
+                [
+                    (constant.qubits, torch.from_numpy(constant.matrix).to(device, dtype))
+                    for constant in stage.constants
+                ],
+                stage.turned,
+            )
+            for stage in passage.stages
+        ]
+
+    def advance(self, states: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        """Pauli vectors (D, N) after the passage, for angles (K, N) or (K, 1)."""
+        cosines, sines = torch.cos(angles), torch.sin(angles)
+        turn = 0
+        for constants, turned in self._stages:
+            for qubits, matrix in constants:
+                states = _multiply(states, qubits, matrix)
+            for qubit in turned:
+                states = _turn(states, qubit, cosines[turn], sines[turn])
+                turn += 1
+        return states
+
+    def retreat(self, forms: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        """Observables (D, M) before the passage, for angles (K, 1)."""
+        cosines, sines = torch.cos(angles), torch.sin(angles)
+        turn = len(angles)
+        for constants, turned in reversed(self._stages):
+            for qubit in reversed(turned):
+                turn -= 1
+                forms = _turn(forms, qubit, cosines[turn], -sines[turn])
+            for qubits, matrix in reversed(constants):
+                forms = _multiply(forms, qubits, matrix.T)
+        return forms
+
+
+class TorchProgram:
+    """A Pauli program on one device; the same calls as `CpuProgram`.
+
+    The tail is always computed in float64: it is computed once for a whole batch.
+    """
+
+    def __init__(self, program: PauliProgram, dtype: torch.dtype, device: torch.device) -> None:
+        self._dtype, self._device = dtype, device
+        self._start = torch.from_numpy(program.start).to(device, dtype)
+        self._observables = torch.from_numpy(program.observables).to(device)
+        self._head = TorchPassage(program.head, dtype, device)
+        self._tail = TorchPassage(program.tail, torch.float64, device)
+
+    def forms(self, angles: FloatArray) -> FloatArray:
+        """The observables before the tail, (M, D), for its angles (K,)."""
+        return _numpy(self._forms(self._tensor(angles, torch.float64)))
+
+    def pull_forms(self, angles: FloatArray, of_forms: FloatArray) -> FloatArray:
+        """Gradient by the tail's angles (K,), from that by the forms (M, D)."""
+        if len(angles) == 0:
+            return np.zeros(0)
+        turns = self._tensor(angles, torch.float64).requires_grad_()
+        forms = self._forms(turns)
+        (gradient,) = torch.autograd.grad(
+            forms, turns, self._tensor(of_forms, torch.float64), materialize_grads=True
+        )
+        return _numpy(gradient)
+
+    def values(self, forms: FloatArray, angles: FloatArray) -> FloatArray:
+        """Expectation values (N, M) for forms (M, D) and the head's angles (N, K)."""
+        return _numpy(self._values(self._tensor(forms), self._tensor(angles)))
+
+    def gradients(
+        self, forms: FloatArray, angles: FloatArray, cotangent: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Gradients of sum(values * cotangent (N, M)) by the angles (N, K) and forms (M, D)."""
+        leaves = [self._tensor(forms).requires_grad_(), self._tensor(angles).requires_grad_()]
+        values = self._values(*leaves)
+        of_forms, of_angles = torch.autograd.grad(
+            values, leaves, self._tensor(cotangent), materialize_grads=True
+        )
+        return _numpy(of_angles), _numpy(of_forms.double())
+
+    def _forms(self, angles: torch.Tensor) -> torch.Tensor:
+        return self._tail.retreat(self._observables.T, angles[:, None]).T
+
+    def _values(self, forms: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        starts = self._start[:, None].expand(-1, len(angles))
+        return (forms @ self._head.advance(starts, angles.T)).T
+
+    def _tensor(self, array: FloatArray, dtype: torch.dtype | None = None) -> torch.Tensor:
+        return torch.from_numpy(np.array(array)).to(self._device, dtype or self._dtype)
+
+
+def _multiply(states: torch.Tensor, qubits: tuple[int, ...], matrix: torch.Tensor) -> torch.Tensor:
+    n_qubits = (len(states).bit_length() - 1) // 2
+    axes = [n_qubits - 1 - qubit for qubit in reversed(qubits)]
+    front = list(range(len(axes)))
+    digits = states.reshape([4] * n_qubits + [-1]).movedim(axes, front)
+    product = matrix @ digits.reshape(len(matrix), -1)
+    return product.reshape(digits.shape).movedim(front, axes).reshape(states.shape)
+
+
+def _turn(
+    states: torch.Tensor, qubit: int, cosine: torch.Tensor, sine: torch.Tensor
+) -> torch.Tensor:
+    i, x, y, z = states.reshape(-1, 4, 4**qubit, states.shape[1]).unbind(1)
+    turned = [i, cosine * x - sine * y, sine * x + cosine * y, z]
+    return torch.stack(turned, dim=1).reshape(states.shape)
+
+
+def _numpy(tensor: torch.Tensor) -> FloatArray:
+    return tensor.detach().cpu().numpy()

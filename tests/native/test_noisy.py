@@ -1,0 +1,343 @@
+"""`native:DEVICE`: beside `aer:DEVICE`, without noise, and as something to train under."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from qiskit import QuantumCircuit
+
+from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend.aer.noisy import AerNoisy
+from qbackend.devices.noise import NoisyLayer
+from qbackend.devices.noise_spec import NoiseSpec
+from qbackend.devices.snapshots import load_snapshot
+from qbackend.errors import InputError, OptionError
+from qbackend.gradients.noisy_preparation import EncoderAverage, averaged_gradient
+from qbackend.gradients.plans import plan_circuit_shift
+from qbackend.native.noisy import NativeNoisy
+from qbackend.native.pauli import layer as noisy_layer
+from qbackend.native.pauli.layer import MAX_QUBITS
+from qbackend.native.pauli.tensors import TorchProgram
+from qbackend.seam.backend import Array, CompiledLayer, Request
+
+from ..support.cases import ANSATZE, MACHINE, features, weights
+
+AGREEMENT = 1e-8
+"""The project's convention for `native:DEVICE` and `aer:DEVICE`."""
+ENCODERS = [("amplitude", "compact"), ("amplitude", "textbook"), ("angle", "auto")]
+
+
+@cache
+def native(noise: NoiseSpec | None = None, encoder: str = "auto") -> NativeNoisy:
+    return NativeNoisy(load_snapshot("fake_brisbane"), noise, encoder)
+
+
+@cache
+def compiled_layer(spec: LayerSpec, encoder: str, noise: NoiseSpec | None = None) -> NoisyLayer:
+    layer = native(noise, encoder).compile(spec)
+    assert isinstance(layer, NoisyLayer)
+    return layer
+
+
+def by_aer(compiled: CompiledLayer, rows: Array) -> Array:
+    return AerNoisy(load_snapshot("fake_brisbane")).evaluate(Request(compiled, rows)).values
+
+
+def gradients(
+    backend, compiled: CompiledLayer, x: Array, w: Array, cotangent: Array
+) -> tuple[Array, Array]:
+    """By features (B, F) and weights (W,), from the backend's own pullback."""
+    forward = backend.forward(
+        compiled, torch.from_numpy(x), torch.from_numpy(w), differentiate=True
+    )
+    return tuple(part.numpy() for part in forward.pullback(torch.from_numpy(cotangent)))
+
+
+def chain_rule(compiled: CompiledLayer, x: Array, of_angles: Array) -> Array:
+    """Gradient (B, F) from that by the angles (B, E), the angles by central differences."""
+    step = 1e-3
+    gradient = np.empty_like(x)
+    for index, unit in enumerate(step * np.eye(x.shape[1])):
+        moved = [
+            compiled.rows(x + k * unit, np.zeros(compiled.spec.n_weights)) for k in (1, -1, 2, -2)
+        ]
+        # The error of the five-point formula is that of the fifth derivative times step^4 / 30.
+        slope = (8 * (moved[0] - moved[1]) - (moved[2] - moved[3])) / (12 * step)
+        gradient[:, index] = np.sum(slope[:, : of_angles.shape[1]] * of_angles, axis=1)
+    return gradient
+
+
+@pytest.mark.parametrize("ansatz", ANSATZE)
+@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize("n_wires", [2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
+def test_it_is_aer(n_wires: int, encoding: str, encoder: str, ansatz: str) -> None:
+    """Values, and gradients against the shift rule in the circuit's own parameters."""
+    spec = LayerSpec(n_wires, encoding, ansatz)
+    compiled, backend = compiled_layer(spec, encoder), native(None, encoder)
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(2, spec.n_features)), weights(spec, 0)
+    cotangent = rng.choice([-1.0, 1.0], size=(2, spec.n_outputs))
+    rows = compiled.rows(x, w)
+    values = backend.evaluate(Request(compiled, rows)).values
+    np.testing.assert_allclose(values, by_aer(compiled, rows), atol=AGREEMENT, rtol=0)
+
+    plan = plan_circuit_shift(compiled, rows)
+    derivatives = plan.derivatives(by_aer(compiled, plan.rows))
+    of_rows = np.einsum("bmp,bm->bp", derivatives, cotangent)
+    n_angles = rows.shape[1] - spec.n_weights
+    of_features, of_weights = gradients(backend, compiled, x, w, cotangent)
+    np.testing.assert_allclose(
+        of_weights, of_rows[:, n_angles:].sum(axis=0), atol=len(x) * spec.n_outputs * AGREEMENT
+    )
+    if encoder == "compact":
+        return
+    expected = chain_rule(compiled, x, of_rows[:, :n_angles])
+    np.testing.assert_allclose(of_features, expected, atol=spec.n_outputs * AGREEMENT)
+
+
+@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize("n_wires", [2, 3])
+def test_a_layers_gradient_is_the_same_on_aer(n_wires: int, encoding: str, encoder: str) -> None:
+    """By the parameter-shift plan of the layer, for features with zeros among them as well."""
+    spec = LayerSpec(n_wires, encoding, "strongly_entangling")
+    results = []
+    for name in ("native:fake_brisbane", "aer:fake_brisbane"):
+        layer = QuantumLayer(spec, get_backend(name, encoder=encoder), seed=0)
+        x = torch.tensor(features(spec, 4, 0), requires_grad=True)
+        layer(x).sum().backward()
+        network = layer.neural_network
+        of_features, of_weights = network.backward(
+            x.detach().numpy(), layer.weight.detach().numpy()
+        )
+        torch.testing.assert_close(
+            x.grad, torch.from_numpy(of_features.sum(axis=1)), atol=10 * AGREEMENT, rtol=0
+        )
+        torch.testing.assert_close(
+            layer.weight.grad,
+            torch.from_numpy(of_weights.sum(axis=(0, 1))).float(),
+            atol=1e-5,
+            rtol=0,
+        )
+        results.append(x.grad)
+    torch.testing.assert_close(*results, atol=10 * AGREEMENT, rtol=0)
+
+
+@pytest.mark.parametrize("n_wires", [2, 3])
+def test_the_averaged_gradient_is_that_of_aers_values(n_wires: int) -> None:
+    """The compact encoder's: quadratic forms through the values at the averaged states."""
+    spec = LayerSpec(n_wires)
+    compiled, w = compiled_layer(spec, "compact"), weights(spec, 0)
+    x = np.random.default_rng(1).normal(size=(4, spec.n_features))
+    cotangent = np.random.default_rng(2).normal(size=(4, spec.n_outputs))
+    average = EncoderAverage.over(n_wires)
+    forms = average.fit(by_aer(compiled, compiled.rows(average.states, w)))
+    of_features, _ = gradients(native(), compiled, x, w, cotangent)
+    np.testing.assert_allclose(
+        of_features, averaged_gradient(x, forms, cotangent), atol=10 * AGREEMENT
+    )
+
+
+@pytest.mark.parametrize("ansatz", ANSATZE)
+@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize("n_wires", [2, 4])
+def test_without_noise_it_is_ideal(n_wires: int, encoding: str, encoder: str, ansatz: str) -> None:
+    """Values and both gradients, for features with zeros among them as well."""
+    spec = LayerSpec(n_wires, encoding, ansatz)
+    quiet, ideal = native(NoiseSpec.only(), encoder), get_backend("native")
+    compiled = compiled_layer(spec, encoder, NoiseSpec.only())
+    x, w = features(spec, 4, 0), weights(spec, 0)
+    cotangent = np.random.default_rng(0).choice([-1.0, 1.0], size=(4, spec.n_outputs))
+    values = quiet.evaluate(Request(compiled, compiled.rows(x, w))).values
+    logical = ideal.compile(spec)
+    expected = ideal.evaluate(Request(logical, logical.rows(x, w))).values
+    np.testing.assert_allclose(values, expected, atol=MACHINE, rtol=0)
+    pairs = zip(
+        gradients(quiet, compiled, x, w, cotangent),
+        gradients(ideal, logical, x, w, cotangent),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_allclose(ours, theirs, atol=10 * MACHINE)
+
+
+def test_noise_is_on() -> None:
+    spec = LayerSpec(4)
+    x, w = torch.from_numpy(features(spec, 8, 0)), torch.from_numpy(weights(spec, 0))
+    noisy = native().forward(compiled_layer(spec, "auto"), x, w, differentiate=False).values
+    ideal = get_backend("native")
+    exact = ideal.forward(ideal.compile(spec), x, w, differentiate=False).values
+    assert (noisy - exact).square().mean().sqrt() > 1e-3
+
+
+def test_waiting_qubits_relax_as_in_aer() -> None:
+    spec, noise = LayerSpec(3), NoiseSpec(idle=2.0)
+    compiled = compiled_layer(spec, "compact", noise)
+    rows = compiled.rows(features(spec, 3, 0), weights(spec, 0))
+    values = native(noise).evaluate(Request(compiled, rows)).values
+    np.testing.assert_allclose(values, by_aer(compiled, rows), atol=AGREEMENT)
+    awake = compiled_layer(spec, "compact")
+    assert np.abs(values - native().evaluate(Request(awake, rows)).values).max() > 1e-4
+
+
+def test_rows_may_bring_weights_of_their_own() -> None:
+    spec = LayerSpec(2)
+    compiled = compiled_layer(spec, "compact")
+    rows = np.random.default_rng(0).uniform(-3, 3, (6, len(compiled.parameters)))
+    rows[3:, -spec.n_weights :] = rows[:3, -spec.n_weights :]
+    result = native().evaluate(Request(compiled, rows))
+    np.testing.assert_allclose(result.values, by_aer(compiled, rows), atol=AGREEMENT)
+    assert result.device == "fake_brisbane"
+    assert result.calibrated_at == native().device.calibrated_at
+    assert result.shots is None
+
+
+@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+def test_single_precision(encoder: str) -> None:
+    spec = LayerSpec(4)
+    compiled = compiled_layer(spec, encoder)
+    x, w = np.random.default_rng(0).normal(size=(16, 16)), weights(spec, 0)
+    # Noise contracts what rounding adds: sixteen roundings for each gate, at slopes below two.
+    allowed = 2 * 16 * compiled.circuit.size() * 2.0**-24
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        given = torch.tensor(x, dtype=dtype)
+        forward = native(None, encoder).forward(
+            compiled, given, torch.from_numpy(w), differentiate=True
+        )
+        of_features, of_weights = forward.pullback(torch.ones_like(forward.values) / 4)
+        assert forward.values.dtype == of_features.dtype == dtype
+        results.append([part.double() for part in (forward.values, of_features, of_weights / 16)])
+    for single, double in zip(*results, strict=True):
+        torch.testing.assert_close(single, double, atol=allowed, rtol=0)
+        assert (single != double).any()
+
+
+@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+@pytest.mark.parametrize("n_wires", [2, 4])
+@pytest.mark.parametrize("kind", ["uniform", "basis state", "Bell pairs", "zero pairs"])
+@pytest.mark.parametrize("distance", [0.0, 1e-14, 1e-9, 1e-5, 1e-3])
+def test_gradients_are_useful_where_angles_jump(
+    kind: str, distance: float, n_wires: int, encoder: str
+) -> None:
+    """A step of a twentieth of the features' norm gains at least half of what it promises."""
+    spec = LayerSpec(n_wires)
+    n_features = spec.n_features
+    degenerate = {
+        "uniform": np.ones(n_features),
+        "basis state": np.eye(n_features)[1],
+        "Bell pairs": np.eye(int(np.sqrt(n_features))).ravel(),
+        "zero pairs": np.tile([0.0, 0.0, 1.0, -1.0], n_features // 4),
+    }[kind]
+    rng = np.random.default_rng(0)
+    x = np.tile(degenerate / np.linalg.norm(degenerate), (8, 1))
+    x += distance * rng.normal(size=x.shape) / np.sqrt(n_features)
+    w = weights(spec, 3)
+    cotangent = rng.normal(size=(8, spec.n_outputs))
+    compiled, backend = compiled_layer(spec, encoder), native(None, encoder)
+    gradient, _ = gradients(backend, compiled, x, w, cotangent)
+    assert np.isfinite(gradient).all()
+    steepness = np.linalg.norm(gradient, axis=1)
+    step = 0.05 * gradient / steepness[:, None]
+
+    def values(x: Array) -> Array:
+        outputs = backend.evaluate(Request(compiled, compiled.rows(x, w))).values
+        return np.sum(outputs * cotangent, axis=1)
+
+    gain = values(x + step) - values(x - step)
+    # Summed over the rows: the function is rough there, by the noise of the encoder's gates.
+    assert gain.sum() >= 0.05 * steepness.sum()
+
+
+def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on CUDA, on the CPU."""
+    spec = LayerSpec(3)
+    compiled, x, w = compiled_layer(spec, "textbook"), features(spec, 3, 0), weights(spec, 0)
+    cotangent = np.random.default_rng(0).normal(size=(3, 3))
+    expected = gradients(native(None, "textbook"), compiled, x, w, cotangent)
+    monkeypatch.setattr(
+        noisy_layer,
+        "CpuProgram",
+        lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
+    )
+    backend = NativeNoisy(native().device, encoder="textbook")
+    for ours, theirs in zip(gradients(backend, compiled, x, w, cotangent), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=MACHINE)
+
+
+@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+def test_zero_rows_and_empty_batches(encoder: str) -> None:
+    spec = LayerSpec(2)
+    layer = QuantumLayer(spec, native(None, encoder), seed=0)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    x[1] = 1e-13
+    x.requires_grad_()
+    values = layer(x)
+    values.sum().backward()
+    assert (values[1] == 0).all()
+    assert (x.grad[1] == 0).all()
+    assert x.grad[[0, 2]].abs().min() > 0
+    assert layer(torch.empty(0, 4)).shape == (0, 2)
+
+
+def test_weights_that_move_are_noticed() -> None:
+    layer = QuantumLayer(LayerSpec(2), native(), seed=0)
+    x = torch.randn(3, 4, dtype=torch.float64)
+    before = layer(x).detach()
+    torch.testing.assert_close(layer(x), before, atol=0, rtol=0)
+    with torch.no_grad():
+        layer.weight += 0.1
+    moved = layer(x).detach()
+    assert (moved - before).abs().max() > 1e-3
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        torch.testing.assert_close(copied(x), moved, atol=0, rtol=0)
+
+
+def test_what_it_refuses() -> None:
+    backend, spec = native(), LayerSpec(2)
+    compiled = compiled_layer(spec, "auto")
+    rows = np.zeros((1, len(compiled.parameters)))
+    with pytest.raises(OptionError, match="aer:fake_brisbane --shots N"):
+        backend.submit(Request(compiled, rows, shots=10))
+    with pytest.raises(OptionError, match="aer:fake_brisbane --shots N"):
+        get_backend("native:fake_brisbane", shots=10)
+    with pytest.raises(OptionError, match="name a device"):
+        get_backend("native", noise=NoiseSpec())
+    ideal = get_backend("native").compile(spec)
+    with pytest.raises(OptionError, match="without noise"):
+        backend.submit(Request(ideal, np.zeros((1, len(ideal.parameters)))))
+    with pytest.raises(OptionError, match="at most 6"):
+        backend.compile(LayerSpec(7))
+    wide = replace(compiled, circuit=QuantumCircuit(MAX_QUBITS + 1))
+    with pytest.raises(OptionError, match=f"at most {MAX_QUBITS}"):
+        backend.submit(Request(wide, rows))
+    x = torch.ones(3, 4)
+    x[2, 1] = torch.nan
+    with pytest.raises(InputError, match="features row 2"):
+        backend.forward(compiled, x, torch.zeros(4), differentiate=False)
+    with pytest.raises(InputError, match="weights row 0"):
+        backend.forward(compiled, x[:2], torch.full((4,), torch.inf), differentiate=False)
+
+
+def test_one_simulation_is_kept_for_a_spec() -> None:
+    backend, spec = native(), LayerSpec(2)
+    first, second = (
+        NativeNoisy(load_snapshot("fake_brisbane"), noise).compile(spec)
+        for noise in (NoiseSpec(), NoiseSpec(readout=0.0))
+    )
+    x, w = torch.tensor(features(spec, 3, 0)), torch.tensor(weights(spec, 0))
+
+    def values(layer: CompiledLayer) -> torch.Tensor:
+        return backend.forward(layer, x, w, differentiate=False).values
+
+    before = len(backend._simulations)
+    loud, quiet = values(first), values(second)
+    assert (loud - quiet).abs().max() > 1e-3
+    assert torch.equal(values(first), loud)
+    assert torch.equal(values(second), quiet)
+    assert len(backend._simulations) <= before + 1

@@ -1,0 +1,63 @@
+"""`qhc ablate arms`: compared seed by seed, and never trained twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from experiments.records.folder import RunFolder
+
+from ..support.command_line import Qhc
+
+
+def test_arms_are_compared_seed_by_seed_and_never_trained_twice(
+    qhc: Qhc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("ablate", "arms", "--arms", "quantum,linear,none", "--seeds", "3", "--epochs", "2",
+               "--out", "arms", "--set", "train.batch_size=32")  # fmt: skip
+    code, out, err = qhc(*command)
+    assert code == 0, err
+    content = json.loads((tmp_path / "arms" / "arms.json").read_text())
+    quantum, linear, none = content["arms"]
+    accuracy = {
+        arm: [
+            RunFolder.open(tmp_path / "arms" / f"{arm}-seed{seed}").evaluations()[-1]["accuracy"]
+            for seed in range(3)
+        ]
+        for arm in ("quantum", "linear", "none")
+    }
+    assert quantum["difference"] is None
+    for scores in (quantum, linear, none):
+        found = accuracy[scores["arm"]]
+        assert scores["test"]["mean"] == pytest.approx(np.mean(found))
+        assert scores["test"]["deviation"] == pytest.approx(np.std(found, ddof=1))
+        if scores is not quantum:
+            paired = ttest_rel(found, accuracy["quantum"])
+            low, high = paired.confidence_interval(0.95)
+            difference = scores["difference"]
+            assert (difference["low"], difference["high"]) == pytest.approx((low, high))
+            assert difference["n_seeds"] == 3
+    assert (tmp_path / "arms" / "arms.txt").read_text() in out
+    assert len((tmp_path / "arms" / "arms.csv").read_text().splitlines()) == 4
+
+    # One run is lost, one was killed before its evaluation: these two happen, no other.
+    lost, killed = (tmp_path / "arms" / name for name in ("none-seed2", "linear-seed1"))
+    for path in lost.iterdir():
+        path.unlink()
+    lost.rmdir()
+    RunFolder.open(killed).note("run", status="running")
+    code, _, err = qhc(*command)
+    assert code == 0
+    assert re.findall(r"run \d of 9: (\S+)", err) == ["linear-seed1", "none-seed2"]
+    again = json.loads((tmp_path / "arms" / "arms.json").read_text())["arms"]
+    for one, other in zip(content["arms"], again, strict=True):
+        assert {**one, "seconds": None} == {**other, "seconds": None}
+
+    code, _, err = qhc(*command, "--set", "train.lr=0.5")
+    assert code == 2
+    assert "train.lr is 0.01 there and 0.5 here; choose another --out" in err
