@@ -153,11 +153,11 @@ def simulation_step(layer: NoisyLayer) -> Step:
 
 
 def calls_of(
-    spec: LayerSpec, device: str, encoder: str, batch: int
+    spec: LayerSpec, device: str, preparation: str, batch: int
 ) -> dict[str, Callable[[], Any]]:
     """Everybody's step with its inputs; each call takes the next weights."""
     rng = np.random.default_rng(0)
-    backend = get_backend(f"native:{device}", encoder=encoder)
+    backend = get_backend(f"native:{device}", preparation=preparation)
     layer = backend.compile(spec)
     features = rng.normal(size=(batch, spec.n_features)).astype(np.float32)
     vectors = rng.uniform(0, 2 * np.pi, (N_WEIGHT_VECTORS, spec.n_weights)).astype(np.float32)
@@ -171,7 +171,7 @@ def calls_of(
 
     calls = {}
     for name in (f"native:{device}", f"aer:{device}"):
-        module = QuantumLayer(spec, get_backend(name, encoder=encoder), seed=0)
+        module = QuantumLayer(spec, get_backend(name, preparation=preparation), seed=0)
         calls[name] = bind(torch_step(module, module.weight), features, torch.from_numpy)
     calls["native, from angles"] = bind(simulation_step(layer), angles, np.asarray)
     if installed("pennylane") and installed("jax"):
@@ -203,20 +203,20 @@ def check(calls: dict[str, Callable[[], Any]]) -> None:
 
 @click.command(help=__doc__)
 @click.option("--device", default="fake_brisbane")
-@click.option("--encoder", type=click.Choice(["compact", "textbook"]), default="compact")
+@click.option("--preparation", type=click.Choice(["compact", "textbook"]), default="compact")
 @click.option("--batch", default=64)
 @click.option("--seconds", default=FULL.seconds, help="For each contestant.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON.")
-def main(device: str, encoder: str, batch: int, seconds: float, out: Path | None) -> None:
+def main(device: str, preparation: str, batch: int, seconds: float, out: Path | None) -> None:
     """Measure and print."""
-    calls = calls_of(LayerSpec(4), device, encoder, batch)
+    calls = calls_of(LayerSpec(4), device, preparation, batch)
     check(calls)
     timings = interleave(calls, Effort(seconds=seconds, rounds=FULL.rounds))
     ours = timings[f"native:{device}"].median
     for name, timing in timings.items():
         click.echo(f"{name:40s}{1e3 * timing.median:12.3f} ms{timing.median / ours:10.1f}x")
     if out is not None:
-        settings = {"device": device, "encoder": encoder, "batch": batch}
+        settings = {"device": device, "preparation": preparation, "batch": batch}
         record = {
             **settings,
             "conditions": conditions(["jax", "pennylane", "tensorcircuit-ng", "numba"]),

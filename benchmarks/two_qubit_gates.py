@@ -1,4 +1,4 @@
-"""What layers cost on devices: two-qubit gates of every encoder and ansatz.
+"""What layers cost on devices: two-qubit gates of every preparation and ansatz.
 
     python benchmarks/two_qubit_gates.py --out gates.json
     python benchmarks/two_qubit_gates.py --devices fake_brisbane --wires 4
@@ -27,7 +27,7 @@ from qiskit.transpiler import Target
 from rich.console import Console
 from rich.table import Table
 
-from qbackend.circuits.device_form import SEEDS, Encoder, compile_for_target
+from qbackend.circuits.device_form import SEEDS, Preparation, compile_for_target
 from qbackend.circuits.line_plan import split_final_cnots
 from qbackend.circuits.logical import append_operation, circuit_record
 from qbackend.devices.snapshots import load_snapshot
@@ -37,7 +37,7 @@ from qbackend.layers.spec import LayerSpec
 
 DEVICES = ("fake_brisbane", "fake_torino", "fake_fez", "fake_nighthawk")
 WIDTH = 130
-FORMS: tuple[tuple[str, Encoder, bool], ...] = (
+FORMS: tuple[tuple[str, Preparation, bool], ...] = (
     ("textbook, ring kept", "textbook", False),
     ("textbook, ring moved", "textbook", True),
     ("compact, ring moved", "compact", True),
@@ -73,12 +73,12 @@ def compile_all(
         for ansatz in ANSATZE:
             for n_wires in wires:
                 spec = LayerSpec(n_wires, ansatz=ansatz, n_layers=layers)
-                for form, encoder, move in FORMS:
+                for form, preparation, move in FORMS:
                     compiled = compile_for_target(
                         spec,
                         device.target,
                         device=name,
-                        encoder=encoder,
+                        preparation=preparation,
                         move_final_cliffords=move,
                         seeds=range(seeds),
                     )

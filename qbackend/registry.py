@@ -20,7 +20,7 @@ from .layers.inputs import seed_number
 from .seam.backend import QuantumBackend, check_shots
 
 if TYPE_CHECKING:
-    from .circuits.device_form import Encoder
+    from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
     from .devices.snapshots import Device
     from .ibm.options import ExecutionOptions
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "qbackend.backends"
 DEVICE_PREFIXES = ("ibm_", "fake_")
+FORMER_OPTIONS = {"encoder": "preparation"}
+"""Options that code may still call by the name that they had."""
 
 
 class BackendFactory(Protocol):
@@ -59,8 +61,8 @@ def get_backend(
         shots: per row, where the backend samples.
         seed: of the sampling, for requests that bring none.
         options: what this kind of backend takes besides, None for its default: `noise` (a
-            `NoiseSpec`) and `encoder` ("auto", "compact", "textbook") with a device's noise; those
-            of `ibm.backend.IbmBackend` with a machine, whose `options` are called `machine`.
+            `NoiseSpec`) and `preparation` ("auto", "compact", "textbook") with a device's noise;
+            those of `ibm.backend.IbmBackend` with a machine, whose `options` are called `machine`.
 
     Raises:
         UnknownNameError: no such backend or device; the message suggests.
@@ -71,7 +73,11 @@ def get_backend(
     key, _, argument = name.partition(":")
     factories = _factories()
     factory = factories[key]() if key in factories else partial(_machine, key)
-    given = {option: value for option, value in options.items() if value is not None}
+    given = {
+        FORMER_OPTIONS.get(option, option): value
+        for option, value in options.items()
+        if value is not None
+    }
     for option in given:
         if option not in inspect.signature(factory).parameters:
             raise OptionError(f"backend '{name}' takes no '{option}'")
@@ -124,19 +130,21 @@ def _aer(
     shots: int | None,
     seed: int | None,
     noise: NoiseSpec | None = None,
-    encoder: Encoder | None = None,
+    preparation: Preparation | None = None,
 ) -> QuantumBackend:
     if argument is None:
         from .aer.exact import AerExact, AerSampled
 
-        if noise is not None or encoder is not None:
-            raise OptionError("'aer' has no noise and no encoder; name a device: aer:ibm_brisbane")
+        if noise is not None or preparation is not None:
+            raise OptionError(
+                "'aer' has no noise and no preparation; name a device: aer:ibm_brisbane"
+            )
         return AerExact() if shots is None else AerSampled(shots, seed)
 
     from .aer.noisy import AerNoisy, AerNoisySampled
 
     device, saved = find_device(argument)
-    exact = AerNoisy(device, noise or saved, encoder or "auto")
+    exact = AerNoisy(device, noise or saved, preparation or "auto")
     return exact if shots is None else AerNoisySampled(exact, shots, seed)
 
 
@@ -146,7 +154,7 @@ def _native(
     shots: int | None,
     seed: int | None,
     noise: NoiseSpec | None = None,
-    encoder: Encoder | None = None,
+    preparation: Preparation | None = None,
 ) -> QuantumBackend:
     if shots is not None:
         sampled = "aer" if argument is None else f"aer:{argument}"
@@ -156,16 +164,16 @@ def _native(
     if argument is None:
         from .native import NativeBackend
 
-        if noise is not None or encoder is not None:
+        if noise is not None or preparation is not None:
             raise OptionError(
-                "'native' has no noise and no encoder; name a device: native:ibm_brisbane"
+                "'native' has no noise and no preparation; name a device: native:ibm_brisbane"
             )
         return NativeBackend()
 
     from .native.noisy import NativeNoisy
 
     device, saved = find_device(argument)
-    return NativeNoisy(device, noise or saved, encoder or "auto")
+    return NativeNoisy(device, noise or saved, preparation or "auto")
 
 
 def _machine(
@@ -175,7 +183,7 @@ def _machine(
     shots: int | None,
     seed: int | None,
     machine: ExecutionOptions | None = None,
-    encoder: Encoder = "auto",
+    preparation: Preparation = "auto",
     credentials: Path | None = None,
     profile: str | None = None,
     ledger: Path | None = None,
@@ -194,7 +202,7 @@ def _machine(
         shots=shots,
         seed=seed,
         options=machine,
-        encoder=encoder,
+        preparation=preparation,
         credentials=credentials,
         profile=profile,
         ledger=ledger,

@@ -21,7 +21,7 @@ LEVELS = [
     {"simulators"},
     {
         "gradients",
-        "encoder_gradient",
+        "noisy_preparation",
         "higher_derivatives",
         "torch_circuit",
         "compile",

@@ -22,7 +22,7 @@ def _prepare(spec: LayerSpec, dtype: str) -> Step:
     from qiskit_machine_learning.neural_networks import EstimatorQNN
 
     compiled = compile_layer(spec)
-    n_angles = spec.encoder.n_angles(spec.n_wires)
+    n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     estimator = EstimatorV2()
     network = EstimatorQNN(
         circuit=compiled.circuit,

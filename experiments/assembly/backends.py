@@ -19,7 +19,7 @@ LOCAL_BACKEND = "aer"
 
 
 def target_backend(config: Config, **reached: Any) -> QuantumBackend:
-    """The backend that the config names, with its shots, noise and encoder.
+    """The backend that the config names, with its shots, noise and preparation.
 
     Args:
         config: of the run.
@@ -35,7 +35,7 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     else:
         options = {"noise": _noise(run.backend, config.noise)}
     backend = get_backend(
-        run.backend, shots=run.shots, seed=run.seed, encoder=run.encoder, **options
+        run.backend, shots=run.shots, seed=run.seed, preparation=run.preparation, **options
     )
     if run.calibrate is not None and is_ideal(backend):
         raise OptionError(
@@ -70,7 +70,7 @@ def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | No
     if not isinstance(target, IbmBackend):
         return None
     device = target.gateway.ask(lambda service: service.device(target.name))
-    return AerNoisy(device, _noise(target.name, config.noise), config.run.encoder or "auto")
+    return AerNoisy(device, _noise(target.name, config.noise), config.run.preparation or "auto")
 
 
 def trains_there(config: Config) -> bool:

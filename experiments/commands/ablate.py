@@ -77,7 +77,7 @@ noise_axes = list_options(
     ("part", "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]"),
     ("strength", "1 is the device.  [default: 0,1/4,1/2,1,2,4]"),
     ("shots", "Numbers, or exact.  [default: exact,256,1024,4096,16384]"),
-    ("encoder", "textbook, compact.  [default: both]"),
+    ("preparation", "textbook, compact.  [default: both]"),
     ("training", "ideal, noise-aware, calibrated.  [default: all]"),
 )
 qpc_axes = list_options(
@@ -174,9 +174,9 @@ def noise(typed: list[str], **given: Any) -> None:
 
     Models are trained once per seed and then evaluated under every setting. A LIST is written
     a,b,c, or its flag repeated. By default the settings are a star around one device with all of
-    its noise, exact expectations, the compact encoder and ideal training: every strength for each
-    device and for each part, and shots, encoder and training one at a time. The same command goes
-    on where it was stopped; nothing finished is computed again.
+    its noise, exact expectations, the compact preparation and ideal training: every strength for
+    each device and for each part, and shots, preparation and training one at a time. The same
+    command goes on where it was stopped; nothing finished is computed again.
     """
     from ..records.folder import command_line
     from ..run.display import Display
@@ -192,12 +192,12 @@ def noise(typed: list[str], **given: Any) -> None:
             "run.backend": "--device",
             "run.limit": "--limit",
             "run.shots": "--shots",
-            "run.encoder": "--encoder",
+            "run.preparation": "--preparation",
             "run.calibrate": "--calibrate",
             "noise": "--part and --strength",
         },
     )
-    names = ("device", "part", "strength", "shots", "encoder", "training")
+    names = ("device", "part", "strength", "shots", "preparation", "training")
     lists = {name: ",".join(given.pop(name)) for name in names}
     axes = Axes.typed(**{name: text or None for name, text in lists.items()})
     limit, calibrate = given.pop("limit"), given.pop("calibrate")

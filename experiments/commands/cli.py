@@ -27,6 +27,9 @@ looks for work before it sleeps. By itself it looks for some milliseconds, and k
 the very threads that it waits for when others need the cores too."""
 LOOKS = "10000"
 
+FORMER_FLAGS = {"encoder": "preparation"}
+"""Flags that scripts may still call by the name that they had."""
+
 EXAMPLES = """\b
 Examples:
   qhc run                              train and test on 8x8 digits, no download
@@ -39,7 +42,11 @@ Examples:
 @click.group(
     cls=Group,
     epilog=EXAMPLES,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "token_normalize_func": lambda name: FORMER_FLAGS.get(name, name),
+    },
 )
 @click.version_option(package_name="qhc")
 def cli() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qbackend import LayerSpec
-from qbackend.circuits.device_form import ENCODERS, Encoder
+from qbackend.circuits.device_form import PREPARATIONS, Preparation
 from qbackend.devices.snapshots import list_snapshots
 from qbackend.devices.table import CompiledCost, DeviceInfo, describe
 from qbackend.errors import OptionError, UnknownNameError, suggest
@@ -23,16 +23,18 @@ COSTS = ("2q gates", "2q depth", "duration", "fidelity")
 
 
 def print_devices(
-    console: Console, recipe: str | None, encoder: Encoder, names: Sequence[str] = ()
+    console: Console, recipe: str | None, preparation: Preparation, names: Sequence[str] = ()
 ) -> None:
     """Print a line per device, by default all that have a snapshot; errors are medians.
 
     Raises:
-        UnknownNameError: no such recipe, device or encoder.
+        UnknownNameError: no such recipe, device or preparation.
         OptionError: the recipe's model has no quantum layer.
     """
-    if encoder not in ENCODERS:
-        raise UnknownNameError(f"unknown encoder '{encoder}': {suggest(encoder, ENCODERS)}")
+    if preparation not in PREPARATIONS:
+        raise UnknownNameError(
+            f"unknown preparation '{preparation}': {suggest(preparation, PREPARATIONS)}"
+        )
     spec = None if recipe is None else _spec(recipe)
     table = Table(box=SIMPLE_HEAD)
     table.add_column("device", no_wrap=True)
@@ -42,7 +44,7 @@ def print_devices(
     with console.status("reading devices") as status:
         for name in names or list_snapshots():
             status.update(f"reading {name}")
-            found = describe(find_device(name)[0], spec, encoder=encoder)
+            found = describe(find_device(name)[0], spec, preparation=preparation)
             table.add_row(found.name, *_reported(found), *(_cost(found.cost) if spec else ()))
     console.print(table)
 

@@ -12,7 +12,7 @@ from .machine_options import access_of, account_options
 from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
 
 if TYPE_CHECKING:
-    from qbackend.circuits.device_form import Encoder
+    from qbackend.circuits.device_form import Preparation
 
 BENCH_EXAMPLES = """\b
 Examples:
@@ -35,10 +35,12 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
 @click.option(
     "--spec", "recipe", metavar="RECIPE", help="Also say what its layer takes on each device."
 )
-@click.option("--encoder", default="auto", metavar="NAME", help="auto, compact or textbook.")
+@click.option("--preparation", default="auto", metavar="NAME", help="auto, compact or textbook.")
 @click.option("--device", "devices", multiple=True, metavar="NAME", help="Only these.")
 @account_options
-def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...], **given: Any) -> None:
+def backends(
+    recipe: str | None, preparation: Preparation, devices: tuple[str, ...], **given: Any
+) -> None:
     """List what the quantum layer can run on: backends, your machines, devices' noise models."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -54,7 +56,7 @@ def backends(recipe: str | None, encoder: Encoder, devices: tuple[str, ...], **g
     console = results_console()
     console.print(table)
     print_machines(console, access_of(given))
-    print_devices(console, recipe, encoder, devices)
+    print_devices(console, recipe, preparation, devices)
 
 
 @click.group(cls=Group)

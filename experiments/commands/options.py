@@ -167,7 +167,7 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
         "run.seed": given.get("seed"),
         "run.limit": given.get("limit"),
         "run.rows": given.get("rows"),
-        "run.encoder": given.get("encoder"),
+        "run.preparation": given.get("preparation"),
         "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],
         "train.epochs": given["epochs"],

@@ -82,7 +82,7 @@ run_options = options(
         help="Of quantum pointwise convolutions: execute N rows of real feature maps, and simulate "
         "the rest with the error that they have.",
     ),
-    click.option("--encoder", metavar="NAME", help="On a device: auto, compact or textbook."),
+    click.option("--preparation", metavar="NAME", help="On a device: auto, compact or textbook."),
     click.option(
         "--checkpoint", type=FILE, metavar="RUN|FILE", help="Only validate this trained model."
     ),

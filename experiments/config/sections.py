@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     Field,
     ValidationError,
@@ -51,8 +52,11 @@ class RunSection(Section):
     rows: int | None = Field(default=None, ge=1)
     """Rows of a trained net's feature maps to execute in place of whole images, where the quantum
     layers are pointwise convolutions."""
-    encoder: Literal["auto", "compact", "textbook"] | None = None
-    """How a device prepares amplitudes; the backend's choice where it is not given."""
+    preparation: Literal["auto", "compact", "textbook"] | None = Field(
+        default=None, validation_alias=AliasChoices("preparation", "encoder")
+    )
+    """How a device prepares amplitudes; the backend's choice where it is not given. It was
+    called `encoder` before."""
     calibrate: int | None = Field(default=None, ge=2)
     """Training images to fit an affine map per output on, which corrects a device's noise."""
 

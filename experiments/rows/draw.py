@@ -129,7 +129,7 @@ class _Sample:
         rows = convolution.channel_vectors(given[0])
         vectors = rows.detach().double().cpu().numpy()
         self.n_pixels = len(vectors) // len(given[0])
-        live = np.flatnonzero(~convolution.spec.encoder.is_zero(vectors))
+        live = np.flatnonzero(~convolution.spec.encoding_rule.is_zero(vectors))
         keys = self.rng.random(len(vectors))[live]
         keys = np.concatenate([self.keys, keys])
         places = np.concatenate([self.places, self.n_seen + live])

@@ -109,6 +109,6 @@ def _distort(
         )
         wrong = shift + slope * (exact - shift) + factor * moved
     vectors = convolution.channel_vectors(given[0]).detach().double().cpu().numpy()
-    zero = torch.from_numpy(convolution.spec.encoder.is_zero(vectors)).to(maps.device)
+    zero = torch.from_numpy(convolution.spec.encoding_rule.is_zero(vectors)).to(maps.device)
     zero = zero.reshape(len(maps), 1, *maps.shape[2:])
     return torch.cat([torch.where(zero, exact, wrong), maps[:, n_outputs:]], dim=1)

@@ -168,7 +168,7 @@ def compiled_facts(evaluation: Record, words: Callable[[Record], str]) -> dict[s
 def compiled_words(compiled: Record) -> str:
     """What a circuit takes on the device."""
     return (
-        f"{compiled['two_qubit_gates']} two-qubit gates, {compiled['encoder']} encoder, "
+        f"{compiled['two_qubit_gates']} two-qubit gates, {compiled['preparation']} preparation, "
         f"reported gate fidelity {compiled['gate_fidelity']:.3f}"
     )
 
@@ -179,7 +179,7 @@ def _device_summary(folder: RunFolder) -> Record:
     compiled = evaluations[-1].get("compiled")
     if compiled is None:
         return {}
-    keys = ("device", "calibration", "calibrated_at", "two_qubit_gates", "encoder", "noise")
+    keys = ("device", "calibration", "calibrated_at", "two_qubit_gates", "preparation", "noise")
     ideal = [record["accuracy"] for record in evaluations if "compiled" not in record]
     return {
         **({"ideal_accuracy": ideal[-1]} if ideal else {}),

@@ -13,7 +13,7 @@ import torch
 from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveProbabilities
 
-from ..circuits.device_form import Encoder
+from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
 from ..devices.snapshots import Device
@@ -35,16 +35,16 @@ class AerNoisy(ExactSimulator):
     Args:
         device: whose gates and noise to take.
         noise: the strength of each part.
-        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+        preparation: how amplitudes are prepared, "auto", "compact" or "textbook".
     """
 
     def __init__(
-        self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
+        self, device: Device, noise: NoiseSpec | None = None, preparation: Preparation = "auto"
     ) -> None:
         self.name = self.sampler = f"aer:{device.name}"
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
-        self.encoder = encoder
+        self.preparation = preparation
         self._layers: dict[LayerSpec, NoisyLayer] = {}
 
     @property
@@ -64,7 +64,7 @@ class AerNoisy(ExactSimulator):
         return self._layers[spec]
 
     def _compile(self, spec: LayerSpec) -> NoisyLayer:
-        layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
+        layer = compile_under_noise(spec, self.device, self.noise, preparation=self.preparation)
         if layer.circuit.num_qubits > MAX_QUBITS:
             raise OptionError(
                 f"the compiled layer takes {layer.circuit.num_qubits} qubits of '{self.name}', but "

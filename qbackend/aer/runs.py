@@ -157,12 +157,12 @@ def _state_circuit(spec: LayerSpec, n_batch_qubits: int, inverse: bool) -> Quant
 def row_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
     """Probabilities of the basis states for rows (N, P): (N, D), wire 0 first."""
     spec = compiled.spec
-    n_angles = spec.encoder.n_angles(spec.n_wires)
+    n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     weights, group = np.unique(rows[:, n_angles:], axis=0, return_inverse=True)
     if spec.n_wires > UNITARY_WIRES or len(rows) < ROWS_PER_UNITARY * len(weights):
         probabilities = _bound_probabilities(compiled, rows)
     else:
-        states = spec.encoder.states_of_angles(rows[:, :n_angles])
+        states = spec.encoding_rule.states_of_angles(rows[:, :n_angles])
         probabilities = np.empty_like(states)
         engine = UnitaryEngine(spec.n_wires)
         for index, vector in enumerate(weights):

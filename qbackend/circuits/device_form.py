@@ -1,6 +1,6 @@
 """A layer in the gates of a device, on its best qubits, with its parameters open.
 
-Two ways lead there. The compact encoder and the rearranged ansatz (`preparation`, `line_plan`)
+Two ways lead there. The compact preparation and the rearranged ansatz (`preparation`, `line_plan`)
 need a line or a ring of neighbouring qubits and nothing else: of all that the device has, the one
 with the best reported errors is taken. Everything else is routed by Qiskit's transpiler from
 several seeds, and the result with the best reported errors is taken. Both are deterministic.
@@ -26,10 +26,10 @@ from ..seam.backend import Array, CompiledLayer
 from .line_plan import MAX_WIRES, LinePlan, Turn, measured_before, plan_line, split_final_cnots
 from .logical import append_operation, circuit_record, encoding_circuit, qubit_of
 from .placement import ReportedCosts
-from .preparation import N_ANGLES, CompactEncoder, append_compact, check_compact
+from .preparation import N_ANGLES, CompactPreparation, append_compact, check_compact
 
-Encoder = Literal["auto", "compact", "textbook"]
-ENCODERS = ("auto", "compact", "textbook")
+Preparation = Literal["auto", "compact", "textbook"]
+PREPARATIONS = ("auto", "compact", "textbook")
 
 SEEDS = tuple(range(8))
 """The transpiler's seeds where none are given."""
@@ -45,7 +45,7 @@ def compile_for_target(
     target: Target,
     *,
     device: str = "the device",
-    encoder: Encoder = "auto",
+    preparation: Preparation = "auto",
     move_final_cliffords: bool = True,
     seeds: Sequence[int] = SEEDS,
 ) -> CompiledLayer:
@@ -55,17 +55,17 @@ def compile_for_target(
         spec: the layer.
         target: the device's qubits, gates, errors and durations.
         device: its name, for messages and the record.
-        encoder: how amplitudes are prepared. "textbook" is the tree of multiplexed rotations,
+        preparation: how amplitudes are prepared. "textbook" is the tree of multiplexed rotations,
             "compact" takes fewer two-qubit gates, "auto" is compact wherever that is so.
         move_final_cliffords: let the observables take the CNOTs behind the last rotation.
         seeds: of the transpiler, where it routes.
 
     Raises:
-        OptionError: more wires than qubits, no compact encoder for so many wires, or no place
+        OptionError: more wires than qubits, no compact preparation for so many wires, or no place
             where every gate in use has a reported error and duration.
-        UnknownNameError: no such encoder.
+        UnknownNameError: no such preparation.
     """
-    chosen = choose_encoder(spec, encoder)
+    chosen = choose_preparation(spec, preparation)
     n_qubits = target.num_qubits or 0
     if n_qubits < spec.n_wires:
         raise OptionError(
@@ -76,45 +76,47 @@ def compile_for_target(
     if chosen == "compact" and move_final_cliffords and spec.n_wires <= MAX_WIRES:
         compiled = _place(spec, costs)
     else:
-        logical = logical_layer(spec, encoder=chosen, move_final_cliffords=move_final_cliffords)
+        logical = logical_layer(spec, preparation=chosen, move_final_cliffords=move_final_cliffords)
         compiled = _route(logical, costs, seeds)
     choices = {
         "device": device,
-        "encoder": chosen,
+        "preparation": chosen,
         "final_cliffords_moved": move_final_cliffords,
     }
     return replace(compiled, record={**compiled.record, **choices})
 
 
-def choose_encoder(spec: LayerSpec, encoder: Encoder) -> Literal["compact", "textbook"]:
+def choose_preparation(spec: LayerSpec, preparation: Preparation) -> Literal["compact", "textbook"]:
     """What "auto" means for a layer; the other names stand for themselves.
 
-    The compact encoder takes fewer two-qubit gates from two wires on, up to its widest. With angle
-    encoding there is nothing to choose but how the ansatz is laid out.
+    The compact preparation takes fewer two-qubit gates from two wires on, up to its widest. With
+    angle encoding there is nothing to choose but how the ansatz is laid out.
 
     Raises:
-        OptionError: no compact encoder for so many wires.
-        UnknownNameError: no such encoder.
+        OptionError: no compact preparation for so many wires.
+        UnknownNameError: no such preparation.
     """
-    if encoder not in ENCODERS:
-        raise UnknownNameError(f"unknown encoder '{encoder}': {suggest(str(encoder), ENCODERS)}")
-    if encoder == "compact" and spec.encoding == "amplitude":
+    if preparation not in PREPARATIONS:
+        raise UnknownNameError(
+            f"unknown preparation '{preparation}': {suggest(str(preparation), PREPARATIONS)}"
+        )
+    if preparation == "compact" and spec.encoding == "amplitude":
         check_compact(spec.n_wires)
-    if encoder != "auto":
-        return encoder
+    if preparation != "auto":
+        return preparation
     return "compact" if 1 < spec.n_wires <= max(N_ANGLES) else "textbook"
 
 
 def logical_layer(
-    spec: LayerSpec, *, encoder: Encoder = "auto", move_final_cliffords: bool = True
+    spec: LayerSpec, *, preparation: Preparation = "auto", move_final_cliffords: bool = True
 ) -> CompiledLayer:
-    """The layer on ideal qubits, with either encoder, with or without its final CNOTs.
+    """The layer on ideal qubits, with either preparation, with or without its final CNOTs.
 
     Raises:
-        OptionError: no compact encoder for so many wires.
-        UnknownNameError: no such encoder.
+        OptionError: no compact preparation for so many wires.
+        UnknownNameError: no such preparation.
     """
-    compact = choose_encoder(spec, encoder) == "compact" and spec.encoding == "amplitude"
+    compact = choose_preparation(spec, preparation) == "compact" and spec.encoding == "amplitude"
     body, tail = split_final_cnots(spec.operations)
     circuit = QuantumCircuit(spec.n_wires, name=f"{spec.encoding}-{spec.ansatz}")
     if compact:
@@ -122,7 +124,7 @@ def logical_layer(
         qubits = [qubit_of(wire, spec.n_wires) for wire in range(spec.n_wires)]
         append_compact(circuit, qubits, list(angles))
     else:
-        angles = ParameterVector("angle", spec.encoder.n_angles(spec.n_wires))
+        angles = ParameterVector("angle", spec.encoding_rule.n_angles(spec.n_wires))
         circuit.compose(encoding_circuit(spec, angles), inplace=True)
     weights = ParameterVector("weight", spec.n_weights)
     for operation in body if move_final_cliffords else spec.operations:
@@ -137,7 +139,7 @@ def logical_layer(
         ),
         parameters=(*angles, *weights),
         record=circuit_record(circuit),
-        encode=CompactEncoder(tuple(range(2**spec.n_wires))) if compact else None,
+        encode=CompactPreparation(tuple(range(2**spec.n_wires))) if compact else None,
     )
 
 
@@ -149,7 +151,7 @@ def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
     if spec.encoding == "amplitude":
         angles = ParameterVector("angle", N_ANGLES[n_wires])
         append_compact(circuit, range(n_wires), list(angles))
-        encode = CompactEncoder(plan.order())
+        encode = CompactPreparation(plan.order())
     else:
         angles = ParameterVector("angle", n_wires)
         for position, string in enumerate(plan.frame):

@@ -51,7 +51,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class LinePlan:
-    """A layer behind its encoder, on positions 0 to Q - 1.
+    """A layer behind its preparation, on positions 0 to Q - 1.
 
     Attributes:
         frame: the X string over the layer's wires that X at each position is, at the start.

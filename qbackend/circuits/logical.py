@@ -29,7 +29,7 @@ def compile_layer(spec: LayerSpec) -> CompiledLayer:
 
     Layers of one spec share what is returned: nothing changes it.
     """
-    angles = ParameterVector("angle", spec.encoder.n_angles(spec.n_wires))
+    angles = ParameterVector("angle", spec.encoding_rule.n_angles(spec.n_wires))
     weights = ParameterVector("weight", spec.n_weights)
     circuit = QuantumCircuit(spec.n_wires, name=f"{spec.encoding}-{spec.ansatz}")
     circuit.compose(encoding_circuit(spec, angles), inplace=True)

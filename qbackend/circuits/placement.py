@@ -102,7 +102,7 @@ class ReportedCosts:
                 return self.uncalibrated("measure", (qubit,))
         return OptionError(
             f"'{self.device}' has no line of {n_qubits} neighbouring qubits with a native gate "
-            f"among {', '.join(TWO_QUBIT_GATES)}; choose encoder 'textbook' or another device"
+            f"among {', '.join(TWO_QUBIT_GATES)}; choose preparation 'textbook' or another device"
         )
 
     def lines(self, n_qubits: int) -> Iterator[tuple[int, ...]]:

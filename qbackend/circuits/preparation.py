@@ -48,7 +48,7 @@ _SPREAD = ((2, 3), (1, 2), (0, 1), (3, 4), (2, 3), (1, 2), (4, 5), (3, 4), (2, 3
 
 
 @dataclass(frozen=True)
-class CompactEncoder:
+class CompactPreparation:
     """Features (B, F) to the angles (B, E) of the compact preparation on a line.
 
     Attributes:
@@ -68,8 +68,8 @@ def check_compact(n_wires: int) -> None:
     """Raise `OptionError` unless there is a compact preparation on that many wires."""
     if n_wires not in N_ANGLES:
         raise OptionError(
-            f"the compact encoder takes 1 to {max(N_ANGLES)} wires, the layer has {n_wires}; "
-            "choose encoder 'textbook'"
+            f"the compact preparation takes 1 to {max(N_ANGLES)} wires, the layer has {n_wires}; "
+            "choose preparation 'textbook'"
         )
 
 

@@ -27,7 +27,7 @@ from qiskit_aer.noise import (
     thermal_relaxation_error,
 )
 
-from ..circuits.device_form import Encoder, compile_for_target, drop_idle_qubits
+from ..circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
 from ..seam.backend import Array, CompiledLayer
@@ -85,17 +85,17 @@ class NoisyLayer(CompiledLayer):
 
 
 def compile_under_noise(
-    spec: LayerSpec, device: Device, noise: NoiseSpec, *, encoder: Encoder = "auto"
+    spec: LayerSpec, device: Device, noise: NoiseSpec, *, preparation: Preparation = "auto"
 ) -> NoisyLayer:
     """The layer on the device's best qubits, these alone, with the noise that acts there.
 
     Raises:
         OptionError: more wires than qubits, or a part of the noise for which a gate in use has no
             reported value.
-        UnknownNameError: no such encoder.
+        UnknownNameError: no such preparation.
     """
     compiled = drop_idle_qubits(
-        compile_for_target(spec, device.target, device=device.name, encoder=encoder)
+        compile_for_target(spec, device.target, device=device.name, preparation=preparation)
     )
     properties = read_properties(
         device.target,

@@ -9,7 +9,7 @@ from statistics import median
 
 from qiskit.transpiler import Target
 
-from ..circuits.device_form import Encoder, compile_for_target
+from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
 from .snapshots import Device, list_snapshots, load_snapshot
@@ -63,20 +63,22 @@ def device_table(
     spec: LayerSpec | None = None,
     *,
     names: Sequence[str] | None = None,
-    encoder: Encoder = "auto",
+    preparation: Preparation = "auto",
 ) -> list[DeviceInfo]:
     """The devices of these names, by default all that have a snapshot, and what `spec` costs there.
 
     Compiling for a large device takes seconds: name the devices where time matters.
 
     Raises:
-        UnknownNameError: no such device or encoder; the message suggests.
+        UnknownNameError: no such device or preparation; the message suggests.
     """
     devices = (load_snapshot(name) for name in (list_snapshots() if names is None else names))
-    return [describe(device, spec, encoder=encoder) for device in devices]
+    return [describe(device, spec, preparation=preparation) for device in devices]
 
 
-def describe(device: Device, spec: LayerSpec | None, *, encoder: Encoder = "auto") -> DeviceInfo:
+def describe(
+    device: Device, spec: LayerSpec | None, *, preparation: Preparation = "auto"
+) -> DeviceInfo:
     """One device's line."""
     target = device.target
     two_qubit_gate = native_two_qubit_gate(target)
@@ -89,13 +91,15 @@ def describe(device: Device, spec: LayerSpec | None, *, encoder: Encoder = "auto
         readout_error=_median_error(target, "measure"),
         calibrated_at=device.calibrated_at,
         remark=device.remark,
-        cost=None if spec is None else _cost(spec, device, encoder),
+        cost=None if spec is None else _cost(spec, device, preparation),
     )
 
 
-def _cost(spec: LayerSpec, device: Device, encoder: Encoder) -> CompiledCost | None:
+def _cost(spec: LayerSpec, device: Device, preparation: Preparation) -> CompiledCost | None:
     try:
-        compiled = compile_for_target(spec, device.target, device=device.name, encoder=encoder)
+        compiled = compile_for_target(
+            spec, device.target, device=device.name, preparation=preparation
+        )
     except OptionError:
         # Too few qubits, or too few of them calibrated: the table says so by leaving it out.
         return None

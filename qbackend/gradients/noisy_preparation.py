@@ -1,20 +1,20 @@
-"""Derivatives by features where noise acts between the encoder's gates.
+"""Derivatives by features where noise acts between the preparation's gates.
 
 The outputs are then no longer a quadratic form of the encoded state. Two derivatives are at hand:
 
-- *exact*: the chain rule through the encoder's angles. It is that of the function that the circuit
-  computes, which is rough where angles jump while the state does not: at singular values that
-  coincide (compact encoder), at a node of the tree that vanishes (textbook encoder).
+- *exact*: the chain rule through the preparation's angles. It is that of the function that the
+  circuit computes, which is rough where angles jump while the state does not: at singular values
+  that coincide (compact preparation), at a node of the tree that vanishes (textbook preparation).
 - *averaged*: noise averaged over random states is a channel behind the ideal state, and the
   outputs are quadratic forms again. Always finite; the derivative proper where there is no noise.
 
-Measured on a 4-wire layer under fake_brisbane's noise (benchmarks/encoder_gradient.py), as the
+Measured on a 4-wire layer under fake_brisbane's noise (benchmarks/preparation_gradient.py), as the
 error of the change that a derivative predicts for a random step of 0.1 in the logits of a softmax,
 relative to that change:
 
-- compact encoder: exact 1.6 near uniform features, where averaged 0.05; elsewhere 0.09 to 0.21 and
-  0.05 to 0.11. Exact predicts better for steps below 0.01 only.
-- textbook encoder: exact 0.015 to 0.035, averaged 0.04 to 0.05.
+- compact preparation: exact 1.6 near uniform features, where averaged 0.05; elsewhere 0.09 to 0.21
+  and 0.05 to 0.11. Exact predicts better for steps below 0.01 only.
+- textbook preparation: exact 0.015 to 0.035, averaged 0.04 to 0.05.
 
 Away from such points the two agree: the median cosine between them is 0.997 (compact) and 0.999
 (textbook). Hence compact features take the averaged derivative, angle features and textbook
@@ -45,7 +45,7 @@ STATES_PER_UNKNOWN = 4
 
 
 @dataclass(frozen=True)
-class EncoderAverage:
+class PreparationAverage:
     """Functions of the encoded features as quadratic forms of the ideal state.
 
     Attributes:
@@ -55,7 +55,7 @@ class EncoderAverage:
     states: Array
 
     @classmethod
-    def over(cls, n_wires: int) -> EncoderAverage:
+    def over(cls, n_wires: int) -> PreparationAverage:
         """Over uniformly distributed states, drawn from a fixed seed."""
         dimension = 2**n_wires
         shape = STATES_PER_UNKNOWN * dimension * (dimension + 1) // 2, dimension
@@ -94,7 +94,7 @@ def feature_gradient(
     of_angles: Array,
     averaged: Callable[[Mask], Array],
 ) -> Array:
-    """Gradient by features (B, F), from that by the encoder's angles (B, E).
+    """Gradient by features (B, F), from that by the preparation's angles (B, E).
 
     `averaged` gives the averaged gradient of the features' rows that it is asked for, by a mask
     (B,). No row may be one that the encoding calls zero.
@@ -155,7 +155,7 @@ class NoisyShiftPlan(GradientPlan):
     of_features: bool
     first: int
     shift: CircuitShiftPlan
-    average: EncoderAverage | None
+    average: PreparationAverage | None
     average_rows: Array
 
     def rows(self, compiled: CompiledLayer) -> Array:
@@ -206,7 +206,7 @@ def plan_noisy_shift(
     of_features: bool = True,
     of_weights: bool = True,
 ) -> NoisyShiftPlan:
-    """The plan for features (B, F) and weights (W,), with noise between the encoder's gates.
+    """The plan for features (B, F) and weights (W,), with noise between the preparation's gates.
 
     No row of `features` may be one that the encoding calls zero. Without `of_features` no row is
     for their derivatives; nor without `of_weights` for theirs.
@@ -223,7 +223,7 @@ def plan_noisy_shift(
     if of_features and spec.encoding == "amplitude" and not needs_average:
         _, vanishing = _pull_tree(features, np.zeros((len(rows), n_angles)))
         needs_average = bool(vanishing.any())
-    average = EncoderAverage.over(spec.n_wires) if needs_average else None
+    average = PreparationAverage.over(spec.n_wires) if needs_average else None
     average_rows = rows[:0] if average is None else compiled.rows(average.states, weights)
     return NoisyShiftPlan(compiled, features, of_features, first, shift, average, average_rows)
 

@@ -108,7 +108,7 @@ def plan_parameter_shift(
     that the plan gives are zero; nor without `of_weights`.
     """
     n_batch, n_weights = len(features), len(weights)
-    moved, directions = spec.encoder.shifted(features)
+    moved, directions = spec.encoding_rule.shifted(features)
     if not of_features:
         moved, directions = moved[:, :0], directions[:, :0]
     turn = np.pi / 2 * np.eye(n_weights)[: None if of_weights else 0]
@@ -127,8 +127,8 @@ def plan_parameter_shift(
 class CircuitShiftPlan:
     """The parameter-shift rule in the circuit's own parameters, features and weights alike.
 
-    Moving a state as `plan_parameter_shift` does is exact for the ideal encoder. Noise acts
-    between the encoder's gates, where only their angles' derivatives stay exact.
+    Moving a state as `plan_parameter_shift` does is exact for the ideal preparation. Noise acts
+    between the preparation's gates, where only their angles' derivatives stay exact.
 
     Attributes:
         rows: (N, P) of the parameters to evaluate, N = B * S * 2.

@@ -73,7 +73,7 @@ class LayerSpec:
     @property
     def n_features(self) -> int:
         """F."""
-        return self.encoder.n_features(self.n_wires)
+        return self.encoding_rule.n_features(self.n_wires)
 
     @property
     def n_weights(self) -> int:
@@ -86,7 +86,7 @@ class LayerSpec:
         return len(self.observables)
 
     @property
-    def encoder(self) -> Encoding:
+    def encoding_rule(self) -> Encoding:
         """The encoding that `encoding` names."""
         return get_encoding(self.encoding)
 

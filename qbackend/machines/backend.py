@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..circuits.device_form import Encoder, compile_for_target
+from ..circuits.device_form import Preparation, compile_for_target
 from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..ibm.mitigation import check_installed
@@ -61,7 +61,7 @@ class IbmBackend(QuantumBackend):
         options: how to execute, what to spend, how long to wait.
         credentials, profile: which account, see `credentials.find_credentials`.
         ledger: file that keeps the jobs; None keeps them in memory.
-        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+        preparation: how amplitudes are prepared, "auto", "compact" or "textbook".
         approve: is shown the plan before anything is sent, and says whether it may be; None asks
             at the terminal, and refuses where there is none. What costs nothing needs no yes.
         progress: is told where the jobs are.
@@ -81,7 +81,7 @@ class IbmBackend(QuantumBackend):
         credentials: Path | None = None,
         profile: str | None = None,
         ledger: Path | None = None,
-        encoder: Encoder = "auto",
+        preparation: Preparation = "auto",
         approve: Approve | None = None,
         progress: Callable[[Progress], None] = say_nothing,
         wait: bool = True,
@@ -99,7 +99,7 @@ class IbmBackend(QuantumBackend):
                 f"{shots} shots and a precision of {self.options.precision:g} contradict each "
                 "other: leave out one of --shots and --precision"
             )
-        self.encoder = encoder
+        self.preparation = preparation
         self.wait = wait
         self.run_tag = run_tag
         self._credentials = credentials
@@ -146,7 +146,7 @@ class IbmBackend(QuantumBackend):
             MachineError: the account has no such machine.
             OptionError: too many wires, or a gate that the machine has no calibration for.
         """
-        key = layer_key(spec, self.name, self.encoder)
+        key = layer_key(spec, self.name, self.preparation)
         text = self.ledger.layer(key)
         if text is not None and self._is_outdated(text):
             self._forget(key)
@@ -155,7 +155,7 @@ class IbmBackend(QuantumBackend):
             check_width(self, spec)
             device = self._device
             compiled = compile_for_target(
-                spec, device.target, device=self.name, encoder=self.encoder
+                spec, device.target, device=self.name, preparation=self.preparation
             )
             at = device.calibrated_at
             record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}

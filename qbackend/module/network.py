@@ -253,7 +253,7 @@ class LayerNetwork(NeuralNetwork):
 
     def _live(self, features: Array) -> np.ndarray:
         """Rows that encode something: the others give zero everywhere and are never executed."""
-        return ~self.spec.encoder.is_zero(features)
+        return ~self.spec.encoding_rule.is_zero(features)
 
     def _plan(
         self, features: Array, weights: Array, of_features: bool = True, of_weights: bool = True

@@ -134,9 +134,9 @@ def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool)
 def _run_rows(request: Request, job_id: str) -> Result:
     """Expectation values of every row, grouped by weight vector."""
     spec = request.compiled.spec
-    n_angles = spec.encoder.n_angles(spec.n_wires)
+    n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     angles, given = request.parameters[:, :n_angles], request.parameters[:, n_angles:]
-    rows = angles if spec.encoding == "angle" else spec.encoder.states_of_angles(angles)
+    rows = angles if spec.encoding == "angle" else spec.encoding_rule.states_of_angles(angles)
     values = np.empty((len(rows), spec.n_outputs))
     weights, group = np.unique(given, axis=0, return_inverse=True)
     for index, vector in enumerate(weights):

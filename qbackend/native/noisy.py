@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..circuits.device_form import Encoder
+from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
 from ..devices.snapshots import Device
@@ -38,21 +38,21 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
     """Exact expectation values under a device's noise, and derivatives to train by.
 
     Values are those of the compiled circuit. Derivatives by weights and by angle features are
-    exact; by amplitude features they are what `encoder_gradient` says, always finite.
+    exact; by amplitude features they are what `noisy_preparation` says, always finite.
 
     Args:
         device: whose gates and noise to take.
         noise: the strength of each part.
-        encoder: how amplitudes are prepared, "auto", "compact" or "textbook".
+        preparation: how amplitudes are prepared, "auto", "compact" or "textbook".
     """
 
     def __init__(
-        self, device: Device, noise: NoiseSpec | None = None, encoder: Encoder = "auto"
+        self, device: Device, noise: NoiseSpec | None = None, preparation: Preparation = "auto"
     ) -> None:
         self.name, self.sampler = f"native:{device.name}", f"aer:{device.name}"
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
-        self.encoder = encoder
+        self.preparation = preparation
         self._layers: dict[LayerSpec, NoisyLayer] = {}
         self._simulations: dict[LayerSpec, LayerSimulation] = {}
 
@@ -69,7 +69,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         """
         if spec not in self._layers:
             check_width(self, spec)
-            layer = compile_under_noise(spec, self.device, self.noise, encoder=self.encoder)
+            layer = compile_under_noise(spec, self.device, self.noise, preparation=self.preparation)
             self._simulation(layer)
             self._layers[spec] = layer
         return self._layers[spec]
@@ -87,7 +87,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         check_finite("features", given)
         simulation = self._simulation(compiled)
         engine = simulation.engine(features.dtype, features.device)
-        live = ~compiled.spec.encoder.is_zero(given)
+        live = ~compiled.spec.encoding_rule.is_zero(given)
         rows = compiled.rows(given[live], vector)
         values = np.zeros((len(given), compiled.spec.n_outputs))
         values[live] = simulation.values(engine, rows, vector)

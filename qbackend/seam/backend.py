@@ -84,7 +84,7 @@ class CompiledLayer:
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
         wide = np.asarray(features, dtype=np.float64)
-        angles = (self.encode or self.spec.encoder.angles)(wide)
+        angles = (self.encode or self.spec.encoding_rule.angles)(wide)
         spread = np.broadcast_to(weights, (len(features), self.spec.n_weights))
         return np.concatenate([angles, spread], axis=1)
 

@@ -44,15 +44,15 @@ def distance(device: Device, noise: NoiseSpec) -> float:
     return float(np.sqrt(np.mean(difference**2)))
 
 
-@pytest.mark.parametrize("encoder", ["textbook", "compact"])
+@pytest.mark.parametrize("preparation", ["textbook", "compact"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("ansatz", ANSATZE)
 @pytest.mark.parametrize("n_wires", [2, 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_without_noise_it_is_aer(
-    brisbane: Device, n_wires: int, ansatz: str, encoding: str, encoder: str
+    brisbane: Device, n_wires: int, ansatz: str, encoding: str, preparation: str
 ) -> None:
     spec = LayerSpec(n_wires, encoding, ansatz)
-    quiet = AerNoisy(brisbane, NoiseSpec.only(), encoder)
+    quiet = AerNoisy(brisbane, NoiseSpec.only(), preparation)
     np.testing.assert_allclose(
         evaluate(quiet, spec, 3), evaluate(get_backend("aer"), spec, 3), atol=MACHINE, rtol=0
     )

@@ -14,8 +14,8 @@ from qiskit.quantum_info import Statevector
 from qiskit.transpiler import InstructionProperties, Target
 
 from qbackend.circuits.device_form import (
-    Encoder,
-    choose_encoder,
+    Preparation,
+    choose_preparation,
     compile_for_target,
     drop_idle_qubits,
     line_layer,
@@ -37,11 +37,16 @@ device = cache(load_snapshot)
 
 
 def compiled(
-    spec: LayerSpec, name: str, encoder: Encoder = "auto", *, move: bool = True
+    spec: LayerSpec, name: str, preparation: Preparation = "auto", *, move: bool = True
 ) -> CompiledLayer:
     target = device(name).target
     return compile_for_target(
-        spec, target, device=name, encoder=encoder, move_final_cliffords=move, seeds=ONE_SEED
+        spec,
+        target,
+        device=name,
+        preparation=preparation,
+        move_final_cliffords=move,
+        seeds=ONE_SEED,
     )
 
 
@@ -73,12 +78,14 @@ def assert_same(layer: CompiledLayer) -> None:
 
 
 @pytest.mark.parametrize("move", [False, True])
-@pytest.mark.parametrize("encoder", ["textbook", "compact"])
+@pytest.mark.parametrize("preparation", ["textbook", "compact"])
 @pytest.mark.parametrize("ansatz", ANSATZE)
 @pytest.mark.parametrize("n_wires", [1, 2, 3, 4, 5, 6])
-def test_logical_forms_agree(n_wires: int, ansatz: str, encoder: Encoder, move: bool) -> None:
+def test_logical_forms_agree(
+    n_wires: int, ansatz: str, preparation: Preparation, move: bool
+) -> None:
     spec = LayerSpec(n_wires, ansatz=ansatz)
-    assert_same(logical_layer(spec, encoder=encoder, move_final_cliffords=move))
+    assert_same(logical_layer(spec, preparation=preparation, move_final_cliffords=move))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -101,10 +108,10 @@ def test_compact_device_forms_agree(n_wires: int, ansatz: str, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("encoder", "move"), [("textbook", False), ("textbook", True), ("compact", False)]
+    ("preparation", "move"), [("textbook", False), ("textbook", True), ("compact", False)]
 )
-def test_routed_device_forms_agree(encoder: Encoder, move: bool) -> None:
-    assert_same(drop_idle_qubits(compiled(LayerSpec(3), "fake_brisbane", encoder, move=move)))
+def test_routed_device_forms_agree(preparation: Preparation, move: bool) -> None:
+    assert_same(drop_idle_qubits(compiled(LayerSpec(3), "fake_brisbane", preparation, move=move)))
 
 
 @pytest.mark.parametrize("ansatz", ANSATZE)
@@ -140,11 +147,13 @@ def test_auto_is_compact_where_that_is_less() -> None:
     for n_wires in range(1, 8):
         spec = LayerSpec(n_wires)
         counts = {
-            encoder: logical_layer(spec, encoder=encoder).record["two_qubit_gates"]
-            for encoder in (("textbook", "compact") if n_wires in N_ANGLES else ("textbook",))
+            preparation: logical_layer(spec, preparation=preparation).record["two_qubit_gates"]
+            for preparation in (("textbook", "compact") if n_wires in N_ANGLES else ("textbook",))
         }
-        fewest = min(counts, key=lambda encoder: (counts[encoder], encoder != "textbook"))
-        assert choose_encoder(spec, "auto") == fewest
+        fewest = min(
+            counts, key=lambda preparation: (counts[preparation], preparation != "textbook")
+        )
+        assert choose_preparation(spec, "auto") == fewest
 
 
 def test_circuit_is_in_the_device_gates() -> None:
@@ -168,7 +177,7 @@ def test_record() -> None:
     assert record["readout_fidelity"] == pytest.approx(readout)
     assert record["duration"] == pytest.approx(max(ends.values()))
     assert record["two_qubit_depth"] <= record["two_qubit_gates"]
-    assert (record["device"], record["encoder"]) == ("fake_torino", "compact")
+    assert (record["device"], record["preparation"]) == ("fake_torino", "compact")
     assert record["final_cliffords_moved"] is True
 
 
@@ -190,11 +199,11 @@ def test_dropping_idle_qubits() -> None:
     assert drop_idle_qubits(dropped).circuit == dropped.circuit
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
-def test_compilation_is_deterministic(encoder: Encoder) -> None:
-    first = compiled(LayerSpec(3), "fake_fez", encoder)
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
+def test_compilation_is_deterministic(preparation: Preparation) -> None:
+    first = compiled(LayerSpec(3), "fake_fez", preparation)
     plan_line.cache_clear()
-    second = compiled(LayerSpec(3), "fake_fez", encoder)
+    second = compiled(LayerSpec(3), "fake_fez", preparation)
     row = np.arange(len(first.parameters), dtype=float)
     circuits = [
         layer.circuit.assign_parameters(dict(zip(layer.parameters, row, strict=True)))
@@ -208,10 +217,10 @@ def test_compilation_is_deterministic(encoder: Encoder) -> None:
 def test_routing_records_its_seeds_and_takes_the_best() -> None:
     target = device("fake_fez").target
     each = [
-        compile_for_target(LayerSpec(3), target, encoder="textbook", seeds=(seed,)).record
+        compile_for_target(LayerSpec(3), target, preparation="textbook", seeds=(seed,)).record
         for seed in (0, 1, 2)
     ]
-    best = compile_for_target(LayerSpec(3), target, encoder="textbook", seeds=(0, 1, 2)).record
+    best = compile_for_target(LayerSpec(3), target, preparation="textbook", seeds=(0, 1, 2)).record
     fidelities = [record["gate_fidelity"] * record["readout_fidelity"] for record in each]
     assert best["gate_fidelity"] * best["readout_fidelity"] == max(fidelities)
     assert best["seeds"] == [0, 1, 2]
@@ -229,7 +238,7 @@ def test_compiled_layer_pickles() -> None:
 
 
 def test_zero_row_has_zero_angles() -> None:
-    layer = logical_layer(LayerSpec(4), encoder="compact")
+    layer = logical_layer(LayerSpec(4), preparation="compact")
     rows = layer.rows(np.zeros((1, 16)), np.ones(8))
     assert not rows[0, :15].any()
 
@@ -258,7 +267,7 @@ def line_target(
     return target
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
 @pytest.mark.parametrize(
     ("errors", "duration", "says"),
     [
@@ -268,18 +277,22 @@ def line_target(
     ],
 )
 def test_uncalibrated_gate(
-    errors: list[float | None], duration: float | None, says: str, encoder: Encoder
+    errors: list[float | None], duration: float | None, says: str, preparation: Preparation
 ) -> None:
     target = line_target(errors, 4 * [0.01], duration)
     with pytest.raises(OptionError, match=f"'mine' has no usable calibration of {says}"):
-        compile_for_target(LayerSpec(4), target, device="mine", encoder=encoder, seeds=ONE_SEED)
+        compile_for_target(
+            LayerSpec(4), target, device="mine", preparation=preparation, seeds=ONE_SEED
+        )
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
-def test_uncalibrated_readout(encoder: Encoder) -> None:
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
+def test_uncalibrated_readout(preparation: Preparation) -> None:
     target = line_target(3 * [0.01], [0.01, 0.01, None, 0.01])
     with pytest.raises(OptionError, match="'measure' on qubit 2"):
-        compile_for_target(LayerSpec(4), target, device="mine", encoder=encoder, seeds=ONE_SEED)
+        compile_for_target(
+            LayerSpec(4), target, device="mine", preparation=preparation, seeds=ONE_SEED
+        )
 
 
 def test_uncalibrated_gate_is_avoided() -> None:
@@ -298,11 +311,13 @@ def test_fewer_qubits_than_wires() -> None:
         compiled(LayerSpec(4), "fake_armonk")
 
 
-def test_encoder_too_narrow() -> None:
-    with pytest.raises(OptionError, match="the compact encoder takes 1 to 6 wires"):
-        logical_layer(LayerSpec(7), encoder="compact")
+def test_preparation_too_narrow() -> None:
+    with pytest.raises(OptionError, match="the compact preparation takes 1 to 6 wires"):
+        logical_layer(LayerSpec(7), preparation="compact")
 
 
-def test_unknown_encoder() -> None:
-    with pytest.raises(UnknownNameError, match="unknown encoder 'compct': did you mean 'compact'"):
+def test_unknown_preparation() -> None:
+    with pytest.raises(
+        UnknownNameError, match="unknown preparation 'compct': did you mean 'compact'"
+    ):
         compiled(LayerSpec(2), "fake_fez", "compct")  # type: ignore[arg-type]

@@ -12,7 +12,12 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from qbackend.circuits.preparation import N_ANGLES, CompactEncoder, append_compact, compact_angles
+from qbackend.circuits.preparation import (
+    N_ANGLES,
+    CompactPreparation,
+    append_compact,
+    compact_angles,
+)
 from qbackend.errors import OptionError
 from qbackend.layers.canonical import TIE
 from qbackend.layers.encodings import ZERO_NORM
@@ -145,27 +150,27 @@ def test_batch_equals_rows() -> None:
     np.testing.assert_allclose(np.abs(together), np.abs(alone), atol=ROUNDING)
 
 
-def test_encoder_reorders_and_normalises() -> None:
+def test_preparation_reorders_and_normalises() -> None:
     order = tuple(int(k) for k in np.random.default_rng(1).permutation(16))
     features = -3.0 * families(4)["random"]
-    made = prepare(CompactEncoder(order)(features), 4)
+    made = prepare(CompactPreparation(order)(features), 4)
     states = features[:, order] / np.linalg.norm(features, axis=1, keepdims=True)
     np.testing.assert_allclose(np.abs(made), np.abs(states), atol=ROUNDING)
 
 
-def test_encoder_of_an_empty_row() -> None:
-    angles = CompactEncoder(tuple(range(16)))(np.zeros((2, 16)))
+def test_preparation_of_an_empty_row() -> None:
+    angles = CompactPreparation(tuple(range(16)))(np.zeros((2, 16)))
     assert angles.shape == (2, 15)
     assert not angles.any()
 
 
-def test_encoder_pickles() -> None:
-    encoder = CompactEncoder(tuple(range(8)))
-    assert pickle.loads(pickle.dumps(encoder)) == encoder
+def test_preparation_pickles() -> None:
+    preparation = CompactPreparation(tuple(range(8)))
+    assert pickle.loads(pickle.dumps(preparation)) == preparation
 
 
 def test_too_many_wires() -> None:
     with pytest.raises(
-        OptionError, match="1 to 6 wires, the layer has 7; choose encoder 'textbook'"
+        OptionError, match="1 to 6 wires, the layer has 7; choose preparation 'textbook'"
     ):
         compact_angles(np.ones((1, 128)))

@@ -29,10 +29,10 @@ RECIPE_FLAGS = {
 }  # fmt: skip
 ACCOUNT_FLAGS = {"--credentials", "--profile"}
 RUN_FLAGS = {
-    *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--encoder", "--calibrate", "--rows",
-    "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode", "--session",
-    "--precision", "--dynamical-decoupling", "--gate-twirling", "--measurement-twirling",
-    "--readout-mitigation", "--zne", "--max-execution-time", "--max-qpu-seconds", "--deadline",
+    *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--preparation", "--calibrate",
+    "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
+    "--session", "--precision", "--dynamical-decoupling", "--gate-twirling",
+    "--measurement-twirling", "--readout-mitigation", "--zne", "--max-execution-time", "--max-qpu-seconds", "--deadline",
     "--json",
 }  # fmt: skip
 OPTIONS = {
@@ -46,7 +46,7 @@ OPTIONS = {
     "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
     "report": {"runs", "--out"},
-    "backends": {*ACCOUNT_FLAGS, "--spec", "--encoder", "--device"},
+    "backends": {*ACCOUNT_FLAGS, "--spec", "--preparation", "--device"},
     "bench": {"--quick", "--case", "--backend", "--out", "--json"},
     "data": set(),
     "data list": {"--data-root"},
@@ -70,7 +70,7 @@ OPTIONS = {
         "--device",
         "--part",
         "--strength",
-        "--encoder",
+        "--preparation",
         "--training",
         "--full",
         "--seeds",

@@ -24,7 +24,7 @@ def test_a_line_per_device_with_what_a_recipe_takes_there() -> None:
     lines = printed("digits", "compact", ("fake_manila", "fake_armonk"))
     manila = next(line for line in lines if line[0] == "fake_manila")
     device = load_snapshot("fake_manila")
-    record = compile_for_target(LayerSpec(4), device.target, encoder="compact").record
+    record = compile_for_target(LayerSpec(4), device.target, preparation="compact").record
     assert manila[1:3] == ["5", "cx"]
     assert manila[6:9] == [
         "2024-05-27", str(record["two_qubit_gates"]), str(record["two_qubit_depth"]),
@@ -48,7 +48,7 @@ def test_without_a_recipe_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -
     ("arguments", "error", "words"),
     [
         (("digit", "auto"), UnknownNameError, "did you mean 'digits'"),
-        (("digits", "dense"), UnknownNameError, "unknown encoder 'dense'"),
+        (("digits", "dense"), UnknownNameError, "unknown preparation 'dense'"),
         ((None, "auto", ("fake_fes",)), UnknownNameError, "did you mean 'fake_fez'"),
     ],
 )

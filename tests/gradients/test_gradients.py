@@ -140,7 +140,7 @@ def test_circuit_shift_gives_the_weights_derivatives(
     compiled = backend.compile(spec)
     plan = plan_circuit_shift(compiled, compiled.rows(x, w))
     derivatives = plan.derivatives(backend.evaluate(Request(compiled, plan.rows)).values)
-    n_angles = spec.encoder.n_angles(n_wires)
+    n_angles = spec.encoding_rule.n_angles(n_wires)
     of_features, of_weights = jacobians_by_shift(spec, x, w)
     np.testing.assert_allclose(derivatives[..., n_angles:], of_weights, atol=SHIFT)
     if encoding == "angle":

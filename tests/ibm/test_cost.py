@@ -130,7 +130,7 @@ def test_twirled_shots_are_those_of_the_client(shots: int) -> None:
 def test_the_published_layer_counts_by_ibms_weights() -> None:
     """163 control instructions, and not the 55 of its depth."""
     spec = LayerSpec(4, "amplitude", "basic_entangler", n_layers=2)
-    compiled = compile_for_target(spec, load_snapshot("fake_fez").target, encoder="compact")
+    compiled = compile_for_target(spec, load_snapshot("fake_fez").target, preparation="compact")
     counted = load(compiled.circuit, ExecutionOptions())
     weights = {"rz": 1, "sx": 2, "x": 2, "cz": 5}
     by_qubit = [

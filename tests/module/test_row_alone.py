@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from qbackend import LayerSpec, get_backend
 from qbackend.circuits.line_plan import plan_line
-from qbackend.circuits.preparation import CompactEncoder
+from qbackend.circuits.preparation import CompactPreparation
 from qbackend.layers.encodings import AmplitudeEncoding
 from qbackend.seam.backend import Array, CompiledLayer, QuantumBackend, Request
 
@@ -44,14 +44,14 @@ def is_large(rows: Array) -> NDArray[np.bool_]:
     return np.asarray(np.abs(rows).max(axis=1) > 1e-3)
 
 
-def preparations(n_wires: int) -> list[CompactEncoder | AmplitudeEncoding]:
+def preparations(n_wires: int) -> list[CompactPreparation | AmplitudeEncoding]:
     """As the features are, as a plan orders them, and the textbook's."""
     plan = plan_line(LayerSpec(n_wires), closed=False)
-    compact = [CompactEncoder(order) for order in (tuple(range(2**n_wires)), plan.order())]
+    compact = [CompactPreparation(order) for order in (tuple(range(2**n_wires)), plan.order())]
     return [*compact, AmplitudeEncoding()]
 
 
-def angles(preparation: CompactEncoder | AmplitudeEncoding, rows: Array) -> Array:
+def angles(preparation: CompactPreparation | AmplitudeEncoding, rows: Array) -> Array:
     if isinstance(preparation, AmplitudeEncoding):
         return preparation.angles(rows)
     return preparation(rows)
@@ -124,8 +124,8 @@ def test_angles_of_any_row(n_wires: int) -> None:
 
 
 @cache
-def backend_of(name: str, encoder: str) -> QuantumBackend:
-    return get_backend(name, encoder=encoder)
+def backend_of(name: str, preparation: str) -> QuantumBackend:
+    return get_backend(name, preparation=preparation)
 
 
 def answer(backend: QuantumBackend, compiled: CompiledLayer, rows: Array) -> Array:
@@ -133,10 +133,10 @@ def answer(backend: QuantumBackend, compiled: CompiledLayer, rows: Array) -> Arr
     return backend.evaluate(request).values
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
 @pytest.mark.parametrize("n_wires", [2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
-def test_outputs_under_noise(n_wires: int, encoder: str) -> None:
-    backend = backend_of(f"native:{DEVICE}", encoder)
+def test_outputs_under_noise(n_wires: int, preparation: str) -> None:
+    backend = backend_of(f"native:{DEVICE}", preparation)
     compiled = backend.compile(LayerSpec(n_wires))
     for kind, rows in structured_rows(n_wires, 8).items():
         together = answer(backend, compiled, rows)

@@ -25,12 +25,12 @@ ROUNDING = {torch.float32: 1e-5, torch.float64: MACHINE}
 @dataclass(frozen=True)
 class Case:
     name: str
-    encoder: str | None = None
+    preparation: str | None = None
     n_wires: int = 4
     per_kind: int = 2
 
     def layer(self, dtype: torch.dtype, encoding: str = "amplitude") -> QuantumLayer:
-        backend = get_backend(self.name, encoder=self.encoder)
+        backend = get_backend(self.name, preparation=self.preparation)
         return QuantumLayer(LayerSpec(self.n_wires, encoding), backend, seed=1).to(dtype)
 
 
@@ -45,7 +45,7 @@ CASES = {
 }
 
 
-ANGLES = {name: case for name, case in CASES.items() if case.encoder is None}
+ANGLES = {name: case for name, case in CASES.items() if case.preparation is None}
 """Where features turn wires, there is no preparation to choose under noise."""
 BY_BATCH = {name: case for name, case in CASES.items() if not case.name.startswith("aer:")}
 """Simulators that go other ways with a large batch."""
@@ -149,11 +149,11 @@ def test_nothing_but_zeros(case: Case, dtype: torch.dtype) -> None:
     assert not of_weights.any()
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
 @pytest.mark.parametrize("n_wires", [2, 3, 4])
-def test_gradients_where_choices_are(n_wires: int, encoder: str) -> None:
+def test_gradients_where_choices_are(n_wires: int, preparation: str) -> None:
     """Finite by features; by weights that of the shift rule, which leaves the preparation alone."""
-    layer = Case(f"native:{DEVICE}", encoder, n_wires).layer(torch.float64)
+    layer = Case(f"native:{DEVICE}", preparation, n_wires).layer(torch.float64)
     kinds = structured_rows(n_wires, 4)
     features = torch.from_numpy(np.concatenate(list(kinds.values())))
     _, of_features, of_weights = answers(layer, features)

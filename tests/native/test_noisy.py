@@ -18,7 +18,7 @@ from qbackend.devices.noise import NoisyLayer
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import InputError, OptionError
-from qbackend.gradients.noisy_preparation import EncoderAverage, averaged_gradient
+from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gradient
 from qbackend.gradients.plans import plan_circuit_shift
 from qbackend.native.noisy import NativeNoisy
 from qbackend.native.pauli import layer as noisy_layer
@@ -30,17 +30,17 @@ from ..support.cases import ANSATZE, MACHINE, features, weights
 
 AGREEMENT = 1e-8
 """The project's convention for `native:DEVICE` and `aer:DEVICE`."""
-ENCODERS = [("amplitude", "compact"), ("amplitude", "textbook"), ("angle", "auto")]
+PREPARATIONS = [("amplitude", "compact"), ("amplitude", "textbook"), ("angle", "auto")]
 
 
 @cache
-def native(noise: NoiseSpec | None = None, encoder: str = "auto") -> NativeNoisy:
-    return NativeNoisy(load_snapshot("fake_brisbane"), noise, encoder)
+def native(noise: NoiseSpec | None = None, preparation: str = "auto") -> NativeNoisy:
+    return NativeNoisy(load_snapshot("fake_brisbane"), noise, preparation)
 
 
 @cache
-def compiled_layer(spec: LayerSpec, encoder: str, noise: NoiseSpec | None = None) -> NoisyLayer:
-    layer = native(noise, encoder).compile(spec)
+def compiled_layer(spec: LayerSpec, preparation: str, noise: NoiseSpec | None = None) -> NoisyLayer:
+    layer = native(noise, preparation).compile(spec)
     assert isinstance(layer, NoisyLayer)
     return layer
 
@@ -74,12 +74,12 @@ def chain_rule(compiled: CompiledLayer, x: Array, of_angles: Array) -> Array:
 
 
 @pytest.mark.parametrize("ansatz", ANSATZE)
-@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize(("encoding", "preparation"), PREPARATIONS)
 @pytest.mark.parametrize("n_wires", [2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
-def test_it_is_aer(n_wires: int, encoding: str, encoder: str, ansatz: str) -> None:
+def test_it_is_aer(n_wires: int, encoding: str, preparation: str, ansatz: str) -> None:
     """Values, and gradients against the shift rule in the circuit's own parameters."""
     spec = LayerSpec(n_wires, encoding, ansatz)
-    compiled, backend = compiled_layer(spec, encoder), native(None, encoder)
+    compiled, backend = compiled_layer(spec, preparation), native(None, preparation)
     rng = np.random.default_rng(1)
     x, w = rng.normal(size=(2, spec.n_features)), weights(spec, 0)
     cotangent = rng.choice([-1.0, 1.0], size=(2, spec.n_outputs))
@@ -95,20 +95,22 @@ def test_it_is_aer(n_wires: int, encoding: str, encoder: str, ansatz: str) -> No
     np.testing.assert_allclose(
         of_weights, of_rows[:, n_angles:].sum(axis=0), atol=len(x) * spec.n_outputs * AGREEMENT
     )
-    if encoder == "compact":
+    if preparation == "compact":
         return
     expected = chain_rule(compiled, x, of_rows[:, :n_angles])
     np.testing.assert_allclose(of_features, expected, atol=spec.n_outputs * AGREEMENT)
 
 
-@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize(("encoding", "preparation"), PREPARATIONS)
 @pytest.mark.parametrize("n_wires", [2, 3])
-def test_a_layers_gradient_is_the_same_on_aer(n_wires: int, encoding: str, encoder: str) -> None:
+def test_a_layers_gradient_is_the_same_on_aer(
+    n_wires: int, encoding: str, preparation: str
+) -> None:
     """By the parameter-shift plan of the layer, for features with zeros among them as well."""
     spec = LayerSpec(n_wires, encoding, "strongly_entangling")
     results = []
     for name in ("native:fake_brisbane", "aer:fake_brisbane"):
-        layer = QuantumLayer(spec, get_backend(name, encoder=encoder), seed=0)
+        layer = QuantumLayer(spec, get_backend(name, preparation=preparation), seed=0)
         x = torch.tensor(features(spec, 4, 0), requires_grad=True)
         layer(x).sum().backward()
         network = layer.neural_network
@@ -130,12 +132,12 @@ def test_a_layers_gradient_is_the_same_on_aer(n_wires: int, encoding: str, encod
 
 @pytest.mark.parametrize("n_wires", [2, 3])
 def test_the_averaged_gradient_is_that_of_aers_values(n_wires: int) -> None:
-    """The compact encoder's: quadratic forms through the values at the averaged states."""
+    """The compact preparation's: quadratic forms through the values at the averaged states."""
     spec = LayerSpec(n_wires)
     compiled, w = compiled_layer(spec, "compact"), weights(spec, 0)
     x = np.random.default_rng(1).normal(size=(4, spec.n_features))
     cotangent = np.random.default_rng(2).normal(size=(4, spec.n_outputs))
-    average = EncoderAverage.over(n_wires)
+    average = PreparationAverage.over(n_wires)
     forms = average.fit(by_aer(compiled, compiled.rows(average.states, w)))
     of_features, _ = gradients(native(), compiled, x, w, cotangent)
     np.testing.assert_allclose(
@@ -144,13 +146,15 @@ def test_the_averaged_gradient_is_that_of_aers_values(n_wires: int) -> None:
 
 
 @pytest.mark.parametrize("ansatz", ANSATZE)
-@pytest.mark.parametrize(("encoding", "encoder"), ENCODERS)
+@pytest.mark.parametrize(("encoding", "preparation"), PREPARATIONS)
 @pytest.mark.parametrize("n_wires", [2, 4])
-def test_without_noise_it_is_ideal(n_wires: int, encoding: str, encoder: str, ansatz: str) -> None:
+def test_without_noise_it_is_ideal(
+    n_wires: int, encoding: str, preparation: str, ansatz: str
+) -> None:
     """Values and both gradients, for features with zeros among them as well."""
     spec = LayerSpec(n_wires, encoding, ansatz)
-    quiet, ideal = native(NoiseSpec.only(), encoder), get_backend("native")
-    compiled = compiled_layer(spec, encoder, NoiseSpec.only())
+    quiet, ideal = native(NoiseSpec.only(), preparation), get_backend("native")
+    compiled = compiled_layer(spec, preparation, NoiseSpec.only())
     x, w = features(spec, 4, 0), weights(spec, 0)
     cotangent = np.random.default_rng(0).choice([-1.0, 1.0], size=(4, spec.n_outputs))
     values = quiet.evaluate(Request(compiled, compiled.rows(x, w))).values
@@ -197,17 +201,17 @@ def test_rows_may_bring_weights_of_their_own() -> None:
     assert result.shots is None
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
-def test_single_precision(encoder: str) -> None:
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
+def test_single_precision(preparation: str) -> None:
     spec = LayerSpec(4)
-    compiled = compiled_layer(spec, encoder)
+    compiled = compiled_layer(spec, preparation)
     x, w = np.random.default_rng(0).normal(size=(16, 16)), weights(spec, 0)
     # Noise contracts what rounding adds: sixteen roundings for each gate, at slopes below two.
     allowed = 2 * 16 * compiled.circuit.size() * 2.0**-24
     results = []
     for dtype in (torch.float32, torch.float64):
         given = torch.tensor(x, dtype=dtype)
-        forward = native(None, encoder).forward(
+        forward = native(None, preparation).forward(
             compiled, given, torch.from_numpy(w), differentiate=True
         )
         of_features, of_weights = forward.pullback(torch.ones_like(forward.values) / 4)
@@ -218,12 +222,12 @@ def test_single_precision(encoder: str) -> None:
         assert (single != double).any()
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
 @pytest.mark.parametrize("n_wires", [2, 4])
 @pytest.mark.parametrize("kind", ["uniform", "basis state", "Bell pairs", "zero pairs"])
 @pytest.mark.parametrize("distance", [0.0, 1e-14, 1e-9, 1e-5, 1e-3])
 def test_gradients_are_useful_where_angles_jump(
-    kind: str, distance: float, n_wires: int, encoder: str
+    kind: str, distance: float, n_wires: int, preparation: str
 ) -> None:
     """A step of a twentieth of the features' norm gains at least half of what it promises."""
     spec = LayerSpec(n_wires)
@@ -239,7 +243,7 @@ def test_gradients_are_useful_where_angles_jump(
     x += distance * rng.normal(size=x.shape) / np.sqrt(n_features)
     w = weights(spec, 3)
     cotangent = rng.normal(size=(8, spec.n_outputs))
-    compiled, backend = compiled_layer(spec, encoder), native(None, encoder)
+    compiled, backend = compiled_layer(spec, preparation), native(None, preparation)
     gradient, _ = gradients(backend, compiled, x, w, cotangent)
     assert np.isfinite(gradient).all()
     steepness = np.linalg.norm(gradient, axis=1)
@@ -250,7 +254,7 @@ def test_gradients_are_useful_where_angles_jump(
         return np.sum(outputs * cotangent, axis=1)
 
     gain = values(x + step) - values(x - step)
-    # Summed over the rows: the function is rough there, by the noise of the encoder's gates.
+    # Summed over the rows: the function is rough there, by the noise of the preparation's gates.
     assert gain.sum() >= 0.05 * steepness.sum()
 
 
@@ -265,15 +269,15 @@ def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         "CpuProgram",
         lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
     )
-    backend = NativeNoisy(native().device, encoder="textbook")
+    backend = NativeNoisy(native().device, preparation="textbook")
     for ours, theirs in zip(gradients(backend, compiled, x, w, cotangent), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=MACHINE)
 
 
-@pytest.mark.parametrize("encoder", ["compact", "textbook"])
-def test_zero_rows_and_empty_batches(encoder: str) -> None:
+@pytest.mark.parametrize("preparation", ["compact", "textbook"])
+def test_zero_rows_and_empty_batches(preparation: str) -> None:
     spec = LayerSpec(2)
-    layer = QuantumLayer(spec, native(None, encoder), seed=0)
+    layer = QuantumLayer(spec, native(None, preparation), seed=0)
     x = torch.randn(3, 4, dtype=torch.float64)
     x[1] = 1e-13
     x.requires_grad_()

@@ -46,7 +46,7 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
     for words in ("fake_manila, calibration from the shipped snapshot of 2024-05-27", "calibrated"):
         assert words in out
     gates = noisy["compiled"]["two_qubit_gates"]
-    assert f"{gates} two-qubit gates, compact encoder" in out
+    assert f"{gates} two-qubit gates, compact preparation" in out
 
     # The correction is the recorded map on the noisy outputs, for the images of the evaluation.
     config = RunFolder.open(Path("a")).config()
@@ -135,11 +135,14 @@ def test_calibration_images_are_drawn_by_the_seed() -> None:
         (("--backend", "aer:fake_manilla"), "did you mean 'fake_manila'"),
         (("--backend", AER, "--set", "noise.readout=-1"), "noise.readout"),
         (("--backend", AER, "--set", "noise.read_out=1"), "did you mean 'readout'"),
-        (("--backend", AER, "--encoder", "dense"), "run.encoder"),
+        (("--backend", AER, "--preparation", "dense"), "run.preparation"),
         (("--backend", AER, "--calibrate", "1"), "run.calibrate"),
         (("--calibrate", "30"), "'aer' has no noise to calibrate"),
         (("--set", "noise.readout=1"), "'aer' has no noise"),
-        (("--backend", "native", "--encoder", "compact"), "'native' has no noise and no encoder"),
+        (
+            ("--backend", "native", "--preparation", "compact"),
+            "'native' has no noise and no preparation",
+        ),
         (("--backend", "aer:none.json"), "cannot read noise file none.json"),
         (
             ("--backend", AER, "--set", "layer.n_wires=6"),

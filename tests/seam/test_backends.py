@@ -146,7 +146,7 @@ def under_noise(compiled: CompiledLayer) -> CompiledLayer:
 
 def exact_values(spec: LayerSpec, n_rows: int = 3, seed: int = 0) -> Array:
     """By dense matrices, written from the definitions alone."""
-    state = spec.encoder.states(features(spec, n_rows, seed)).T.astype(complex)
+    state = spec.encoding_rule.states(features(spec, n_rows, seed)).T.astype(complex)
     paulis = {
         "x": np.array([[0, 1], [1, 0]]),
         "y": np.array([[0, -1j], [1j, 0]]),

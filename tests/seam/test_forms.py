@@ -32,8 +32,8 @@ def tolerance(spec: LayerSpec, dtype: torch.dtype, n_rows: int) -> float:
 
 def shift_gradient(spec: LayerSpec, rows: Array, matrices: Array, cotangent: Array) -> Array:
     """Gradient with respect to the features by the encoding's own shift rule."""
-    shifted, directions = spec.encoder.shifted(rows)
-    states = spec.encoder.states(shifted.reshape(-1, spec.n_features))
+    shifted, directions = spec.encoding_rule.shifted(rows)
+    states = spec.encoding_rule.states(shifted.reshape(-1, spec.n_features))
     values = np.einsum("ni,mij,nj->nm", states, matrices, states)
     moved = values.reshape(*shifted.shape[:3], len(matrices))
     return np.einsum("btm,bm,btf->bf", moved[:, :, 0] - moved[:, :, 1], cotangent, directions)
@@ -53,7 +53,7 @@ def test_values_and_gradients(n_wires: int, encoding: str, dtype: torch.dtype) -
     assert done.pullback is not None
     of_rows, of_matrices = done.pullback(torch.tensor(cotangent, dtype=dtype))
 
-    states = spec.encoder.states(given_rows.double().numpy())
+    states = spec.encoding_rule.states(given_rows.double().numpy())
     limit = tolerance(spec, dtype, len(rows))
     assert done.values.dtype == of_rows.dtype == of_matrices.dtype == dtype
     expected = np.einsum("bi,mij,bj->bm", states, matrices, states)
@@ -96,7 +96,7 @@ def test_encode_and_back(n_wires: int, encoding: str) -> None:
     spec = LayerSpec(n_wires, encoding=encoding)
     rows = torch.from_numpy(features(spec, 4, seed=3)).requires_grad_()
     states = quadratic.encode(spec, rows)
-    expected = spec.encoder.states(rows.detach().numpy())
+    expected = spec.encoding_rule.states(rows.detach().numpy())
     np.testing.assert_allclose(states.detach(), expected, atol=1e-15)
     cotangent = torch.randn(states.shape, dtype=states.dtype)
     (expected_gradient,) = torch.autograd.grad(states, rows, cotangent)

@@ -36,7 +36,7 @@ N_IMAGES = 60
 COMMAND = (
     "ablate", "noise", "--epochs", "1", "--limit", str(N_IMAGES), "--seeds", "1", "--jobs", "1",
     "--calibrate", "30", "--device", DEVICE, "--part", "all", "--part", "readout",
-    "--strength", "0,1", "--shots", "exact,64", "--encoder", "compact",
+    "--strength", "0,1", "--shots", "exact,64", "--preparation", "compact",
 )  # fmt: skip
 
 Rows = list[dict[str, str]]
@@ -84,7 +84,7 @@ def test_lists_narrow_the_axes() -> None:
 
 def test_the_table_of_the_readme_has_four_settings() -> None:
     star = Axes.typed(device="fake_brisbane", part="all", strength="1", shots="4096").star()
-    assert {(each.encoder, each.training) for each in star} == {
+    assert {(each.preparation, each.training) for each in star} == {
         ("compact", "ideal"),
         ("textbook", "ideal"),
         ("compact", "noise-aware"),
@@ -107,7 +107,7 @@ def test_a_setting_says_how_strong_each_part_is() -> None:
     [
         ({"device": "fake_brisbone"}, UnknownNameError, "did you mean 'fake_brisbane'"),
         ({"part": "read_out"}, UnknownNameError, "did you mean 'readout'"),
-        ({"encoder": "dense"}, UnknownNameError, "known: compact, textbook"),
+        ({"preparation": "dense"}, UnknownNameError, "known: compact, textbook"),
         ({"training": "noise_aware"}, UnknownNameError, "did you mean 'noise-aware'"),
         ({"strength": "-1"}, OptionError, "at least 0, got -1"),
         ({"strength": "high"}, OptionError, "'high' is not a strength"),
@@ -204,7 +204,7 @@ def test_the_model_without_noise_loses_nothing_to_itself(folder: Path) -> None:
 def test_the_table_has_a_row_for_every_cell(folder: Path) -> None:
     rows = rows_of(folder)
     star = Axes.typed(
-        device=DEVICE, part="all,readout", strength="0,1", shots="exact,64", encoder="compact"
+        device=DEVICE, part="all,readout", strength="0,1", shots="exact,64", preparation="compact"
     ).star()
     assert len(rows) == 1 + len(star) == 1 + 2 * 2 + 1 + 2
     cells = [row for row in rows if row["device"] == DEVICE]
@@ -248,7 +248,7 @@ def test_a_cell_is_the_model_on_the_noisy_backend(folder: Path, training: str) -
         return found.scores.accuracy, found.outputs.numpy()
 
     _, ideal = answers()
-    to_backend(model, get_backend(f"native:{DEVICE}", encoder="compact"))
+    to_backend(model, get_backend(f"native:{DEVICE}", preparation="compact"))
     accuracy, noisy = answers()
     row = the_row(rows_of(folder), training=training)
     assert float(row["accuracy"]) == accuracy

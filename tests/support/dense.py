@@ -23,7 +23,7 @@ PAULIS = {
 
 def dense_values(spec: LayerSpec, rows: Array, angles: Array) -> Array:
     """Expectations by dense matrices over the whole space, from the definitions alone."""
-    states = spec.encoder.states(rows).T.astype(complex)
+    states = spec.encoding_rule.states(rows).T.astype(complex)
     index = np.arange(2**spec.n_wires)
     for operation in spec.operations:
         if isinstance(operation, Cnots):
@@ -45,7 +45,7 @@ def dense_gradients(
     spec: LayerSpec, rows: Array, angles: Array, cotangent: Array
 ) -> tuple[Array, Array]:
     """Gradients of sum(values * cotangent) by the shift rules, which are exact."""
-    shifted, directions = spec.encoder.shifted(rows)
+    shifted, directions = spec.encoding_rule.shifted(rows)
     moved = dense_values(spec, shifted.reshape(-1, spec.n_features), angles)
     moved = moved.reshape(*shifted.shape[:3], spec.n_outputs)
     slopes = np.einsum("btm,bm->bt", moved[:, :, 0] - moved[:, :, 1], cotangent)

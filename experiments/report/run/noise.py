@@ -50,7 +50,7 @@ def _cost(compiled: Record) -> str:
     return (
         f"{counted(compiled['two_qubit_gates'], 'two-qubit gate')}, two-qubit depth "
         f"{compiled['two_qubit_depth']}, {number(1e6 * compiled['duration'], 2)} µs, "
-        f"{compiled['encoder']} encoder; product of the reported fidelities: gates "
+        f"{compiled['preparation']} preparation; product of the reported fidelities: gates "
         f"{number(compiled['gate_fidelity'], 3)}, readout {number(compiled['readout_fidelity'], 3)}"
     )
 

@@ -18,8 +18,8 @@ Training = Literal["ideal", "noise-aware", "calibrated"]
 TRAININGS: tuple[Training, ...] = ("ideal", "noise-aware", "calibrated")
 """Trained without noise; trained under all of the device's noise at strength 1; trained without
 noise, its outputs corrected by an affine map that is fitted on training images."""
-Encoder = Literal["textbook", "compact"]
-ENCODERS: tuple[Encoder, ...] = ("textbook", "compact")
+Preparation = Literal["textbook", "compact"]
+PREPARATIONS: tuple[Preparation, ...] = ("textbook", "compact")
 ALL = "all"
 """The part that stands for what a device's noise model has by default."""
 EXACT = "exact"
@@ -34,7 +34,7 @@ class Setting:
     part: str
     strength: float
     shots: int | None
-    encoder: Encoder
+    preparation: Preparation
     training: Training
 
     @property
@@ -50,7 +50,7 @@ class Axes:
     """The values of each axis, in the order of `Setting`'s attributes.
 
     Raises:
-        UnknownNameError: no such device, part, encoder or training; the message suggests.
+        UnknownNameError: no such device, part, preparation or training; the message suggests.
         OptionError: an axis without values, a negative strength, fewer than one shot.
     """
 
@@ -65,7 +65,7 @@ class Axes:
     part: tuple[str, ...] = (ALL, "one_qubit", "two_qubit", "relaxation", "readout")
     strength: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
     shots: tuple[int | None, ...] = (None, 256, 1024, 4096, 16384)
-    encoder: tuple[Encoder, ...] = ENCODERS
+    preparation: tuple[Preparation, ...] = PREPARATIONS
     training: tuple[Training, ...] = TRAININGS
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Axes:
         devices = [*snapshots, *(name.replace("fake_", "ibm_", 1) for name in snapshots)]
         check_known("device", self.device, devices)
         check_known("part", self.part, (ALL, *NoiseSpec.parts()))
-        check_known("encoder", self.encoder, ENCODERS)
+        check_known("preparation", self.preparation, PREPARATIONS)
         check_known("training", self.training, TRAININGS)
         for strength in self.strength:
             NoiseSpec().scaled(strength)
@@ -102,7 +102,7 @@ class Axes:
     def star(self) -> list[Setting]:
         """Around the centre: every strength of each device and of each part, and the other axes
         one at a time."""
-        arms = (("device", "strength"), ("part", "strength"), ("shots",), ("encoder",))
+        arms = (("device", "strength"), ("part", "strength"), ("shots",), ("preparation",))
         found = [each for arm in (*arms, ("training",)) for each in self._plane(arm)]
         return list(dict.fromkeys(found))
 

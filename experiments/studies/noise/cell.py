@@ -23,7 +23,7 @@ from torch import nn
 from models import HybridCNN
 from qbackend import LayerSpec
 from qbackend.aer.noisy import AerNoisy, AerNoisySampled
-from qbackend.circuits.device_form import Encoder, compile_for_target, drop_idle_qubits
+from qbackend.circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
 from qbackend.devices.correction import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.properties import DeviceProperties, read_properties
@@ -207,7 +207,7 @@ def _outputs(
 ) -> Array:
     """Expectation values (N, M) under the noise; features that encode nothing give zero."""
     device = _device(setting.device)
-    live = ~layer.spec.encoder.is_zero(features)
+    live = ~layer.spec.encoding_rule.is_zero(features)
     rows = layer.rows(features[live], weights)
     values = np.zeros((len(features), layer.spec.n_outputs))
     if setting.shots is None:
@@ -226,17 +226,17 @@ def _right(head: nn.Module, outputs: Array, labels: NDArray[np.integer]) -> NDAr
 
 
 def _noisy_layer(setting: Setting, spec: LayerSpec) -> NoisyLayer:
-    compiled, properties = _compiled(setting.device, spec, setting.encoder)
+    compiled, properties = _compiled(setting.device, spec, setting.preparation)
     return add_noise(compiled, properties, setting.noise)
 
 
 @lru_cache(maxsize=64)
 def _compiled(
-    device: str, spec: LayerSpec, encoder: Encoder
+    device: str, spec: LayerSpec, preparation: Preparation
 ) -> tuple[CompiledLayer, DeviceProperties]:
     found = _device(device)
     compiled = drop_idle_qubits(
-        compile_for_target(spec, found.target, device=device, encoder=encoder)
+        compile_for_target(spec, found.target, device=device, preparation=preparation)
     )
     properties = read_properties(
         found.target,

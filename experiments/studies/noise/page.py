@@ -17,7 +17,7 @@ from .axes import ALL, Setting
 from .table import SettingScores, described, measured
 
 NAMED, MEASURED = (
-    ("Device", "Part", "Strength", "Shots", "Encoder", "Training"),
+    ("Device", "Part", "Strength", "Shots", "Preparation", "Training"),
     ("Two-qubit gates", "Accuracy", "Points lost, 95 % interval", "RMSE"),
 )
 
@@ -68,7 +68,7 @@ def _drawings(
     """What the settings allow to be drawn: whatever varies, with all else as it is most often."""
     common = {
         axis: _commonest([getattr(setting, axis) for setting, _ in found])
-        for axis in ("device", "part", "strength", "shots", "encoder", "training")
+        for axis in ("device", "part", "strength", "shots", "preparation", "training")
     }
     if any(setting.part == ALL for setting, _ in found):
         common["part"] = ALL

@@ -73,7 +73,7 @@ def ablate_noise(
     """Evaluate models with seeds 0 to `n_seeds` - 1 under every setting; returns the folder.
 
     A model is trained once for all settings that share it: without noise, or under all of a
-    device's noise with one encoder.
+    device's noise with one preparation.
 
     Raises:
         UserError: a mistake in the recipe or the settings, before anything is trained.
@@ -134,8 +134,11 @@ def _model(
     """The model that a setting's cells evaluate; that without noise for no setting."""
     name, chosen = f"ideal-seed{seed}", {"run.seed": seed, "run.backend": IDEAL}
     if setting is not None and setting.training == "noise-aware":
-        name = f"{setting.device}-{setting.encoder}-seed{seed}"
-        chosen |= {"run.backend": f"native:{setting.device}", "run.encoder": setting.encoder}
+        name = f"{setting.device}-{setting.preparation}-seed{seed}"
+        chosen |= {
+            "run.backend": f"native:{setting.device}",
+            "run.preparation": setting.preparation,
+        }
     config = load_config(
         recipe, [*settings, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
     )
@@ -202,7 +205,7 @@ def _evaluate(
 
 
 def _circuit(setting: Setting) -> tuple[str, str]:
-    return setting.device, setting.encoder
+    return setting.device, setting.preparation
 
 
 if __name__ == "__main__":

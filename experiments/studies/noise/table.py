@@ -20,7 +20,7 @@ from ...run.results import percent, table_text
 from .axes import EXACT, Setting
 
 NONE = "none"
-"""Device, part and encoder of the rows without noise."""
+"""Device, part and preparation of the rows without noise."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def write_tables(
 def scores_table(scores: Sequence[SettingScores], config: Config) -> Table:
     """The settings for a person to read."""
     table = Table(title=f"{config.recipe}, {config.protocol}, {scores[0].accuracy.n} seeds")
-    for heading in ("device", "part", "strength", "shots", "encoder", "training"):
+    for heading in ("device", "part", "strength", "shots", "preparation", "training"):
         table.add_column(heading, no_wrap=True)
     for heading in ("2q gates", "accuracy", "points lost, 95 % interval", "RMSE"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -99,7 +99,7 @@ def described(setting: Setting | None) -> list[str]:
         return [NONE, NONE, "0", EXACT, NONE, "ideal"]
     shots = EXACT if setting.shots is None else f"{setting.shots:,}"
     named = setting.device, setting.part, f"{setting.strength:g}", shots
-    return [*named, setting.encoder, setting.training]
+    return [*named, setting.preparation, setting.training]
 
 
 def measured(scores: SettingScores) -> list[str]:

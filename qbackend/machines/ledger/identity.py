@@ -41,9 +41,10 @@ PHYSICAL = (
 """The options that a result depends on; the others say how to wait, and what to spend."""
 
 
-def layer_key(spec: LayerSpec, machine: str, encoder: str) -> str:
+def layer_key(spec: LayerSpec, machine: str, preparation: str) -> str:
     """Of a layer before it is compiled."""
-    return _digest({"spec": spec.to_dict(), "machine": machine, "encoder": encoder})
+    # "encoder" as ledgers have it: under another word their jobs would be paid for once more.
+    return _digest({"spec": spec.to_dict(), "machine": machine, "encoder": preparation})
 
 
 def content_key(

@@ -15,18 +15,18 @@ from qiskit import qpy
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
-from ...circuits.preparation import CompactEncoder
+from ...circuits.preparation import CompactPreparation
 from ...layers.spec import LayerSpec
 from ...seam.backend import CompiledLayer
 
 
 def to_text(compiled: CompiledLayer) -> str:
-    """A compiled layer as JSON; its encoder must be the spec's own or the compact one."""
+    """A compiled layer as JSON; its preparation must be the spec's own or the compact one."""
     buffer = io.BytesIO()
     qpy.dump(compiled.circuit, buffer)
-    encoder = compiled.encode
-    if encoder is not None and not isinstance(encoder, CompactEncoder):
-        raise TypeError(f"no text for a {type(encoder).__name__}")
+    preparation = compiled.encode
+    if preparation is not None and not isinstance(preparation, CompactPreparation):
+        raise TypeError(f"no text for a {type(preparation).__name__}")
     return json.dumps(
         {
             "spec": compiled.spec.to_dict(),
@@ -34,7 +34,7 @@ def to_text(compiled: CompiledLayer) -> str:
             "observables": [sparse_terms(observable) for observable in compiled.observables],
             "parameters": [parameter.name for parameter in compiled.parameters],
             "record": compiled.record,
-            "order": None if encoder is None else [int(index) for index in encoder.order],
+            "order": None if preparation is None else [int(index) for index in preparation.order],
         }
     )
 
@@ -58,7 +58,7 @@ def from_text(text: str) -> CompiledLayer:
         # A parameter that the transpiler found to be without effect is not in the circuit.
         parameters=tuple(named.get(name) or Parameter(name) for name in content["parameters"]),
         record=content["record"],
-        encode=None if order is None else CompactEncoder(tuple(order)),
+        encode=None if order is None else CompactPreparation(tuple(order)),
     )
 
 

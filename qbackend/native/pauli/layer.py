@@ -14,7 +14,12 @@ import torch
 
 from ...devices.noise import NoisyLayer, assignment_matrices, channel_after
 from ...errors import OptionError
-from ...gradients.noisy_preparation import EncoderAverage, Mask, averaged_gradient, feature_gradient
+from ...gradients.noisy_preparation import (
+    Mask,
+    PreparationAverage,
+    averaged_gradient,
+    feature_gradient,
+)
 from ...seam.backend import Array
 from .cpu import CpuProgram, FloatArray
 from .program import compile_program
@@ -129,7 +134,7 @@ class LayerSimulation:
             return None, of_weights
 
         def averaged(chosen: Mask) -> Array:
-            forms = self._encoder_average(weights) @ pulled.forms.T
+            forms = self._preparation_average(weights) @ pulled.forms.T
             return averaged_gradient(features[chosen], forms, cotangent[chosen])
 
         of_angles = of_rows[:, : self._n_angles]
@@ -141,16 +146,16 @@ class LayerSimulation:
             self._pulled = Pulled(weights.copy(), turns, engine.forms(turns))
         return self._pulled
 
-    def _encoder_average(self, weights: Array) -> Array:
+    def _preparation_average(self, weights: Array) -> Array:
         """Every Pauli coefficient where the data ends, as a form of the ideal state.
 
         (D (D + 1) / 2, 4^qubits). It depends on the weights where the transpiler has moved turns
-        by weights in between the encoder's.
+        by weights in between the preparation's.
         """
         head = self.program.head
         moved = head.slopes[:, self._n_angles :] @ weights
         if self._average is None or not np.array_equal(moved, self._average[0]):
-            average = EncoderAverage.over(self.layer.spec.n_wires)
+            average = PreparationAverage.over(self.layer.spec.n_wires)
             engine = self.engine(torch.float64, torch.device("cpu"))
             angles = head.angles(self.layer.rows(average.states, weights))
             coefficients = engine.values(np.eye(4**self.program.n_qubits), angles)

@@ -1,11 +1,11 @@
 """How well derivatives by features predict what a layer under a device's noise does.
 
-    python benchmarks/encoder_gradient.py
+    python benchmarks/preparation_gradient.py
 
 For features from a softmax, at random logits of several scales, and random steps in the logits of
 several sizes: the error of the predicted change of a random combination of outputs, relative to the
 change itself, root mean square over rows. Derivatives: the exact one (by central differences) and
-the one of the averaged encoder noise; see `qbackend/encoder_gradient.py`.
+the one of the averaged preparation noise; see `qbackend/gradients/noisy_preparation.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from qbackend import LayerSpec, get_backend
-from qbackend.gradients.noisy_preparation import EncoderAverage, averaged_gradient
+from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gradient
 from qbackend.seam.backend import Array, Request
 
 SCALES = (0.01, 0.1, 1.0, 3.0, 6.0)
@@ -48,12 +48,12 @@ def exact_gradient(outputs: Callable[[Array], Array], features: Array) -> Array:
     return np.stack(slopes, axis=1)
 
 
-def compare(device: str, encoder: str, spec: LayerSpec) -> None:
-    """Print a table for one encoder."""
+def compare(device: str, preparation: str, spec: LayerSpec) -> None:
+    """Print a table for one preparation."""
     rng = np.random.default_rng(0)
     weights = rng.uniform(0, 2 * np.pi, spec.n_weights)
     cotangent = rng.normal(size=(ROWS, spec.n_outputs))
-    backend = get_backend(f"native:{device}", encoder=encoder)
+    backend = get_backend(f"native:{device}", preparation=preparation)
     compiled = backend.compile(spec)
 
     def values(features: Array) -> Array:
@@ -62,10 +62,10 @@ def compare(device: str, encoder: str, spec: LayerSpec) -> None:
     def outputs(features: Array) -> Array:
         return np.sum(values(features) * cotangent, axis=1)
 
-    average = EncoderAverage.over(spec.n_wires)
+    average = PreparationAverage.over(spec.n_wires)
     forms = average.fit(values(average.states))
     heads = "".join(f"   step {step:<5g} exact averaged" for step in STEPS)
-    click.echo(f"{encoder}\n{'scale':>8s}{'cosine':>9s}{heads}")
+    click.echo(f"{preparation}\n{'scale':>8s}{'cosine':>9s}{heads}")
     for scale in SCALES:
         logits = scale * rng.normal(size=(ROWS, spec.n_features))
         features = softmax(logits)
@@ -88,9 +88,9 @@ def compare(device: str, encoder: str, spec: LayerSpec) -> None:
 @click.option("--device", default="fake_brisbane")
 @click.option("--wires", default=4)
 def main(device: str, wires: int) -> None:
-    """Print a table for each encoder."""
-    for encoder in ("compact", "textbook"):
-        compare(device, encoder, LayerSpec(wires))
+    """Print a table for each preparation."""
+    for preparation in ("compact", "textbook"):
+        compare(device, preparation, LayerSpec(wires))
 
 
 if __name__ == "__main__":

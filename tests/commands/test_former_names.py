@@ -1,0 +1,33 @@
+"""Names that were changed are still understood where users wrote them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.commands.cli import main
+from experiments.config.sections import RunSection
+from qbackend import get_backend
+
+FOR_A_DEVICE = "has no noise and no preparation"
+
+
+@pytest.mark.parametrize(
+    "given", [("--encoder", "compact"), ("--set", "run.encoder=compact")], ids=" ".join
+)
+def test_a_flag_and_a_key(
+    given: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["run", *given, "--out", str(tmp_path / "run")])
+    assert left.value.code == 2
+    assert FOR_A_DEVICE in capsys.readouterr().err
+
+
+def test_a_section_that_was_saved() -> None:
+    assert RunSection.model_validate({"encoder": "textbook"}).preparation == "textbook"
+
+
+def test_an_option_of_the_library() -> None:
+    assert get_backend("native:fake_manila", encoder="textbook").preparation == "textbook"
