@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import OptionError, UnknownNameError, suggest
 from .layers.inputs import seed_number
-from .seam.backend import QuantumBackend, check_shots
+from .seam.backend import QuantumBackend
+from .seam.requests import check_shots
 
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation

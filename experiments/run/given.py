@@ -21,7 +21,7 @@ from ..assembly.backends import ideal_backend
 from ..assembly.construct import trained_model
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..evaluation.assess import in_order
 from ..evaluation.evaluate import evaluate
 from ..records.environment import without_home

@@ -26,14 +26,14 @@ from ..assembly.backends import LOCAL_BACKEND, ideal_backend, target_backend, tr
 from ..assembly.construct import quantum_layers, trained_model
 from ..assembly.fabric import device_name, leave
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..evaluation.assess import assess, assess_on_target
 from ..evaluation.validation import Validation
 from ..records.checkpoint import load_model
 from ..records.environment import computer
 from ..records.folder import RunFolder, Status
 from ..records.loggers import open_loggers
-from ..report import write_report
+from ..report.write import write_report
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
 from .approval import Approval

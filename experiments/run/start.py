@@ -23,12 +23,12 @@ from ..assembly.same_data import check_same_data, check_size, data_record
 from ..assembly.shown_data import difference_notes, in_classes_of
 from ..assembly.thread_count import settled
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.checkpoint import load_model_info
 from ..records.environment import without_home
 from ..records.folder import Record, RunFolder
 from ..records.loggers import check_loggers
-from ..report import write_report
+from ..report.write import write_report
 from ..training.train import steps_per_epoch
 from .approval import can_ask, charges, check_can_ask, show_plan
 from .display import Display

@@ -7,7 +7,7 @@ from qiskit.transpiler import Target
 from ..devices.snapshots import Device
 from ..errors import MachineError
 from ..ibm.primitives import measured_qubits
-from ..seam.backend import CompiledLayer
+from ..seam.requests import CompiledLayer
 
 
 def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:

@@ -11,7 +11,7 @@ from ..devices.snapshots import Device
 from ..errors import JobFailedError, RunFolderError
 from ..ibm import limits
 from ..ibm.options import ExecutionOptions
-from ..seam.backend import Request
+from ..seam.requests import Request
 from . import cost
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words

@@ -15,8 +15,9 @@ from typing import Protocol
 
 from ..devices.snapshots import Device
 from ..ibm.options import ExecutionOptions
-from ..seam.backend import Array, CompiledLayer
+from ..layers.inputs import Array
 from ..seam.jobs import JobStatus
+from ..seam.requests import CompiledLayer
 
 LOCAL = "local"
 """Instance of a service in this process, whose jobs end with it."""

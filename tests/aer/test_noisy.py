@@ -19,7 +19,9 @@ from qbackend.devices.noise_spec import NoiseSpec, SavedNoise, save_noise
 from qbackend.devices.snapshots import Device, load_snapshot
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.gradients.plans import plan_circuit_shift
-from qbackend.seam.backend import Array, QuantumBackend, Request
+from qbackend.layers.inputs import Array
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import Request
 
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights
 from ..support.reference import left_out_by_aer
