@@ -163,7 +163,7 @@ def _native(
             f"'native' is exact and takes no shots; use --backend {sampled} --shots N"
         )
     if argument is None:
-        from .native import NativeBackend
+        from .native.exact import NativeBackend
 
         if noise is not None or preparation is not None:
             raise OptionError(

@@ -8,5 +8,5 @@ Lowest first, with the names that other folders use:
 - `forms`
 - `pixel_circuits`
 - `tensors`
-- `exact`
+- `exact`: NativeBackend
 """

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qbackend import LayerSpec, errors
-from qbackend.native import NativeBackend
+from qbackend.native.exact import NativeBackend
 from qbackend.native.statevector import engine
 from qbackend.seam.requests import Request
 
