@@ -27,7 +27,7 @@ from ..seam.forms import Forms, QuadraticBackend
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
-from ..unitary_forms.lanes import FloatArray
+from ..kernels.lanes import FloatArray
 from .runs import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
 
 MAX_WIRES = 20
