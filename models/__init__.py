@@ -9,18 +9,23 @@ Lowest first:
 - `blocks`: the parts that the published networks are made of
 - `norm_biases`: biases that a BatchNorm takes away again
 - `cnn`: the two families of classifiers
+- `plan`: what a kind of network is to everything that works with it
+- `hybrid`: networks with a quantum layer between two others, and its controls
+- `classical`: networks without
 - `exchange`: other 1x1 convolutions in any network
 - `pointwise_controls`: what stands in for quantum pointwise convolutions
 - `pointwise_nets`: networks whose 1x1 convolutions can be exchanged
-- `pointwise_plans`: these networks by name
+- `pointwise_plans`: networks with quantum pointwise convolutions
 - `catalogue`: all models by name
 """
 
-from qbackend.module.pointwise import QuantumPointwiseConv2d
+from qbackend import QuantumPointwiseConv2d
 
-from .catalogue import ARMS, MODELS, arms_of, build_model
+from .catalogue import MODELS, arms_of, build_model, find_plan
 from .cnn import ClassicalCNN, HybridCNN, count_parameters, to_backend
 from .exchange import exchange_pointwise, quantize_pointwise, restore_pointwise
+from .hybrid import ARMS
+from .plan import ModelPlan
 from .pointwise_plans import POINTWISE_ARMS, PointwiseSpec
 
 __all__ = [
@@ -29,12 +34,14 @@ __all__ = [
     "POINTWISE_ARMS",
     "ClassicalCNN",
     "HybridCNN",
+    "ModelPlan",
     "PointwiseSpec",
     "QuantumPointwiseConv2d",
     "arms_of",
     "build_model",
     "count_parameters",
     "exchange_pointwise",
+    "find_plan",
     "quantize_pointwise",
     "restore_pointwise",
     "to_backend",

@@ -1,78 +1,30 @@
 """The models by name, and how one is built.
 
 The hybrid and the classical networks of arXiv 2509.13353 with their published sizes, one pair for
-scikit-learn's 8x8 digits in the same style, the controls that stand in for the quantum layer, and
-the networks with quantum pointwise convolutions.
+scikit-learn's 8x8 digits in the same style, and the networks with quantum pointwise convolutions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import nn
 
-from qbackend import LayerSpec, QuantumLayer
-from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend import LayerSpec
+from qbackend.errors import UnknownNameError, suggest
 from qbackend.layers.inputs import seed_or_drawn, whole_number
 from qbackend.seam.backend import QuantumBackend
 
-from .blocks import ConvStack, Layout, classifier, reducer
-from .cnn import ClassicalCNN, HybridCNN
-from .norm_biases import hold_norm_biases
-from .pointwise_plans import POINTWISE_ARMS, POINTWISE_MODELS, PointwisePlan, PointwiseSpec
-from .pointwise_plans import build as build_pointwise
-from .streams import weights_from
-
-ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")
-"""What can stand between front end and head: the circuit; the circuit with random weights that
-are not trained; Linear F to M; Linear F to M and tanh; nothing, so that the head gets all of the F
-features, which with amplitude encoding are a softmax."""
-
-PUBLISHED_LAYER = LayerSpec(n_wires=4)
-"""16 amplitudes, 2 basic-entangler layers, <Z> of each wire."""
-
-
-@dataclass(frozen=True)
-class HybridPlan:
-    """A hybrid network: convolutions, reducer to F features, bottleneck, head.
-
-    Attributes:
-        in_channels: of an image.
-        n_classes: number of logits.
-        layout: the convolutions.
-        reduced: width of the reducer's hidden layer.
-        spec: the quantum layer.
-        pooled: side of the square that each channel is averaged to.
-        hidden: width of the head's hidden layer.
-        dropout: of the head.
-    """
-
-    in_channels: int
-    n_classes: int
-    layout: Layout
-    reduced: int
-    spec: LayerSpec = PUBLISHED_LAYER
-    pooled: int = 4
-    hidden: int = 128
-    dropout: float = 0.3
-
-
-@dataclass(frozen=True)
-class ClassicalPlan:
-    """A classical network: convolutions and head; attributes as in `HybridPlan`."""
-
-    in_channels: int
-    n_classes: int
-    layout: Layout
-    pooled: int
-    hidden: int
-    dropout: float = 0.3
-
+from .blocks import Layout
+from .classical import ClassicalPlan
+from .hybrid import HybridPlan
+from .plan import ModelPlan, Spec
+from .pointwise_plans import POINTWISE_MODELS
 
 _HYBRID_MNIST = HybridPlan(1, 10, (16, "MP", 32, "MP"), reduced=256)
 _DEEP: Layout = (64, "MP", 128, "MP", 256, "MP", 512)
 
-MODELS: dict[str, HybridPlan | ClassicalPlan | PointwisePlan] = {
+MODELS: dict[str, ModelPlan] = {
     "hybrid-mnist": _HYBRID_MNIST,
     "hybrid-mnist-angle": replace(_HYBRID_MNIST, reduced=128, spec=LayerSpec(2, encoding="angle")),
     "hybrid-cifar100": HybridPlan(3, 100, (32, "MP", 64, "MP", 128), reduced=512),
@@ -84,19 +36,20 @@ MODELS: dict[str, HybridPlan | ClassicalPlan | PointwisePlan] = {
     "classical-digits": ClassicalPlan(1, 10, (16, "MP", 32), pooled=2, hidden=64),
     **POINTWISE_MODELS,
 }
+"""Every network by its name. Another kind of network is a `ModelPlan` with an entry here."""
+
+
+def find_plan(name: str) -> ModelPlan:
+    """The plan of the model of that name; raises `UnknownNameError`."""
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}") from None
 
 
 def arms_of(name: str) -> tuple[str, ...]:
     """The arms that the model of that name has; raises `UnknownNameError`."""
-    if name not in MODELS:
-        raise UnknownNameError(f"unknown model '{name}': {suggest(name, MODELS)}")
-    match MODELS[name]:
-        case HybridPlan():
-            return ARMS
-        case PointwisePlan():
-            return POINTWISE_ARMS
-        case _:
-            return ()
+    return find_plan(name).arms
 
 
 def build_model(
@@ -105,7 +58,7 @@ def build_model(
     arm: str = "quantum",
     n_classes: int | None = None,
     in_channels: int | None = None,
-    spec: LayerSpec | PointwiseSpec | None = None,
+    spec: Spec | None = None,
     backend: str | QuantumBackend = "aer",
     shots: int | None = None,
     gradient: str = "auto",
@@ -123,8 +76,8 @@ def build_model(
         arm: one of `arms_of(name)`; a classical model has none to choose.
         n_classes: number of logits, if not the model's own.
         in_channels: of an image, if not the model's own.
-        spec: the quantum layer, if not the model's own, a `LayerSpec` of a hybrid model (the
-            reducer's and the head's width follow), a `PointwiseSpec` of a pointwise one.
+        spec: the quantum layers, if not the model's own, of the same class as its own: a
+            `LayerSpec` of a hybrid model, a `PointwiseSpec` of a pointwise one.
         backend: where the quantum layer runs, or the name of it.
         shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.
@@ -136,67 +89,15 @@ def build_model(
         OptionError: an arm or a spec for a classical model, a spec of the other kind, a pattern
             that names no pointwise convolution, or fewer than one class or channel.
     """
-    arms = arms_of(name) or ARMS
-    if arm not in arms:
-        raise UnknownNameError(f"unknown arm '{arm}' of '{name}': {suggest(arm, arms)}")
-    seed = seed_or_drawn(seed)
-    plan = MODELS[name]
+    plan = find_plan(name)
+    plan.check(name, arm, spec)
     plan = replace(
         plan,
         n_classes=whole_number("n_classes", plan.n_classes if n_classes is None else n_classes),
         in_channels=whole_number(
             "in_channels", plan.in_channels if in_channels is None else in_channels
         ),
+        spec=plan.spec if spec is None else spec,
     )
-    if isinstance(plan, ClassicalPlan):
-        if arm != "quantum" or spec is not None:
-            raise OptionError(
-                f"'{name}' has no quantum layer for an arm or a spec to change; "
-                f"use 'hybrid-{name.removeprefix('classical-')}'"
-            )
-        return _classical(plan, seed)
-    if spec is not None and type(spec) is not type(plan.spec):
-        raise OptionError(
-            f"'{name}' takes a {type(plan.spec).__name__}, not a {type(spec).__name__}"
-        )
-    if isinstance(plan, PointwisePlan):
-        if isinstance(spec, PointwiseSpec):
-            plan = replace(plan, spec=spec)
-        return build_pointwise(plan, arm, backend, shots=shots, gradient=gradient, seed=seed)
-    if isinstance(spec, LayerSpec):
-        plan = replace(plan, spec=spec)
-    if arm.startswith("quantum"):
-        layer = QuantumLayer(plan.spec, backend, shots=shots, seed=seed, gradient=gradient)
-        # Frozen, the circuit keeps the weights that the trained arm of the same seed starts from.
-        layer.requires_grad_(arm == "quantum")
-        return _hybrid(plan, layer, plan.spec.n_outputs, seed)
-    bridge, n_outputs = _control(plan.spec, arm, seed)
-    return _hybrid(plan, bridge, n_outputs, seed)
-
-
-def _hybrid(plan: HybridPlan, bridge: nn.Module, n_outputs: int, seed: int) -> HybridCNN:
-    with weights_from(seed, "front"):
-        convolutions = ConvStack(plan.in_channels, plan.layout, plan.pooled)
-        reduce = reducer(
-            convolutions.n_features, plan.reduced, plan.spec.n_features, plan.spec.encoding
-        )
-    with weights_from(seed, "head"):
-        head = classifier(n_outputs, plan.hidden, plan.n_classes, plan.dropout)
-    return hold_norm_biases(HybridCNN(nn.Sequential(convolutions, reduce), bridge, head))
-
-
-def _classical(plan: ClassicalPlan, seed: int) -> ClassicalCNN:
-    with weights_from(seed, "front"):
-        front = ConvStack(plan.in_channels, plan.layout, plan.pooled)
-    with weights_from(seed, "head"):
-        head = classifier(front.n_features, plan.hidden, plan.n_classes, plan.dropout)
-    return hold_norm_biases(ClassicalCNN(front, head))
-
-
-def _control(spec: LayerSpec, arm: str, seed: int) -> tuple[nn.Module, int]:
-    """What stands in for the quantum layer, and the width of its output."""
-    if arm == "none":
-        return nn.Identity(), spec.n_features
-    with weights_from(seed, "bridge"):
-        linear = nn.Linear(spec.n_features, spec.n_outputs)
-    return (nn.Sequential(linear, nn.Tanh()) if arm == "mlp" else linear), spec.n_outputs
+    seed = seed_or_drawn(seed)
+    return plan.build(arm, seed, backend=backend, shots=shots, gradient=gradient)

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from torch import nn
 
+from qbackend import QuantumPointwiseConv2d
 from qbackend.errors import OptionError, suggest
 from qbackend.layers.inputs import seed_or_drawn
-from qbackend.module.pointwise import QuantumPointwiseConv2d
 from qbackend.seam.backend import QuantumBackend
 
 from .streams import part_seed, weights_from

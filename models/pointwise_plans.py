@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self, Unpack
 
 from torch import nn
 
 from qbackend import LayerSpec
 from qbackend.errors import SpecError, suggest
-from qbackend.seam.backend import QuantumBackend
+from qbackend.module.pointwise import kernel_spec, n_kernels
 
 from .exchange import exchange_pointwise, quantize_pointwise, quantum_pointwise
+from .plan import LayerOptions, ModelPlan
 from .pointwise_controls import (
     LowRankPointwise,
     LowRankQuadraticPointwise,
@@ -37,6 +38,18 @@ trained; circuits without their CNOTs; the 1x1 convolutions that the network has
 about as few weights as the circuits, of low rank or grouped; free quadratic forms of the normalised
 channels; such forms with about as few weights as the circuits."""
 
+_SENTENCES = {
+    "quantum": "with quantum pointwise convolutions of depth {depth}",
+    "quantum-frozen": "with quantum pointwise convolutions of depth {depth} at random weights",
+    "unentangled": "with quantum pointwise convolutions of depth {depth} without entanglement",
+    "conv": "with its 1x1 convolutions",
+    "low-rank": "with 1x1 convolutions of low rank in place of quantum ones of depth {depth}",
+    "grouped": "with grouped 1x1 convolutions in place of quantum ones of depth {depth}",
+    "quadratic": "with free quadratic forms in place of quantum pointwise convolutions",
+    "quadratic-low-rank": "with quadratic forms of low rank in place of quantum pointwise "
+    "convolutions of depth {depth}",
+}
+
 
 @dataclass(frozen=True)
 class PointwiseSpec:
@@ -60,14 +73,13 @@ class PointwiseSpec:
         self.kernel(1)
 
     def kernel(self, in_channels: int) -> LayerSpec:
-        """One circuit over that many channels: amplitudes on ceil(log2 C) wires, at least one."""
-        n_wires = max(1, (in_channels - 1).bit_length())
-        return LayerSpec(n_wires, "amplitude", self.ansatz, self.depth)
+        """One circuit over that many channels."""
+        return kernel_spec(in_channels, self.ansatz, self.depth)
 
     def n_weights(self, in_channels: int, out_channels: int) -> int:
-        """The weights of a layer: of as many circuits as its outputs need."""
+        """The weights of a layer."""
         kernel = self.kernel(in_channels)
-        return -(-out_channels // kernel.n_outputs) * kernel.n_weights
+        return n_kernels(kernel, out_channels) * kernel.n_weights
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and TOML; `from_dict` reads them back."""
@@ -84,66 +96,60 @@ class PointwiseSpec:
 
 
 @dataclass(frozen=True)
-class PointwisePlan:
+class PointwisePlan(ModelPlan):
     """A network whose 1x1 convolutions can be exchanged.
 
     Attributes:
         network: makes it with classical convolutions, from the channels of an image and the
             number of classes.
         spec: the quantum layers.
-        in_channels: of an image.
-        n_classes: number of logits.
     """
 
     network: Callable[[int, int], nn.Module]
-    spec: PointwiseSpec = PointwiseSpec()
-    in_channels: int = 3
-    n_classes: int = 10
+    spec: PointwiseSpec = field(default=PointwiseSpec(), kw_only=True)
+
+    arms = POINTWISE_ARMS
+    quantum_arms = ("quantum", "quantum-frozen", "unentangled")
+    plain_arm = "conv"
+    is_pixelwise = True
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        given = dict(changes)
+        if "n_layers" in given:
+            given["depth"] = given.pop("n_layers")
+        return super().changed(given)
+
+    def describe(self, arm: str) -> str:
+        return _SENTENCES[arm].format(depth=self.spec.depth)
+
+    def build(self, arm: str, seed: int, **options: Unpack[LayerOptions]) -> nn.Module:
+        with weights_from(seed, "network"):
+            network = self.network(self.in_channels, self.n_classes)
+        spec = self.spec
+
+        def control(name: str, convolution: nn.Conv2d) -> nn.Module:
+            with weights_from(seed, name):
+                return _control(arm, convolution, spec)
+
+        if arm not in self.quantum_arms:
+            return exchange_pointwise(network, spec.pattern, control)
+        ansatz = "unentangled" if arm == "unentangled" else spec.ansatz
+        quantize_pointwise(network, spec.pattern, spec.depth, ansatz=ansatz, seed=seed, **options)
+        if arm == "quantum-frozen":
+            for _, layer in quantum_pointwise(network):
+                layer.requires_grad_(False)
+        return network
 
 
 POINTWISE_MODELS = {
-    "qpcnn-s": PointwisePlan(qpcnn_s),
-    "qpcnn-m": PointwisePlan(qpcnn_m),
+    "qpcnn-s": PointwisePlan(3, 10, qpcnn_s),
+    "qpcnn-m": PointwisePlan(3, 10, qpcnn_m),
     # Where the channels are few: a kernel's work grows with the square of their number.
-    "mobilenet-v2": PointwisePlan(mobilenet_v2, PointwiseSpec(pattern="features.[56].conv.0.0")),
-    "resnet18": PointwisePlan(resnet18, PointwiseSpec(pattern="layer2.0.downsample.0")),
+    "mobilenet-v2": PointwisePlan(
+        3, 10, mobilenet_v2, spec=PointwiseSpec(pattern="features.[56].conv.0.0")
+    ),
+    "resnet18": PointwisePlan(3, 10, resnet18, spec=PointwiseSpec(pattern="layer2.0.downsample.0")),
 }
-
-
-def build(
-    plan: PointwisePlan,
-    arm: str,
-    backend: str | QuantumBackend,
-    *,
-    shots: int | None,
-    gradient: str,
-    seed: int,
-) -> nn.Module:
-    """The plan's network with its convolutions exchanged; arguments and errors as `build_model`."""
-    with weights_from(seed, "network"):
-        network = plan.network(plan.in_channels, plan.n_classes)
-    spec = plan.spec
-
-    def control(name: str, convolution: nn.Conv2d) -> nn.Module:
-        with weights_from(seed, name):
-            return _control(arm, convolution, spec)
-
-    if arm not in ("quantum", "quantum-frozen", "unentangled"):
-        return exchange_pointwise(network, spec.pattern, control)
-    quantize_pointwise(
-        network,
-        spec.pattern,
-        spec.depth,
-        ansatz="unentangled" if arm == "unentangled" else spec.ansatz,
-        backend=backend,
-        shots=shots,
-        seed=seed,
-        gradient=gradient,
-    )
-    if arm == "quantum-frozen":
-        for _, layer in quantum_pointwise(network):
-            layer.requires_grad_(False)
-    return network
 
 
 def _control(arm: str, convolution: nn.Conv2d, spec: PointwiseSpec) -> nn.Module:

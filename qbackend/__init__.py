@@ -32,14 +32,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import errors
     from .layers.spec import LayerSpec
+    from .module.pointwise import QuantumPointwiseConv2d
     from .module.quantum_layer import QuantumLayer
     from .registry import get_backend, list_backends
 
-__all__ = ["LayerSpec", "QuantumLayer", "errors", "get_backend", "list_backends"]
+__all__ = [
+    "LayerSpec",
+    "QuantumLayer",
+    "QuantumPointwiseConv2d",
+    "errors",
+    "get_backend",
+    "list_backends",
+]
 
 _HOME = {
     "LayerSpec": "layers.spec",
     "QuantumLayer": "module.quantum_layer",
+    "QuantumPointwiseConv2d": "module.pointwise",
     "get_backend": "registry",
     "list_backends": "registry",
 }

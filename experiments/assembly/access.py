@@ -159,7 +159,7 @@ def _would_take_hours(config: Config) -> bool:
 
 def _has_feature_maps(config: Config) -> bool:
     # Models bring torch along, which other commands have no use for.
-    from models.catalogue import MODELS, PointwisePlan
+    from models import find_plan
 
-    quantum = config.model.arm.startswith("quantum") or config.model.arm == "unentangled"
-    return quantum and isinstance(MODELS[config.model.name], PointwisePlan)
+    plan = find_plan(config.model.name)
+    return plan.is_pixelwise and config.model.arm in plan.quantum_arms

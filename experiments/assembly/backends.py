@@ -12,7 +12,8 @@ from qbackend.errors import OptionError
 from qbackend.registry import is_machine
 from qbackend.seam.backend import QuantumBackend
 
-from ..config.sections import Config, NoiseSection
+from ..config.run import NoiseSection
+from ..config.sections import Config
 
 LOCAL_BACKEND = "aer"
 """Exact and without noise: what other backends are compared with, and trained for."""

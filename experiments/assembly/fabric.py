@@ -13,7 +13,7 @@ from torch import distributed
 
 from qbackend.errors import ConfigError
 
-from ..config.sections import FabricSection
+from ..config.run import FabricSection
 from .parents import end_with
 
 _PARENT = "QHC_PARENT"

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import torch
 
-from models import arms_of, build_model
+from models import build_model, find_plan
 from qbackend.errors import DataError
 
 from ..config.sections import Config
@@ -19,17 +19,14 @@ _DIGEST = "data_sha256"
 def check_size(config: Config, data: ImageData) -> None:
     """Raise `DataError` for images that the config's network pools away to nothing."""
     height, width = data.test.images.shape[2:]
-    # What stands in the circuits' place makes no difference, and no backend is asked.
-    plain = next(
-        (arm for arm in arms_of(config.model.name) if arm in ("linear", "conv")), "quantum"
-    )
-    model = build_model(config.model.name, arm=plain, in_channels=data.test.images.shape[1], seed=0)
+    name, arm = config.model.name, find_plan(config.model.name).plain_arm
+    model = build_model(name, arm=arm, in_channels=data.test.images.shape[1], seed=0)
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, *data.test.images.shape[1:]))
     except RuntimeError:
         raise DataError(
-            f"images of {width}x{height} pixels are too small for {config.model.name}: its pooling "
+            f"images of {width}x{height} pixels are too small for {name}: its pooling "
             "leaves nothing of them; scale them, for example --set data.size=32"
         ) from None
 

@@ -12,13 +12,12 @@ from functools import lru_cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import MODELS, build_model
-from models.catalogue import HybridPlan, PointwisePlan
-from qbackend import LayerSpec
+from models import build_model, find_plan
+from models.plan import Spec
 
 from ..config.sections import Config
 from ..data.sources import SOURCES
-from .construct import layer_spec
+from .construct import model_plan
 from .threads import available_cores, use_threads
 
 WORTH_A_THREAD = 2.5e7
@@ -54,20 +53,18 @@ def batch_work(config: Config) -> float:
     """Floating-point operations of the forward pass of a training batch, about.
 
     Counted without computing anything, of the network with a classical part in the circuits'
-    place, so that every arm has the same; a circuit turns its 2^Q amplitudes once per weight.
+    place, so that every arm has the same, and of the circuits.
     """
-    spec = layer_spec(config)
-    per_image = _network_work(config.model.name, spec, _image_shape(config))
-    if spec is not None:
-        per_image += 8 * 2**spec.n_wires * spec.n_weights
-    return config.train.batch_size * per_image
+    plan = model_plan(config)
+    plain = _network_work(config.model.name, plan.spec, _image_shape(config))
+    return config.train.batch_size * (plain + plan.circuit_work)
 
 
 @lru_cache(maxsize=32)
-def _network_work(name: str, spec: LayerSpec | None, shape: tuple[int, int, int]) -> int:
-    arm = {HybridPlan: "linear", PointwisePlan: "conv"}.get(type(MODELS[name]), "quantum")
+def _network_work(name: str, spec: Spec | None, shape: tuple[int, int, int]) -> int:
+    arm = find_plan(name).plain_arm
     with torch.device("meta"), torch.no_grad():
-        model = build_model(name, arm=arm, in_channels=shape[0], spec=spec).eval()
+        model = build_model(name, arm=arm, in_channels=shape[0], spec=spec, seed=0).eval()
         with FlopCounterMode(display=False) as counter:
             model(torch.empty(1, *shape))
     return counter.get_total_flops()

@@ -4,7 +4,11 @@ Lowest first, with the names that other folders use:
 
 - `section`
 - `machine`
-- `sections`: CLASSICAL, Config, FabricSection, NoiseSection, Ties, TrainSection
+- `run`: FabricSection, NoiseSection
+- `data`
+- `model`: CLASSICAL
+- `train`: Ties, TrainSection
+- `sections`: Config
 - `recipe`: load_config
 - `of_checkpoint`: config_of_trained
 """

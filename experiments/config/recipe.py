@@ -18,7 +18,9 @@ from typing import Any
 from qbackend.errors import ConfigError, UnknownNameError, suggest
 
 from .machine import MachineSection
-from .sections import CLASSICAL, PROTOCOLS, Config, RunSection
+from .model import CLASSICAL
+from .run import RunSection
+from .sections import PROTOCOLS, Config
 
 _FOLDER = Path(__file__).parent / "recipes"
 _RECORDED = ("versions", "computer")

@@ -23,7 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from qbackend.errors import CheckpointError
 
-from ..config.sections import Ties
+from ..config.train import Ties
 from .files import write_atomically
 
 VERSION = 1

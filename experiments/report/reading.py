@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qbackend.errors import ConfigError, RunFolderError
 from qbackend.layers.spec import LayerSpec
 
-from ..assembly.construct import layer_spec
+from ..assembly.construct import model_plan
 from ..config.sections import Config
 from ..records.folder import Record, RunFolder
 
@@ -93,8 +93,8 @@ class Run:
 
     @property
     def spec(self) -> LayerSpec | None:
-        """A hybrid model's quantum layer, None for another model."""
-        return layer_spec(self.config) if self.arm.startswith("quantum") else None
+        """The quantum layer that every image passes once, None for a model without it."""
+        return model_plan(self.config).circuit(self.arm)
 
     @property
     def is_quantum(self) -> bool:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
     OneCycleLR,
 )
 
-from ..config.sections import TrainSection
+from ..config.train import TrainSection
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits (B, classes) and labels (B,) to their mean loss."""

@@ -5,6 +5,6 @@ Lowest first, with the names that other folders use:
 - `network`
 - `stacked_forms`
 - `torch_compiler`
-- `pointwise`: QuantumPointwiseConv2d
+- `pointwise`: QuantumPointwiseConv2d, kernel_spec, n_kernels
 - `quantum_layer`: QuantumLayer
 """

@@ -40,6 +40,16 @@ ROW_BYTES = 2**26
 """For the channel vectors of a chunk where a backend executes row by row."""
 
 
+def kernel_spec(in_channels: int, ansatz: str, depth: int) -> LayerSpec:
+    """One kernel: amplitudes on Q = ceil(log2 C) wires, at least one; raises `SpecError`."""
+    return LayerSpec(max(1, (in_channels - 1).bit_length()), ansatz=ansatz, n_layers=depth)
+
+
+def n_kernels(spec: LayerSpec, out_channels: int) -> int:
+    """K, as many as M outputs need."""
+    return -(-out_channels // spec.n_outputs)
+
+
 class QuantumPointwiseConv2d(nn.Module):
     """Channel vectors of all pixels through K shared circuits: (B, C, H, W) -> (B, M, H', W').
 
@@ -104,11 +114,10 @@ class QuantumPointwiseConv2d(nn.Module):
         in_channels = whole_number("in_channels", in_channels)
         out_channels = whole_number("out_channels", out_channels)
         self.in_channels, self.out_channels, self.length = in_channels, out_channels, length
-        n_wires = max(1, (in_channels - 1).bit_length())
-        spec = LayerSpec(n_wires, ansatz=ansatz, n_layers=depth)
-        n_kernels = -(-out_channels // n_wires)
+        spec = kernel_spec(in_channels, ansatz, depth)
         seed = seed_or_drawn(seed)
-        streams = np.random.SeedSequence(seed).generate_state(n_kernels).tolist()
+        count = n_kernels(spec, out_channels)
+        streams = np.random.SeedSequence(seed).generate_state(count).tolist()
         if isinstance(backend, str):
             backend, shots = get_backend(backend, shots=shots, seed=seed), None
         self.kernels = nn.ModuleList(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.commands.cli import main
-from experiments.config.sections import RunSection
+from experiments.config.run import RunSection
 from qbackend import get_backend
 
 FOR_A_DEVICE = "has no noise and no preparation"

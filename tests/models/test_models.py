@@ -21,7 +21,8 @@ from models import (
     to_backend,
 )
 from models.blocks import AveragePool, ConvStack
-from models.catalogue import HybridPlan, PointwisePlan
+from models.hybrid import HybridPlan
+from models.pointwise_plans import PointwisePlan
 from qbackend import LayerSpec, QuantumLayer
 from qbackend.errors import OptionError, UnknownNameError
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from experiments.config.sections import TrainSection
+from experiments.config.train import TrainSection
 from experiments.records.checkpoint import (
     Best,
     ModelInfo,

@@ -14,9 +14,9 @@ from scipy import stats
 from torch.nn import functional
 
 import experiments.studies.series as series
-from experiments.assembly.construct import pointwise_spec, trained_model
+from experiments.assembly.construct import model_plan, trained_model
 from experiments.config.recipe import list_recipes, load_config
-from experiments.config.sections import TrainSection
+from experiments.config.train import TrainSection
 from experiments.records.folder import RunFolder
 from experiments.report.write import write_report
 from experiments.studies.qpc.axes import LOSSES, OPTIMISERS, Axes, Setting
@@ -111,13 +111,13 @@ def test_mistakes_leave_with_2_before_anything_is_made(
 def test_the_recipes_resolve_for_every_setting(recipe: str) -> None:
     assert recipe in list_recipes()
     plain = load_config(recipe)
-    assert pointwise_spec(plain) is not None
+    assert model_plan(plain).is_pixelwise
     for setting in Axes().star():
         settings = [f"{key}={value}" for key, value in setting.values().items()]
         config = load_config(recipe, settings)
         assert (config.model.arm, config.train.optimiser) == (setting.arm, setting.optimiser)
-        spec = pointwise_spec(config)
-        assert spec is not None
+        spec = model_plan(config).spec
+        assert isinstance(spec, PointwiseSpec)
         assert setting.depth in (None, spec.depth)
         # Nothing but what the setting names differs, so that like is compared with like.
         assert config.data == plain.data
@@ -131,10 +131,10 @@ def test_the_recipes_resolve_for_every_setting(recipe: str) -> None:
 def test_the_layer_section_changes_the_pointwise_convolutions() -> None:
     chosen = ["layer.n_layers=5", "layer.ansatz=unentangled", "layer.pattern=stages.1.*"]
     config = load_config("qpc-cifar10", chosen)
-    assert pointwise_spec(config) == PointwiseSpec(5, "unentangled", "stages.1.*")
-    assert pointwise_spec(load_config("digits")) is None
+    assert model_plan(config).spec == PointwiseSpec(5, "unentangled", "stages.1.*")
+    assert not model_plan(load_config("digits")).is_pixelwise
     with pytest.raises(SpecError, match="no 'observables'"):
-        pointwise_spec(load_config("qpc-cifar10", ['layer.observables=["ZZ"]']))
+        model_plan(load_config("qpc-cifar10", ['layer.observables=["ZZ"]']))
 
 
 def test_losses_are_what_their_names_say() -> None:

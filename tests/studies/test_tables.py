@@ -15,8 +15,7 @@ from experiments.studies.noise import table as noise_table
 from experiments.studies.noise.axes import Axes as NoiseAxes
 from experiments.studies.qpc import table as qpc_table
 from experiments.studies.qpc.axes import Setting
-from models.catalogue import ARMS
-from models.pointwise_plans import POINTWISE_ARMS
+from models import ARMS, POINTWISE_ARMS
 from qbackend.devices.snapshots import list_snapshots
 
 WIDE = Spread(1.0, 0.5, 12)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from experiments.config.sections import TrainSection
+from experiments.config.train import TrainSection
 from experiments.training.optimise import build_optimiser, build_schedule
 
 

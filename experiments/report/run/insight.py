@@ -7,6 +7,7 @@ from typing import Any
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.spec import LayerSpec
 
+from ...assembly.construct import model_plan
 from ..circuit import DRAWN_LAYERS
 from ..projection import pca, perplexity, subsample, tsne
 from ..reading import Answers, Run
@@ -16,14 +17,6 @@ from . import figures
 
 FEWEST_POINTS = 10
 """A picture of fewer features would show nothing."""
-
-BRIDGES = {
-    "quantum": "quantum layer",
-    "quantum-frozen": "quantum layer",
-    "linear": "linear layer",
-    "mlp": "linear layer with tanh",
-}
-"""What stands between front end and head, where it changes anything, by arm."""
 
 
 def features(run: Run) -> Part | None:
@@ -35,7 +28,7 @@ def features(run: Run) -> Part | None:
         return None
     names = [record["class"] for record in run.headline["per_class"]]
     chosen = subsample(len(answers.labels))
-    bridge = BRIDGES.get(run.arm)
+    bridge = model_plan(run.config).bridge(run.arm)
     drawings = {}
     for where, values in _places_of(answers, bridge):
         points = values[chosen].astype(float)

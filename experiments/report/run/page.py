@@ -6,32 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...assembly.construct import pointwise_spec
+from ...assembly.construct import model_plan
 from ...records.environment import without_home
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
 from ..words import counted, described_backend, duration, number, percent
 from . import insight, noise, outcome, provenance, rows, validation
-
-ARM_SENTENCES = {
-    "quantum": "with its {n_wires}-wire quantum layer",
-    "quantum-frozen": "with its {n_wires}-wire quantum layer frozen at random weights",
-    "linear": "with a linear layer in place of the quantum layer",
-    "mlp": "with a linear layer and tanh in place of the quantum layer",
-    "none": "with nothing in place of the quantum layer, its features left to the head",
-    "classical": "(the recipe's classical twin)",
-}
-POINTWISE_SENTENCES = {
-    "quantum": "with quantum pointwise convolutions of depth {depth}",
-    "quantum-frozen": "with quantum pointwise convolutions of depth {depth} at random weights",
-    "unentangled": "with quantum pointwise convolutions of depth {depth} without entanglement",
-    "conv": "with its 1x1 convolutions",
-    "low-rank": "with 1x1 convolutions of low rank in place of quantum ones of depth {depth}",
-    "grouped": "with grouped 1x1 convolutions in place of quantum ones of depth {depth}",
-    "quadratic": "with free quadratic forms in place of quantum pointwise convolutions",
-    "quadratic-low-rank": "with quadratic forms of low rank in place of quantum pointwise "
-    "convolutions of depth {depth}",
-}
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
@@ -85,12 +65,8 @@ def _title(run: Run) -> str:
 
 def _sentence(run: Run) -> str:
     """What this run is."""
-    config, pointwise = run.config, pointwise_spec(run.config)
-    if pointwise is None:
-        arm = ARM_SENTENCES[run.arm].format(n_wires=run.spec.n_wires if run.spec else 0)
-    else:
-        arm = POINTWISE_SENTENCES[run.arm].format(depth=pointwise.depth)
-    model = f"The model {config.model.name} {arm}"
+    config = run.config
+    model = f"The model {config.model.name} {model_plan(config).describe(run.arm)}"
     if "checkpoint" in run.run:
         done = "was taken from a checkpoint, weights unchanged,"
         if config.train.weights == "quantum":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from qbackend.errors import OptionError
 
-from ...assembly.construct import layer_spec
+from ...assembly.construct import model_plan
 from ...config.recipe import load_config
 from ...config.sections import Config
 from ...records.environment import versions
@@ -110,7 +110,7 @@ def ablate_noise(
 def _check(config: Config, images: Images) -> None:
     if config.fabric.devices != 1:
         raise OptionError("the noise ablation trains in one process; leave fabric.devices at 1")
-    if not config.model.arm.startswith("quantum") or layer_spec(config) is None:
+    if model_plan(config).circuit(config.model.arm) is None:
         raise OptionError(
             f"arm '{config.model.arm}' of '{config.model.name}' has no circuit for noise to act "
             "on; leave model.arm at 'quantum'"

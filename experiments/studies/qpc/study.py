@@ -16,7 +16,7 @@ from pathlib import Path
 
 from qbackend.errors import OptionError
 
-from ...assembly.construct import pointwise_spec
+from ...assembly.construct import model_plan
 from ...config.recipe import load_config
 from ...config.sections import Config
 from ...records.environment import versions
@@ -106,7 +106,7 @@ def compute_cell(cell: Cell) -> Record:
 def _check(config: Config) -> None:
     if config.fabric.devices != 1:
         raise OptionError("the ablation trains in one process; leave fabric.devices at 1")
-    if pointwise_spec(config) is None:
+    if not model_plan(config).is_pixelwise:
         raise OptionError(
             f"'{config.model.name}' has no pointwise convolutions to exchange; "
             "type: qhc ablate qpc --recipe qpc-fashionmnist"

@@ -1,0 +1,66 @@
+"""The sections [run], [noise], [fabric] and [log]: where and how to execute."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+
+from .section import Section
+
+
+class RunSection(Section):
+    """What distinguishes one run of a recipe from another."""
+
+    backend: str = "aer"
+    """Name of the backend, as `qhc backends` lists them."""
+    shots: int | None = Field(default=None, ge=1)
+    """Per circuit; exact expectations where it is not given."""
+    seed: int = Field(default=0, ge=0, le=2**64 - 1)
+    """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Of each process, for everything on the CPU; what a batch is worth (`work.with_threads`) where
+    it is not given. The same number gives the same bits."""
+    limit: int | None = Field(default=None, ge=1)
+    """Number of evaluation images, drawn by the seed; all where it is not given."""
+    rows: int | None = Field(default=None, ge=1)
+    """Rows of a trained net's feature maps to execute in place of whole images, where the quantum
+    layers are pointwise convolutions."""
+    preparation: Literal["auto", "compact", "textbook"] | None = Field(
+        default=None, validation_alias=AliasChoices("preparation", "encoder")
+    )
+    """How a device prepares amplitudes; the backend's choice where it is not given. It was
+    called `encoder` before."""
+    calibrate: int | None = Field(default=None, ge=2)
+    """Training images to fit an affine map per output on, which corrects a device's noise."""
+
+
+class NoiseSection(Section):
+    """Strengths of the parts of a device's noise: 0 is none, 1 what the device reports.
+
+    The parts are those of `qbackend.noise_spec.NoiseSpec`; one that is not given has its default
+    there, or what the noise file says.
+    """
+
+    one_qubit: float | None = Field(default=None, ge=0)
+    two_qubit: float | None = Field(default=None, ge=0)
+    relaxation: float | None = Field(default=None, ge=0)
+    readout: float | None = Field(default=None, ge=0)
+    idle: float | None = Field(default=None, ge=0)
+
+
+class FabricSection(Section):
+    """Where the network runs, in Lightning Fabric's words."""
+
+    accelerator: str = "auto"
+    devices: int | str = 1
+    num_nodes: int = Field(default=1, ge=1)
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+
+class LogSection(Section):
+    """Loggers beside the run folder's own records."""
+
+    tensorboard: bool = False
+    mlflow: bool = False

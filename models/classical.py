@@ -1,0 +1,45 @@
+"""The classical networks of arXiv 2509.13353."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Unpack
+
+from qbackend.errors import OptionError
+
+from .blocks import ConvStack, Layout, classifier
+from .cnn import ClassicalCNN
+from .norm_biases import hold_norm_biases
+from .plan import LayerOptions, ModelPlan, Spec
+from .streams import weights_from
+
+
+@dataclass(frozen=True)
+class ClassicalPlan(ModelPlan):
+    """A classical network: convolutions and head; attributes as in `HybridPlan`."""
+
+    layout: Layout
+    pooled: int
+    hidden: int
+    dropout: float = 0.3
+
+    arms = ()
+    quantum_arms = ()
+    plain_arm = "classical"
+
+    def describe(self, arm: str) -> str:
+        return "(the recipe's classical twin)"
+
+    def check(self, name: str, arm: str, spec: Spec | None) -> None:
+        if arm not in ("quantum", "classical") or spec is not None:
+            raise OptionError(
+                f"'{name}' has no quantum layer for an arm or a spec to change; "
+                f"use 'hybrid-{name.removeprefix('classical-')}'"
+            )
+
+    def build(self, arm: str, seed: int, **options: Unpack[LayerOptions]) -> ClassicalCNN:
+        with weights_from(seed, "front"):
+            front = ConvStack(self.in_channels, self.layout, self.pooled)
+        with weights_from(seed, "head"):
+            head = classifier(front.n_features, self.hidden, self.n_classes, self.dropout)
+        return hold_norm_biases(ClassicalCNN(front, head))
