@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .errors import OptionError, UnknownNameError, suggest
 from .layers.inputs import seed_number
 from .seam.backend import QuantumBackend, check_shots
+from .seam.backend_name import BackendName
 
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from .machines.service import Service
 
 ENTRY_POINT_GROUP = "qbackend.backends"
-DEVICE_PREFIXES = ("ibm_", "fake_")
+MACHINES, FAKES = "ibm_", "fake_"
+"""What the names of machines begin with, and of fake devices in their place."""
+SIMULATORS = ("aer", "native")
 FORMER_OPTIONS = {"encoder": "preparation"}
 """Options that code may still call by the name that they had."""
 
@@ -70,8 +73,8 @@ def get_backend(
     """
     shots, seed = check_shots(shots), seed_number(seed)
     check_name(name)
-    key, _, argument = name.partition(":")
-    factories = _factories()
+    parsed, factories = parse_name(name), _factories()
+    key = parsed.key
     factory = factories[key]() if key in factories else partial(_machine, key)
     given = {
         FORMER_OPTIONS.get(option, option): value
@@ -81,23 +84,31 @@ def get_backend(
     for option in given:
         if option not in inspect.signature(factory).parameters:
             raise OptionError(f"backend '{name}' takes no '{option}'")
-    return factory(argument or None, shots=shots, seed=seed, **given)
+    return factory(parsed.argument, shots=shots, seed=seed, **given)
 
 
 def check_name(name: str) -> None:
     """Raise `UnknownNameError` if no backend has such a name; imports no backend's library."""
-    key, factories = name.partition(":")[0], _factories()
-    if key in factories or key.startswith(DEVICE_PREFIXES):
+    parsed = parse_name(name)
+    if parsed.is_machine or parsed.key in _factories():
         return
     forms = [backend.name for backend in list_backends()]
     raise UnknownNameError(
-        f"unknown backend '{name}': {suggest(key, forms)} (qhc backends lists them)"
+        f"unknown backend '{name}': {suggest(parsed.key, forms)} (qhc backends lists them)"
     )
 
 
-def is_machine(name: str) -> bool:
-    """Whether a machine executes under that name, or a fake device in a machine's place."""
-    return name.startswith(DEVICE_PREFIXES)
+def parse_name(name: str) -> BackendName:
+    """The parts of a name and what kind of backend it stands for, whether or not there is one."""
+    key, _, argument = name.partition(":")
+    return BackendName(
+        text=name,
+        key=key,
+        argument=argument or None,
+        is_simulator=key in SIMULATORS,
+        is_machine=key.startswith((MACHINES, FAKES)),
+        is_fake=key.startswith(FAKES),
+    )
 
 
 def list_backends() -> list[BackendInfo]:
@@ -251,7 +262,7 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
 
 
 def _load_live(name: str) -> Device | None:
-    if not name.startswith("ibm_"):
+    if not name.startswith(MACHINES):
         return None
     from .ibm.calibrations import load_live
 

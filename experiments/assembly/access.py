@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from qbackend.errors import OptionError
-from qbackend.registry import is_machine
 
 from ..config.sections import Config
 from ..records.environment import without_home
@@ -78,15 +77,15 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
     """
     config, notes = _bounded_rows(config)
     run, train = config.run, config.train
-    if is_machine(run.backend) and run.limit is None:
+    if config.backend.is_machine and run.limit is None:
         run = run.model_copy(update={"limit": N_IMAGES})
         notes.append(
             f"a machine takes time for every image: {N_IMAGES} test images, drawn by the seed; "
             "--limit N takes another number"
         )
-    if is_machine(run.backend) and run.shots is None and config.machine.precision is None:
+    if config.backend.is_machine and run.shots is None and config.machine.precision is None:
         run = run.model_copy(update={"shots": SHOTS})
-    if train.weights == "quantum" and is_machine(run.backend) and train.limit is None:
+    if train.weights == "quantum" and config.backend.is_machine and train.limit is None:
         train = train.model_copy(update={"limit": N_TRAINING_IMAGES})
         notes.append(
             f"a machine takes time for every image: {N_TRAINING_IMAGES} images to train on and as "
@@ -101,7 +100,7 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
 def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
     """The config with rows of feature maps where a device could not execute whole images."""
     notes: list[str] = []
-    run, backend = config.run, config.run.backend
+    run, backend = config.run, config.backend
     if not _has_feature_maps(config):
         if run.rows is not None:
             raise OptionError(
@@ -109,7 +108,7 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
                 "convolutions, whose rows --rows draws; --limit N takes fewer images"
             )
         return config, notes
-    if is_machine(backend) and config.train.weights == "quantum":
+    if backend.is_machine and config.train.weights == "quantum":
         raise OptionError(
             f"every image takes hundreds of rows of {config.model.name}: its circuits cannot be "
             f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
@@ -119,8 +118,8 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
             f"--calibrate fits its map on whole images, which {config.model.name} takes hundreds "
             "of rows for; leave it out, --rows N fits such a map on rows of feature maps"
         )
-    is_simulated_device = ":" in backend
-    if run.rows is None and is_machine(backend):
+    is_simulated_device = backend.argument is not None
+    if run.rows is None and backend.is_machine:
         run = run.model_copy(update={"rows": N_ROWS})
         notes.append(
             f"every image takes hundreds of executions of {config.model.name}: {N_ROWS} rows of "
@@ -134,7 +133,7 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
         )
     if run.rows is None:
         return config, notes
-    if not (is_machine(backend) or is_simulated_device or run.shots is not None):
+    if not (backend.is_machine or is_simulated_device or run.shots is not None):
         raise OptionError(
             f"'{backend}' makes no error that rows could measure; name a device, for example "
             "--backend fake_brisbane or aer:fake_brisbane"
@@ -151,7 +150,7 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
 def _would_take_hours(config: Config) -> bool:
     """Whether a simulated device would go through all images row by row, unasked."""
     run = config.run
-    if ":" not in run.backend or run.limit is not None:
+    if config.backend.argument is None or run.limit is not None:
         return False
     capabilities = target_backend(config).capabilities
     return capabilities.noisy and not capabilities.vjp

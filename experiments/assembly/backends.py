@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec, load_noise
 from qbackend.errors import OptionError
-from qbackend.registry import is_machine
 from qbackend.seam.backend import QuantumBackend
 
-from ..config.sections import Config, NoiseSection
+from ..config.sections import Config
 
 LOCAL_BACKEND = "aer"
 """Exact and without noise: what other backends are compared with, and trained for."""
@@ -30,10 +28,10 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
         OptionError: something that the backend does not take.
     """
     run = config.run
-    if is_machine(run.backend):
+    if config.backend.is_machine:
         options: dict[str, Any] = {"machine": config.machine.options(), **reached}
     else:
-        options = {"noise": _noise(run.backend, config.noise)}
+        options = {"noise": _noise(config)}
     backend = get_backend(
         run.backend, shots=run.shots, seed=run.seed, preparation=run.preparation, **options
     )
@@ -51,7 +49,7 @@ def training_backend(config: Config) -> QuantumBackend:
     A machine costs money, and a simulated device without derivatives of its own takes hours by
     parameter shift: models for those are trained without noise.
     """
-    if is_machine(config.run.backend):
+    if config.backend.is_machine:
         return ideal_backend()
     target = target_backend(config)
     can = target.capabilities
@@ -70,12 +68,12 @@ def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | No
     if not isinstance(target, IbmBackend):
         return None
     device = target.gateway.ask(lambda service: service.device(target.name))
-    return AerNoisy(device, _noise(target.name, config.noise), config.run.preparation or "auto")
+    return AerNoisy(device, _noise(config), config.run.preparation or "auto")
 
 
 def trains_there(config: Config) -> bool:
     """Whether the backend that the config names is the one to train with."""
-    if is_machine(config.run.backend):
+    if config.backend.is_machine:
         return False
     return training_backend(config).name == target_backend(config).name
 
@@ -90,11 +88,10 @@ def is_ideal(backend: QuantumBackend) -> bool:
     return not (backend.capabilities.remote or backend.capabilities.noisy)
 
 
-def _noise(backend: str, section: NoiseSection) -> NoiseSpec | None:
+def _noise(config: Config) -> NoiseSpec | None:
     """The strengths given, the backend's own for the others; None where none is given."""
-    given = section.model_dump(exclude_none=True)
+    given = config.noise.model_dump(exclude_none=True)
     if not given:
         return None
-    argument = backend.partition(":")[2]
-    own = load_noise(Path(argument)).noise if argument.endswith(".json") else NoiseSpec()
-    return replace(own, **given)
+    file = config.backend.noise_file
+    return replace(NoiseSpec() if file is None else load_noise(file).noise, **given)

@@ -15,7 +15,6 @@ from torch import device as Device
 
 from qbackend.errors import CheckpointError
 from qbackend.machines.ledger.ledger import Ledger
-from qbackend.registry import is_machine
 
 from ..assembly.backends import ideal_backend
 from ..assembly.construct import trained_model
@@ -106,7 +105,7 @@ def check_proven(
     planned on a machine, nothing can be mixed or paid twice; what is trained in the loop is kept
     from its first epoch on.
     """
-    if "checkpoint_sha256" in folder.run or not is_machine(config.run.backend):
+    if "checkpoint_sha256" in folder.run or not config.backend.is_machine:
         return
     if folder.training.exists() or not _has_jobs(folder):
         return

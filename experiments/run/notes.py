@@ -24,9 +24,9 @@ def seed_note(info: ModelInfo, config: Config) -> list[str]:
 
 def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str]:
     """On what runs elsewhere than on the backend that the record names."""
-    run = config.run
+    run, name = config.run, config.backend
     if not quantum_layers(model):
-        if run.backend in ("aer", "native") and run.shots is None:
+        if name.is_simulator and name.argument is None and run.shots is None:
             return []
         shots = "" if run.shots is None else f", {run.shots} shots"
         return [
@@ -35,8 +35,8 @@ def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str
         ]
     if not trains or trains_there(config):
         return []
-    name, _, device = run.backend.partition(":")
-    under = f"; native:{device} trains under its noise" if name == "aer" and device else ""
+    device = name.argument if name.key == "aer" else None
+    under = f"; native:{device} trains under its noise" if device else ""
     return [f"trained on {LOCAL_BACKEND}, exactly: a step on {run.backend} takes too long{under}"]
 
 

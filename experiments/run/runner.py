@@ -18,7 +18,6 @@ from qbackend.errors import (
     RecordError,
     SendingInterruptedError,
 )
-from qbackend.registry import is_machine
 from qbackend.seam.backend import QuantumBackend
 
 from ..assembly.access import Access
@@ -130,7 +129,7 @@ class Runner:
             with self.display.waiting(), closing(self._target(model)) as target:
                 RowMeasurement(*given, target, checkpoint=checkpoint).run()
             return
-        if not is_machine(self.config.run.backend):
+        if not self.config.backend.is_machine:
             assess_on_target(*given, checkpoint=checkpoint)
             return
         with self.display.waiting(), closing(self._target(model)) as target:
@@ -140,7 +139,7 @@ class Runner:
         """The config's backend; a machine with the run's ledger and budget."""
         config, folder, access = self.config, self.folder, self.access
         name = config.run.backend
-        if not is_machine(name):
+        if not config.backend.is_machine:
             return target_backend(config)
         approval = Approval(name, folder, self.display, yes=access.yes)
         target = target_backend(

@@ -12,7 +12,6 @@ from torch import nn
 from models.norm_biases import train_norm_biases
 from qbackend.errors import OptionError
 from qbackend.ibm.options import ExecutionOptions
-from qbackend.registry import is_machine
 
 from ..assembly.access import DEFAULT_ACCESS, Access, bounded
 from ..assembly.backends import ideal_backend, target_backend, training_backend
@@ -182,7 +181,7 @@ def resume(
     trained: Path | None
     is_tuned, is_given = config.train.weights == "quantum", "checkpoint" in run
     # Once something is evaluated, nothing is left to train.
-    is_trained = is_machine(config.run.backend) and bool(folder.evaluations())
+    is_trained = config.backend.is_machine and bool(folder.evaluations())
     if is_trained and (is_tuned or not is_given):
         trained, name, is_tuned, is_given = folder.checkpoint, "best", False, False
     else:
@@ -196,7 +195,7 @@ def resume(
         runner = Runner(config, data, folder, fabric, display, access)
         if is_tuned:
             return runner.fine_tune(trained)
-        if not is_machine(config.run.backend):
+        if not config.backend.is_machine:
             folder.rewind(0)
         return runner.validate(trained, name)
     fabric = launch(config.fabric)
@@ -267,7 +266,7 @@ def _check_waits(config: Config, access: Access) -> None:
 
 def _check_resumed(config: Config, access: Access, deadline: float | None) -> None:
     """Raise `OptionError` for flags that have no meaning for the run that is gone on with."""
-    if is_machine(config.run.backend):
+    if config.backend.is_machine:
         ExecutionOptions(deadline=deadline)
         _check_waits(config, access)
         return
@@ -281,7 +280,7 @@ def _check_resumed(config: Config, access: Access, deadline: float | None) -> No
 
 def _has_plan(config: Config) -> bool:
     """Whether there is something to know of the backend's part before it is asked for anything."""
-    return is_machine(config.run.backend) or config.run.rows is not None
+    return config.backend.is_machine or config.run.rows is not None
 
 
 def _check_has_model(config: Config, checkpoint: Path | None) -> None:
@@ -294,7 +293,7 @@ def _check_has_model(config: Config, checkpoint: Path | None) -> None:
 
 def _check(config: Config) -> None:
     """Raise `UserError` for what can be known to fail before any data is read."""
-    if not is_machine(config.run.backend):
+    if not config.backend.is_machine:
         backend, spec = target_backend(config), layer_spec(config)
         if spec is not None and backend.capabilities.noisy:
             # A layer that does not fit the device should be known of before hours of training.
