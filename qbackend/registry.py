@@ -23,11 +23,11 @@ from .seam.backend_name import BackendName
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
-    from .devices.snapshots import Device
     from .ibm.options import ExecutionOptions
     from .machines.consent import Approve
     from .machines.gateway import Progress
     from .machines.service import Service
+    from .seam.device import Device
 
 ENTRY_POINT_GROUP = "qbackend.backends"
 MACHINES, FAKES = "ibm_", "fake_"
@@ -236,6 +236,15 @@ def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> Qua
     return QiskitBackend(argument, shots=shots, seed=seed)
 
 
+def simulate_device(
+    device: Device, *, noise: NoiseSpec | None = None, preparation: Preparation | None = None
+) -> QuantumBackend:
+    """Exact values under a device's noise, by the calibration that the device has."""
+    from .aer.noisy import AerNoisy
+
+    return AerNoisy(device, noise, preparation or "auto")
+
+
 def find_device(argument: str) -> tuple[Device, NoiseSpec]:
     """The device of a name or of a saved noise file (`.json`), and the noise it has by default.
 
@@ -246,7 +255,8 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
         OptionError: not a noise file.
     """
     from .devices.noise_spec import NoiseSpec, load_noise
-    from .devices.snapshots import Device, load_snapshot
+    from .devices.snapshots import load_snapshot
+    from .seam.device import Device
 
     if not argument.endswith(".json"):
         return _load_live(argument) or load_snapshot(argument), NoiseSpec()

@@ -8,6 +8,7 @@ from typing import Any
 from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec, load_noise
 from qbackend.errors import OptionError
+from qbackend.registry import simulate_device
 from qbackend.seam.backend import QuantumBackend
 
 from ..config.sections import Config
@@ -58,17 +59,14 @@ def training_backend(config: Config) -> QuantumBackend:
 
 
 def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | None:
-    """The simulated noise of the config's machine, exact, by the calibration that it has now.
+    """The simulated noise of the config's machine, exact, by the calibration that it compiles for.
 
     None for a backend of which no calibration is known.
     """
-    from qbackend.aer.noisy import AerNoisy
-    from qbackend.machines.backend import IbmBackend
-
-    if not isinstance(target, IbmBackend):
+    device = target.reported_device()
+    if device is None:
         return None
-    device = target.gateway.ask(lambda service: service.device(target.name))
-    return AerNoisy(device, _noise(config), config.run.preparation or "auto")
+    return simulate_device(device, noise=_noise(config), preparation=config.run.preparation)
 
 
 def trains_there(config: Config) -> bool:

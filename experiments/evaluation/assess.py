@@ -11,8 +11,8 @@ from torch import nn
 from models import to_backend
 from qbackend import QuantumLayer
 from qbackend.devices.correction import AffineMap
-from qbackend.devices.noise import NoisyLayer
-from qbackend.devices.noise_spec import SavedNoise, save_noise
+from qbackend.devices.noise import noise_of
+from qbackend.devices.noise_spec import save_noise
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal, target_backend
 from ..assembly.construct import quantum_layers
@@ -119,9 +119,9 @@ def in_order(split: Split, model: nn.Module, config: Config, data: ImageData) ->
 
 def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
     """Keep the noise of the model's widest circuit: its qubits are enough for all others."""
-    compiled = _widest_first(quantum_layers(model))[0].neural_network.compiled
-    if isinstance(compiled, NoisyLayer):
-        save_noise(folder.noise, SavedNoise(compiled.noise, compiled.properties))
+    noise = noise_of(_widest_first(quantum_layers(model))[0].neural_network.compiled)
+    if noise is not None:
+        save_noise(folder.noise, noise)
 
 
 def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Record]:

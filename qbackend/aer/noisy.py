@@ -16,10 +16,10 @@ from qiskit_aer.library import SaveProbabilities
 from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
-from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
 from ..seam.backend import Array, Capabilities, CompiledLayer, Request, Result, check_width
+from ..seam.device import Device
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
 

@@ -31,9 +31,9 @@ from ..circuits.device_form import Preparation, compile_for_target, drop_idle_qu
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
 from ..seam.backend import Array, CompiledLayer
-from .noise_spec import NoiseSpec
+from ..seam.device import Device
+from .noise_spec import NoiseSpec, SavedNoise
 from .properties import DeviceProperties, ReportedGate, is_unitary, read_properties
-from .snapshots import Device
 
 WAIT = "wait "
 """What the label of a waiting qubit's identity gate starts with; its length in seconds follows."""
@@ -148,6 +148,13 @@ def add_noise(
         noise=noise,
         model=model,
     )
+
+
+def noise_of(compiled: CompiledLayer) -> SavedNoise | None:
+    """What a file keeps of the noise on a layer's qubits; None where there is none."""
+    if not isinstance(compiled, NoisyLayer):
+        return None
+    return SavedNoise(compiled.noise, compiled.properties)
 
 
 def build_noise_model(properties: DeviceProperties, noise: NoiseSpec) -> TransparentModel:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from qiskit.transpiler import Target
 
-from ..devices.snapshots import Device
 from ..errors import MachineError
 from ..ibm.primitives import measured_qubits
 from ..seam.backend import CompiledLayer
+from ..seam.device import Device
 
 
 def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:

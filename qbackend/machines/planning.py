@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..devices.snapshots import Device
 from ..errors import JobFailedError, RunFolderError
 from ..ibm import limits
 from ..ibm.options import ExecutionOptions
 from ..seam.backend import Request
+from ..seam.device import Device
 from . import cost
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words

@@ -13,7 +13,6 @@ import torch
 from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
-from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
 from ..seam.backend import (
@@ -28,6 +27,7 @@ from ..seam.backend import (
     check_finite,
     check_width,
 )
+from ..seam.device import Device
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from .pauli.layer import LayerSimulation
 

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import torch
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
+
+    from .device import Device
 
 Array = NDArray[np.float64]
 
@@ -195,8 +198,25 @@ class QuantumBackend(ABC):
         """`submit`, and wait."""
         return self.submit(request).result()
 
+    def reported_device(self) -> Device | None:
+        """The device that executes, by the calibration that it compiles for; None without one.
+
+        Raises `QhcError` for a device that does not answer.
+        """
+        return None
+
+    def keep_jobs(
+        self, ledger: Path, *, approve: Callable[[Cost], bool], run_tag: str | None
+    ) -> None:
+        """Enter the jobs of a run in its ledger from now on; a simulator has none to enter.
+
+        What was compiled before stays as it is. `approve` is shown what is about to be sent, and
+        all jobs get the tag of the run.
+        """
+        return None
+
     def close(self) -> None:
-        """Let go of connections and caches; a backend that holds none has nothing to do."""
+        """Let go of connections and caches, once or again; many have none, and nothing to do."""
         return None
 
 
