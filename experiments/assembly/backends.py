@@ -36,7 +36,8 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     backend = get_backend(
         run.backend, shots=run.shots, seed=run.seed, preparation=run.preparation, **options
     )
-    if run.calibrate is not None and is_ideal(backend):
+    # A machine would be asked for what it can do, and is never ideal.
+    if run.calibrate is not None and not config.backend.is_machine and is_ideal(backend):
         raise OptionError(
             f"'{run.backend}' has no noise to calibrate; leave run.calibrate out, or name a "
             "device, for example aer:fake_brisbane"
@@ -44,18 +45,21 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     return backend
 
 
-def training_backend(config: Config) -> QuantumBackend:
-    """The backend to train with: the config's own, unless a step on it would take too long.
+def trains_there(config: Config, target: QuantumBackend) -> bool:
+    """Whether the config's backend is the one to train with, or a step on it takes too long.
 
     A machine costs money, and a simulated device without derivatives of its own takes hours by
     parameter shift: models for those are trained without noise.
     """
     if config.backend.is_machine:
-        return ideal_backend()
-    target = target_backend(config)
+        return False
     can = target.capabilities
-    slow = can.remote or (can.noisy and not can.vjp)
-    return ideal_backend() if slow else target
+    return not (can.remote or (can.noisy and not can.vjp))
+
+
+def training_backend(config: Config, target: QuantumBackend) -> QuantumBackend:
+    """The config's own backend, or the one that stands in for it."""
+    return target if trains_there(config, target) else ideal_backend()
 
 
 def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | None:
@@ -67,13 +71,6 @@ def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | No
     if device is None:
         return None
     return simulate_device(device, noise=_noise(config), preparation=config.run.preparation)
-
-
-def trains_there(config: Config) -> bool:
-    """Whether the backend that the config names is the one to train with."""
-    if config.backend.is_machine:
-        return False
-    return training_backend(config).name == target_backend(config).name
 
 
 def ideal_backend() -> QuantumBackend:

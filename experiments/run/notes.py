@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..assembly.backends import LOCAL_BACKEND, trains_there
+from ..assembly.backends import LOCAL_BACKEND
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
 from ..records.checkpoint import ModelInfo
@@ -22,7 +22,7 @@ def seed_note(info: ModelInfo, config: Config) -> list[str]:
     ]
 
 
-def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str]:
+def backend_notes(model: nn.Module, config: Config, *, trains_elsewhere: bool) -> list[str]:
     """On what runs elsewhere than on the backend that the record names."""
     run, name = config.run, config.backend
     if not quantum_layers(model):
@@ -33,7 +33,7 @@ def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str
             f"{config.model.name} (arm {config.model.arm}) has no quantum layer: nothing of it "
             f"runs on {run.backend}{shots}"
         ]
-    if not trains or trains_there(config):
+    if not trains_elsewhere:
         return []
     device = name.argument if name.key == "aer" else None
     under = f"; native:{device} trains under its noise" if device else ""
