@@ -34,7 +34,7 @@ from experiments.bench.results import Grid
 from experiments.bench.timing import conditions
 from experiments.config.recipe import load_config
 from experiments.config.sections import Config
-from experiments.data import ImageData
+from experiments.data.splits import ImageData
 from experiments.records.folder import Record, RunFolder
 from experiments.run.display import Display
 from experiments.training.train import Training

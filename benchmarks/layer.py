@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 from peers import PEERS
 
-from experiments.bench import run_bench
+from experiments.bench.command import run_bench
 from qbackend.errors import QhcError
 
 

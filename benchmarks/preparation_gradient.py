@@ -17,7 +17,8 @@ import numpy as np
 
 from qbackend import LayerSpec, get_backend
 from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gradient
-from qbackend.seam.backend import Array, Request
+from qbackend.layers.inputs import Array
+from qbackend.seam.requests import Request
 
 SCALES = (0.01, 0.1, 1.0, 3.0, 6.0)
 STEPS = (0.001, 0.03, 0.1, 0.3)

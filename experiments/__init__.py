@@ -1,1 +1,17 @@
-"""Recipes, data, training, records, reports and the command line."""
+"""Recipes, data, training, records, reports and the command line.
+
+Lowest first:
+
+- `data`: images by the name of their set
+- `config`: what a run is
+- `records`: what a run leaves on disk
+- `assembly`: from a config to model, backends and batches
+- `evaluation`: what a model answers, and how well
+- `training`: the training loop
+- `rows`: rows of feature maps on a device
+- `report`: the page of a run, or of several
+- `run`: one invocation of `qhc run`
+- `studies`: comparisons of many runs
+- `bench`: speed beside other simulators
+- `commands`: the command line
+"""

@@ -4,6 +4,24 @@
 >>> layer = QuantumLayer(LayerSpec(n_wires=4), backend="aer", seed=7)
 
 Names load on first use: the command line reads only `errors` and must answer at once.
+
+Lowest first:
+
+- `errors`: everything that qhc raises on purpose
+- `layers`: what a layer is
+- `kernels`: the toolbox of compiled CPU code
+- `seam`: what a backend is asked and answers
+- `gradients`: derivatives as plans
+- `circuits`: from a layer to a device
+- `devices`: what a device reports, and its noise
+- `aer`: Qiskit Aer, exact and with noise
+- `native`: our simulator, exact and with noise
+- `machines`: paid jobs, whoever sells them
+- `ibm`: IBM's dialect of that
+- `generic`: any other Qiskit backend
+- `registry`: backends by name
+- `pixels`: engines for a layer on every pixel of feature maps
+- `module`: the layer as a torch module
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from qiskit.transpiler import generate_preset_pass_manager
 from .circuits.logical import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
 from .layers.spec import LayerSpec
-from .seam.backend import Capabilities, CompiledLayer, Request, Result, check_width
+from .seam.backend import Capabilities, check_width
+from .seam.requests import CompiledLayer, Request, Result
 from .seam.simulators import SamplingSimulator, simulator_capabilities
 from .seam.uncertainty import reach_of, standard_error
 

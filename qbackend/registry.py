@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import OptionError, UnknownNameError, suggest
 from .layers.inputs import seed_number
-from .seam.backend import QuantumBackend, check_shots
+from .seam.backend import QuantumBackend
 from .seam.backend_name import BackendName
+from .seam.requests import check_shots
 
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation
@@ -173,7 +174,7 @@ def _native(
             f"'native' is exact and takes no shots; use --backend {sampled} --shots N"
         )
     if argument is None:
-        from .native import NativeBackend
+        from .native.exact import NativeBackend
 
         if noise is not None or preparation is not None:
             raise OptionError(

@@ -1,1 +1,19 @@
-"""TODO."""
+"""From a config to what a run works with: model, backends, batches, processes and threads.
+
+Lowest first, with the names that other folders use:
+
+- `access`: Access, DEFAULT_ACCESS
+- `backends`: LOCAL_BACKEND, ideal_backend, is_ideal, noise_backend, target_backend,
+  training_backend, trains_there
+- `bounds`: bounded, check_hours
+- `construct`: layer_spec, model_info, new_model, pointwise_spec, quantum_layers, trained_model
+- `denormals`: flushing_denormals
+- `feed`: Batches, calibration_split, data_notes, evaluation_split, limit_note, load_images,
+  n_training_batches, training_batches, validation_batches
+- `parents`: end_with
+- `fabric`: device_name, launch, leave
+- `same_data`: check_same_data, check_size, data_record
+- `shown_data`: difference_notes, in_classes_of
+- `threads`: use_threads
+- `thread_count`: settled, with_threads
+"""

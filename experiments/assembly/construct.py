@@ -13,7 +13,7 @@ from qbackend import LayerSpec, QuantumLayer
 from qbackend.seam.backend import QuantumBackend
 
 from ..config.sections import CLASSICAL, Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.checkpoint import ModelInfo, load_model, load_model_info
 
 Spec = LayerSpec | PointwiseSpec

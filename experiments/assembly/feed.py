@@ -13,7 +13,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ..config.sections import Config
-from ..data import Augmentation, ImageData, Split, batches, load_data, n_batches
+from ..data.augment import Augmentation
+from ..data.batches import batches, n_batches
+from ..data.load import load_data
+from ..data.splits import ImageData, Split
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 

@@ -10,7 +10,7 @@ from models import arms_of, build_model
 from qbackend.errors import DataError
 
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.folder import Record, RunFolder
 
 _DIGEST = "data_sha256"

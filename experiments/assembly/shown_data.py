@@ -11,7 +11,7 @@ import torch
 
 from qbackend.errors import CheckpointError
 
-from ..data import ImageData, Split
+from ..data.splits import ImageData, Split
 from ..records.checkpoint import ModelInfo
 
 _SHOWN = 3

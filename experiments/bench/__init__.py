@@ -1,5 +1,13 @@
-"""How fast the quantum layer is, beside other simulators that do the same."""
+"""How fast the quantum layer is, beside other simulators that do the same.
 
-from .command import run_bench
+Lowest first, with the names that other folders use:
 
-__all__ = ["run_bench"]
+- `timing`
+- `contest`
+- `inference`
+- `jax`
+- `pennylane`
+- `results`
+- `suite`
+- `command`: run_bench
+"""

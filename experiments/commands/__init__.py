@@ -1,1 +1,15 @@
-"""The commands of `qhc`, by subject."""
+"""The command `qhc`: its commands by subject, their flags, and what it leaves with.
+
+Lowest first, with the names that other folders use:
+
+- `device_list`
+- `flags`
+- `machine_list`
+- `machine_options`
+- `options`
+- `ablate`
+- `look`
+- `machine`
+- `run`
+- `cli`: main
+"""

@@ -26,7 +26,7 @@ Examples:
 @click.option("--out", type=FILE, metavar="DIR", help="Folder of the report.  [default: the run's]")
 def report(runs: tuple[Path, ...], out: Path | None) -> None:
     """Write the report of a run, or of several side by side."""
-    from ..report import write_report
+    from ..report.write import write_report
 
     click.echo(write_report(runs, out))
 
@@ -71,7 +71,7 @@ def list_data(data_root: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from ..data import list_datasets
+    from ..data.load import list_datasets
 
     table = Table("name", "image", "classes", "images", "state", "remark", box=SIMPLE_HEAD)
     for dataset in list_datasets(data_root or DATA_ROOT):
@@ -91,7 +91,7 @@ def list_data(data_root: Path | None) -> None:
 @data_root
 def get_data(name: str, data_root: Path | None) -> None:
     """Fetch a dataset, unless it is there."""
-    from ..data import get_dataset
+    from ..data.load import get_dataset
 
     dataset = get_dataset(name, data_root or DATA_ROOT)
     click.echo(f"{dataset.name}: {dataset.state}, {dataset.bytes / 2**20:,.0f} MiB")
@@ -106,6 +106,6 @@ def get_data(name: str, data_root: Path | None) -> None:
 @click.pass_context
 def bench(context: click.Context, **given: Any) -> None:
     """Time the quantum layer, beside other simulators that are installed."""
-    from ..bench import run_bench
+    from ..bench.command import run_bench
 
     context.exit(run_bench(**given))

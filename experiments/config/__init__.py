@@ -1,1 +1,10 @@
-"""TODO."""
+"""What a run is: recipes, their sections, and what the command line changes.
+
+Lowest first, with the names that other folders use:
+
+- `section`
+- `machine`
+- `sections`: CLASSICAL, Config, FabricSection, Ties, TrainSection
+- `recipe`: load_config
+- `of_checkpoint`: config_of_trained
+"""

@@ -1,1 +1,13 @@
-"""TODO."""
+"""What a model answers and how well, ideally, under noise, corrected, and on a machine.
+
+Lowest first, with the names that other folders use:
+
+- `agreement`: STAGES
+- `device_run`: DeviceRun
+- `meter`
+- `metrics`: Scores
+- `evaluate`: Batches, evaluate, predict
+- `correct`: observe
+- `assess`: assess, assess_on_target, in_order
+- `validation`: Validation, ledger_summary
+"""

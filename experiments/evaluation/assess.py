@@ -19,7 +19,8 @@ from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
 from ..assembly.feed import Batches, calibration_split, evaluation_split
 from ..config.sections import Config
-from ..data import ImageData, Split, batches
+from ..data.batches import batches
+from ..data.splits import ImageData, Split
 from ..records.files import write_atomically
 from ..records.folder import Record, RunFolder
 from .correct import Passage, calibrated, fit_maps, observe

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qbackend.devices.correction import AffineMap, fit_affine_map
-from qbackend.seam.backend import Array
+from qbackend.layers.inputs import Array
 
 from ..assembly.construct import quantum_layers
 from .evaluate import predict

@@ -11,7 +11,7 @@ from qbackend.seam.backend import QuantumBackend
 
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
-from ..data import ImageData, Split
+from ..data.splits import ImageData, Split
 from ..records.folder import RunFolder
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 from models import HybridCNN
 
 from ..assembly.construct import quantum_layers
-from ..data import Split
+from ..data.splits import Split
 from ..records.folder import Record
 from .meter import metered, shot_error
 from .metrics import Scores, score

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from torch import nn
 
 from qbackend.layers.spec import LayerSpec
-from qbackend.seam.backend import Capabilities, CompiledLayer, Cost, QuantumBackend, Request, Result
+from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job
+from qbackend.seam.requests import CompiledLayer, Cost, Request, Result
 
 from ..assembly.construct import quantum_layers
 

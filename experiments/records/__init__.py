@@ -1,1 +1,11 @@
-"""TODO."""
+"""What a run leaves on disk: its folder, checkpoints, the software and computer it ran on.
+
+Lowest first, with the names that other folders use:
+
+- `environment`: computer, peak_memory_mib, versions, without_home
+- `files`: append_line, csv_content, is_writable, write_atomically
+- `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
+  save_training
+- `folder`: Record, RunFolder, Status, command_line
+- `loggers`: Logger, check_loggers, open_loggers
+"""

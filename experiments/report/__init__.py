@@ -1,35 +1,16 @@
-"""The page that a run, or several side by side, is looked at on."""
+"""The page that a run, or several side by side, is looked at on.
 
-from __future__ import annotations
+Lowest first, with the names that other folders use:
 
-from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
-
-from qbackend.errors import RunFolderError
-
-
-def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
-    """Write `report.html` and `figures/*.png`; returns the page.
-
-    Args:
-        runs: run folders.
-        out: folder of the report; by default the run's own, or of several `comparison-<time>`
-            beside the first.
-
-    Raises:
-        RunFolderError: no folder given, or one that is missing, not a run's, or damaged.
-        RecordError: a file could not be written.
-    """
-    # Drawing takes a second to import; a command that only ends with a report should not wait.
-    from .comparison.page import write_comparison_page
-    from .reading import read_run
-    from .run.page import write_run_page
-
-    if not runs:
-        raise RunFolderError("no run given; type: qhc report runs/<time>-<recipe>")
-    found = [read_run(Path(path)) for path in runs]
-    if len(found) == 1:
-        return write_run_page(found[0], out or found[0].folder)
-    beside = Path(runs[0]).parent / f"comparison-{datetime.now():%Y%m%d-%H%M%S}"
-    return write_comparison_page(found, out or beside)
+- `circuit`
+- `image_grid`
+- `projection`
+- `reading`: Run, read_run
+- `style`
+- `render`: Column, Drawing, Section, Table, write_page
+- `studies`
+- `words`: counted, percent
+- `run`
+- `comparison`
+- `write`: write_report
+"""

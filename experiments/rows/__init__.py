@@ -1,1 +1,11 @@
-"""TODO."""
+"""Rows of a trained net's feature maps on a device, where whole images are too many.
+
+Lowest first, with the names that other folders use:
+
+- `count`: rows_per_convolution, rows_per_image
+- `draw`: share_rows
+- `errors`
+- `simulation`
+- `measurement`: RowMeasurement
+- `words`: accuracy_words, row_facts, row_summary, whole_words
+"""

@@ -15,19 +15,12 @@ from models.exchange import quantum_pointwise
 from qbackend import QuantumLayer
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.spec import LayerSpec
-from qbackend.seam.backend import (
-    Capabilities,
-    CompiledLayer,
-    Cost,
-    QuantumBackend,
-    Request,
-    Result,
-    local_cost,
-)
+from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job, LocalJob
+from qbackend.seam.requests import CompiledLayer, Cost, Request, Result, local_cost
 
 from ..assembly.construct import quantum_layers
-from ..data import ImageData
+from ..data.splits import ImageData
 
 
 class Guesser(QuantumBackend):

@@ -20,7 +20,7 @@ from models import QuantumPointwiseConv2d
 from models.exchange import quantum_pointwise
 from qbackend import QuantumLayer
 from qbackend.errors import InputError, OptionError
-from qbackend.seam.backend import Array
+from qbackend.layers.inputs import Array
 
 from ..evaluation.evaluate import Batches, predict
 

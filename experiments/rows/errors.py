@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qbackend.devices.correction import AffineMap, fit_affine_map
-from qbackend.seam.backend import Array
+from qbackend.layers.inputs import Array
 
 
 @dataclass(frozen=True)

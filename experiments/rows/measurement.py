@@ -16,9 +16,10 @@ from models import to_backend
 from models.exchange import quantum_pointwise
 from qbackend.devices.correction import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
+from qbackend.layers.inputs import Array
 from qbackend.machines.cost import estimate
-from qbackend.seam.backend import Array, Request, Result, angles_of
 from qbackend.seam.jobs import Job
+from qbackend.seam.requests import Request, Result, angles_of
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from models import QuantumPointwiseConv2d
 from models.exchange import quantum_pointwise
 from qbackend.devices.correction import AffineMap
-from qbackend.seam.backend import Array
+from qbackend.layers.inputs import Array
 
 from ..evaluation.evaluate import Batches, predict
 from .errors import Distortion, fit_distortion

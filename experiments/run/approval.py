@@ -11,7 +11,7 @@ from rich.table import Table
 
 from qbackend.errors import OptionError
 from qbackend.machines.consent import can_ask
-from qbackend.seam.backend import Cost
+from qbackend.seam.requests import Cost
 
 from ..records.folder import RunFolder
 from .display import Display

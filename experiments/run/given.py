@@ -18,7 +18,7 @@ from qbackend.machines.ledger.ledger import Ledger
 
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..evaluation.assess import in_order
 from ..evaluation.evaluate import evaluate
 from ..records.environment import without_home

@@ -15,11 +15,12 @@ from torch import nn
 from models.exchange import quantum_pointwise
 from qbackend import LayerSpec
 from qbackend.errors import BudgetError, OptionError
-from qbackend.seam.backend import CompiledLayer, Cost, QuantumBackend, Request
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import CompiledLayer, Cost, Request
 
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.folder import Record
 from ..rows.count import rows_per_convolution, rows_per_image
 from ..rows.draw import share_rows

@@ -14,7 +14,7 @@ from ..assembly.same_data import check_same_data
 from ..assembly.thread_count import settled
 from ..config.sections import Config
 from ..records.folder import RunFolder
-from ..report import write_report
+from ..report.write import write_report
 from .display import Display
 from .given import check_proven, given_checkpoint
 from .jobs import close_left

@@ -24,7 +24,7 @@ from ..records.checkpoint import load_model
 from ..records.environment import computer
 from ..records.folder import RunFolder, Status
 from ..records.loggers import Logger, open_loggers
-from ..report import write_report
+from ..report.write import write_report
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
 from .approval import Approval

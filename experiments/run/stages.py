@@ -24,7 +24,7 @@ from ..assembly.feed import load_images
 from ..assembly.same_data import check_size
 from ..assembly.shown_data import in_classes_of
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.checkpoint import ModelInfo, load_model_info
 from .approval import check_approvable
 from .display import Display

@@ -17,7 +17,7 @@ from ..assembly.same_data import data_record
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..records.checkpoint import load_model
 from ..records.environment import without_home
 from ..records.folder import Record, RunFolder

@@ -1,1 +1,11 @@
-"""TODO."""
+"""Comparisons of many runs: `qhc ablate`.
+
+Lowest first, with the names that other folders use:
+
+- `axes`
+- `grid`: Workers
+- `series`
+- `arms`: ablate_arms
+- `noise`
+- `qpc`
+"""

@@ -20,9 +20,9 @@ from qbackend.errors import OptionError
 from ..config.recipe import load_config
 from ..config.sections import Config
 from ..records.files import csv_content, write_atomically
-from ..report import write_report
 from ..report.comparison.groups import Group, PairedDifference, Spread, paired_difference
 from ..report.reading import Run, read_run
+from ..report.write import write_report
 from ..run.display import Display
 from ..run.results import table_text
 from ..run.start import Place

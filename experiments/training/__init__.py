@@ -1,1 +1,7 @@
-"""TODO."""
+"""The training loop, its losses, optimisers and schedules.
+
+Lowest first, with the names that other folders use:
+
+- `optimise`
+- `train`: Training, steps_per_epoch
+"""

@@ -25,7 +25,7 @@ from ..assembly.construct import model_info, quantum_layers
 from ..assembly.denormals import flushing_denormals
 from ..assembly.feed import n_training_batches, training_batches, validation_batches
 from ..config.sections import Config
-from ..data import ImageData
+from ..data.splits import ImageData
 from ..evaluation.evaluate import predict
 from ..evaluation.metrics import Scores
 from ..records.checkpoint import Best, load_training, save_model, save_training

@@ -18,23 +18,14 @@ import torch
 
 from ..circuits.logical import compile_layer
 from ..gradients.adjoint import ComplexArray, cuts, weight_gradient
-from ..kernels import unitary_forms as kernels
+from ..kernels import unitary_forms
 from ..kernels.lanes import FloatArray
+from ..layers.inputs import Array, check_finite
 from ..layers.spec import LayerSpec
-from ..seam import forms as quadratic
-from ..seam.backend import (
-    Array,
-    Capabilities,
-    CompiledLayer,
-    Forward,
-    Gradients,
-    Request,
-    Result,
-    angles_of,
-    check_finite,
-    check_width,
-)
+from ..seam import forms as quadratic_forms
+from ..seam.backend import Capabilities, Forward, Gradients, check_width
 from ..seam.forms import Forms, QuadraticBackend
+from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
 from .runs import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
@@ -72,7 +63,7 @@ class AerExact(ExactSimulator, QuadraticBackend):
         if compiled.spec.n_wires > UNITARY_WIRES:
             return _forward_states(compiled.spec, features, angles_of(weights), differentiate)
         unitary = self._unitaries_for(compiled.spec, weights.tolist())
-        forward = quadratic.forward(
+        forward = quadratic_forms.forward(
             compiled.spec,
             features,
             unitary.matrices(features.dtype, features.device),
@@ -169,7 +160,7 @@ class _UnitaryPass:
         if key not in self._cast:
             signs = self._spec.signs()
             forms = torch.empty((len(signs), *self._kets.shape[1:]), dtype=dtype)
-            kernels.forms(self._kets[-1], signs, forms.numpy())
+            unitary_forms.forms(self._kets[-1], signs, forms.numpy())
             self._cast[key] = forms.to(device)
         return self._cast[key]
 
@@ -177,14 +168,14 @@ class _UnitaryPass:
         """Gradient (W,) of a loss whose gradient with respect to the matrices is (M, D, D)."""
         spec, gradient = self._spec, np.empty(len(self._weights))
         axes, angles = _turns(spec)
-        kernels.pull_forms(self._kets, spec.signs(), of_matrices, axes, angles, gradient)
+        unitary_forms.pull_forms(self._kets, spec.signs(), of_matrices, axes, angles, gradient)
         return gradient
 
 
 @lru_cache(maxsize=32)
-def _turns(spec: LayerSpec) -> tuple[kernels.IntArray, kernels.IntArray]:
+def _turns(spec: LayerSpec) -> tuple[unitary_forms.IntArray, unitary_forms.IntArray]:
     """The rotations before every cut: their axis (K,), and which weight turns each wire (K, Q)."""
-    numbers = {"x": kernels.X, "y": kernels.Y, "z": kernels.Z}
+    numbers = {"x": unitary_forms.X, "y": unitary_forms.Y, "z": unitary_forms.Z}
     axes = [numbers[rotations.axis] for rotations in cuts(spec)]
     angles = [rotations.weights for rotations in cuts(spec)]
     return np.array(axes, dtype=np.int64), np.array(angles, dtype=np.int64)
@@ -194,7 +185,7 @@ def _forward_states(
     spec: LayerSpec, features: torch.Tensor, weights: Array, differentiate: bool
 ) -> Forward:
     """A forward pass of a wide layer, the batch carried by extra qubits."""
-    encoded = quadratic.encode(spec, features)
+    encoded = quadratic_forms.encode(spec, features)
     states = encoded.detach().cpu().double().numpy()
     signs = spec.signs()
     chunk = 2 ** max(STATE_QUBITS - spec.n_wires, 0)
@@ -224,7 +215,7 @@ def _forward_states(
         by_features = None
         if of_features:
             gradient = torch.from_numpy(of_states).to(features)
-            by_features = quadratic.pull_states(spec, features, encoded, gradient)
+            by_features = quadratic_forms.pull_states(spec, features, encoded, gradient)
         return by_features, torch.from_numpy(by_weights) if of_weights else None
 
     return Forward(outputs, pull)

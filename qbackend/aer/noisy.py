@@ -17,9 +17,11 @@ from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
 from ..errors import OptionError
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, Capabilities, CompiledLayer, Request, Result, check_width
+from ..seam.backend import Capabilities, check_width
 from ..seam.device import Device
+from ..seam.requests import CompiledLayer, Request, Result
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
 

@@ -21,8 +21,9 @@ from qiskit_aer.quantum_info.states.aer_state import AerState
 from ..circuits.logical import append_operation, qubit_of
 from ..gradients.adjoint import ComplexArray, cuts
 from ..layers.ansatze import Operation, Rotations
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, CompiledLayer
+from ..seam.requests import CompiledLayer
 
 UNITARY_WIRES = 6
 """Up to here an ansatz's unitary costs less than the states of a batch, forwards and backwards."""

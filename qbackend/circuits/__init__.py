@@ -1,1 +1,12 @@
-"""TODO."""
+"""From a layer to the gates and qubits of a device.
+
+Lowest first, with the names that other folders use:
+
+- `line_plan`
+- `logical`: append_operation, circuit_record, compile_layer, qubit_of
+- `orthogonal`
+- `placement`
+- `splitting`
+- `preparation`: CompactPreparation
+- `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits
+"""

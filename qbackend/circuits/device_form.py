@@ -21,8 +21,9 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
 from ..errors import OptionError, UnknownNameError, suggest
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, CompiledLayer
+from ..seam.requests import CompiledLayer
 from .line_plan import MAX_WIRES, LinePlan, Turn, measured_before, plan_line, split_final_cnots
 from .logical import append_operation, circuit_record, encoding_circuit, qubit_of
 from .placement import ReportedCosts

@@ -15,7 +15,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from ..layers.ansatze import Cnots, Operation
 from ..layers.spec import LayerSpec
-from ..seam.backend import CompiledLayer
+from ..seam.requests import CompiledLayer
 
 
 def qubit_of(wire: int, n_wires: int) -> int:

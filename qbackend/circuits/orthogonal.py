@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..layers.canonical import TIE, direction, references, settled, settling_turns, ties
-from ..seam.backend import Array
+from ..layers.inputs import Array
 
 _I = np.eye(2)
 _J = np.array([[0.0, -1.0], [1.0, 0.0]])

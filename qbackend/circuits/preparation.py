@@ -28,7 +28,7 @@ from ..layers.canonical import (
     ties,
 )
 from ..layers.encodings import AmplitudeEncoding
-from ..seam.backend import Array
+from ..layers.inputs import Array
 from .orthogonal import (
     isometry_angles,
     rotation_matrices,

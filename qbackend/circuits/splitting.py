@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers.canonical import TIE, direction, orthonormal
-from ..seam.backend import Array
+from ..layers.inputs import Array
 from .orthogonal import determinant_2x2, rotation_matrices, svd_2x2, transposed
 
 _POLISHING_STEPS = 2

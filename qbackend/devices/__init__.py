@@ -1,1 +1,12 @@
-"""TODO."""
+"""What a device reports of itself, its noise, and the correction of that.
+
+Lowest first, with the names that other folders use:
+
+- `correction`: AffineMap, fit_affine_map
+- `properties`: DeviceProperties, read_properties
+- `noise_spec`: NoiseSpec, load_noise, save_noise
+- `noise`: NoisyLayer, add_noise, assignment_matrices, build_noise_model, channel_after,
+  compile_under_noise, noise_of
+- `snapshots`: Device, list_snapshots, load_snapshot, itself
+- `table`: CompiledCost, DeviceInfo, describe, native_two_qubit_gate
+"""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..seam.backend import Array, check_finite
+from ..layers.inputs import Array, check_finite
 
 MIN_SPREAD = 1e-12
 """An output whose standard deviation over the rows is below this fixes no scale."""

@@ -29,9 +29,10 @@ from qiskit_aer.noise import (
 
 from ..circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
 from ..errors import OptionError
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, CompiledLayer
 from ..seam.device import Device
+from ..seam.requests import CompiledLayer
 from .noise_spec import NoiseSpec, SavedNoise
 from .properties import DeviceProperties, ReportedGate, is_unitary, read_properties
 

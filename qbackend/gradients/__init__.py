@@ -1,1 +1,11 @@
-"""TODO."""
+"""Derivatives: plans of rows for any backend, adjoint ones for exact backends, higher in torch.
+
+Lowest first, with the names that other folders use:
+
+- `adjoint`: ComplexArray, cuts, weight_gradient
+- `higher`: Gradients, pulled
+- `plans`: GradientPlan, plan_parameter_shift, plan_spsa
+- `noisy_preparation`: Mask, PreparationAverage, averaged_gradient, feature_gradient,
+  plan_noisy_shift
+- `torch_circuit`: forms, outputs, unit_vectors
+"""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers.ansatze import Axis, Rotations
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array
 
 ComplexArray = NDArray[np.complexfloating]
 

@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
-from ..seam.backend import Array, CompiledLayer
+from ..layers.inputs import Array
+from ..seam.requests import CompiledLayer
 from .plans import CircuitShiftPlan, GradientPlan, plan_circuit_shift
 
 Mask = NDArray[np.bool_]

@@ -15,8 +15,9 @@ import numpy as np
 
 from ..errors import OptionError
 from ..layers.encodings import without_overflow
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, CompiledLayer
+from ..seam.requests import CompiledLayer
 
 PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
 """Gates exp(-i angle P/2) up to a phase: the two-term shift rule holds for their angle."""

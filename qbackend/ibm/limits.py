@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from ..errors import OptionError
 from ..machines.patience import GROWTH
-from ..seam.backend import CompiledLayer
+from ..seam.requests import CompiledLayer
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
 from .options import MAX_EXECUTION_SECONDS, ExecutionOptions
 

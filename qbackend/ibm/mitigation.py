@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendError, OptionError
-from ..seam.backend import Array
+from ..layers.inputs import Array
 from ..seam.uncertainty import between_randomisations, standard_error
 
 Bits = NDArray[np.uint8]

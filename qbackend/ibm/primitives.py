@@ -38,8 +38,9 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from ..errors import BackendError, OptionError, TransientError
+from ..layers.inputs import Array
 from ..machines.service import Call
-from ..seam.backend import Array, CompiledLayer
+from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
 from .limits import randomisations, shots_asked, shots_performed
 from .mitigation import Bits, mitigated, unmitigated

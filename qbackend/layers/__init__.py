@@ -1,1 +1,11 @@
-"""TODO."""
+"""What a quantum layer is, apart from where it runs: encodings, ansatze, and the numbers it takes.
+
+Lowest first, with the names that other folders use:
+
+- `ansatze`: ANSATZE, Axis, Cnots, Operation, Rotations
+- `inputs`: Array, check_finite, check_weights, float64_array, in_float32_or_float64,
+  seed_number, seed_or_drawn, whole_number
+- `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
+- `encodings`: AmplitudeEncoding, ENCODINGS, ZERO_NORM, gray_transform, without_overflow
+- `spec`: LayerSpec
+"""

@@ -20,7 +20,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from .inputs import Array
+
 Mask = NDArray[np.bool_]
 
 TIE = 1e-12

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, suggest
 from .canonical import direction, references
-
-FloatArray = NDArray[np.float64]
+from .inputs import Array
 
 ZERO_NORM = 1e-12
 """A row of amplitude features shorter than this has no direction: its outputs are zero."""
 
 
-def without_overflow(features: FloatArray) -> tuple[FloatArray, FloatArray]:
+def without_overflow(features: Array) -> tuple[Array, Array]:
     """Rows (B, F) whose squares do not overflow, and what they are multiplied by, (B, 1).
 
     That is a power of two and at most 1: the rows round as they did, and those shorter than
@@ -37,7 +36,7 @@ def without_overflow(features: FloatArray) -> tuple[FloatArray, FloatArray]:
     return features * factors, factors
 
 
-def gray_transform(width: int) -> FloatArray:
+def gray_transform(width: int) -> Array:
     """Signs (-1)^popcount(gray(i) & j), (width, width), for `width` a power of two.
 
     Between the multiplexer's angles and those of its Gray-code circuit (eq. 3 of Möttönen et al.,
@@ -62,25 +61,25 @@ class Encoding(ABC):
         """E, the number of angles of the preparing circuit."""
 
     @abstractmethod
-    def angles(self, features: FloatArray) -> FloatArray:
+    def angles(self, features: Array) -> Array:
         """The preparing circuit's angles in radians: (B, F) -> (B, E).
 
         Rows that `is_zero` marks have no state; their angles are zero.
         """
 
     @abstractmethod
-    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+    def states_of_angles(self, angles: Array) -> Array:
         """The states that the preparing circuit makes with these angles: (B, E) -> (B, D)."""
 
     @abstractmethod
-    def states(self, features: FloatArray) -> FloatArray:
+    def states(self, features: Array) -> Array:
         """The prepared real states: (B, F) -> (B, D), wire 0 the most significant bit.
 
         Rows that `is_zero` marks come out as zero vectors.
         """
 
     @abstractmethod
-    def is_zero(self, features: FloatArray) -> NDArray[np.bool_]:
+    def is_zero(self, features: Array) -> NDArray[np.bool_]:
         """Which rows encode nothing, (B,): their outputs and gradients are zero everywhere."""
 
     @abstractmethod
@@ -88,7 +87,7 @@ class Encoding(ABC):
         """T, the number of independent directions in which a state can move."""
 
     @abstractmethod
-    def shifted(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def shifted(self, features: Array) -> tuple[Array, Array]:
         """Rows whose outputs differ by a derivative, and what the derivatives are along.
 
         Returns `rows` (B, T, 2, F) and `directions` (B, T, F) such that the gradient of an output
@@ -109,7 +108,7 @@ class AmplitudeEncoding(Encoding):
     def n_angles(self, n_wires: int) -> int:
         return 2**n_wires - 1
 
-    def angles(self, features: FloatArray) -> FloatArray:
+    def angles(self, features: Array) -> Array:
         """Angles of a tree of multiplexed RY (Möttönen et al., quant-ph/0407010), root first.
 
         Level k turns wire k by an angle that depends on what the k wires before it read. The
@@ -120,7 +119,7 @@ class AmplitudeEncoding(Encoding):
         norms = self.states(features)
         # The state's sign means nothing, but noise would tell the branches of its turns apart.
         norms = norms * np.where(norms @ references(norms.shape[1])[0] < 0, -1.0, 1.0)[:, None]
-        levels: list[FloatArray] = []
+        levels: list[Array] = []
         while norms.shape[1] > 1:
             left, right = norms[:, 0::2], norms[:, 1::2]
             turns = 2 * direction(right, left, floor=0.0)
@@ -128,7 +127,7 @@ class AmplitudeEncoding(Encoding):
             norms = np.hypot(left, right)
         return np.concatenate(levels[::-1], axis=1)
 
-    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+    def states_of_angles(self, angles: Array) -> Array:
         states = np.ones((len(angles), 1), dtype=angles.dtype)
         while states.shape[1] <= angles.shape[1]:
             width = states.shape[1]
@@ -137,18 +136,18 @@ class AmplitudeEncoding(Encoding):
             states = split.reshape(len(angles), 2 * width)
         return states
 
-    def states(self, features: FloatArray) -> FloatArray:
+    def states(self, features: Array) -> Array:
         rows, _ = without_overflow(features)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.where(norms < ZERO_NORM, 0.0, rows / np.maximum(norms, ZERO_NORM))
 
-    def is_zero(self, features: FloatArray) -> NDArray[np.bool_]:
+    def is_zero(self, features: Array) -> NDArray[np.bool_]:
         return np.linalg.norm(without_overflow(features)[0], axis=1) < ZERO_NORM
 
     def n_directions(self, n_wires: int) -> int:
         return 2**n_wires - 1
 
-    def shifted(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def shifted(self, features: Array) -> tuple[Array, Array]:
         """Turn the state by a quarter of pi towards each vector of an orthonormal tangent basis.
 
         An output is a quadratic form of the state a, hence with v orthogonal to a
@@ -183,26 +182,26 @@ class AngleEncoding(Encoding):
     def n_angles(self, n_wires: int) -> int:
         return n_wires
 
-    def angles(self, features: FloatArray) -> FloatArray:
+    def angles(self, features: Array) -> Array:
         return features
 
-    def states_of_angles(self, angles: FloatArray) -> FloatArray:
+    def states_of_angles(self, angles: Array) -> Array:
         return self.states(angles)
 
-    def states(self, features: FloatArray) -> FloatArray:
+    def states(self, features: Array) -> Array:
         halves = np.stack([np.cos(features / 2), np.sin(features / 2)], axis=2)
         states = halves[:, 0]
         for wire in range(1, features.shape[1]):
             states = (states[:, :, None] * halves[:, wire, None, :]).reshape(len(features), -1)
         return states
 
-    def is_zero(self, features: FloatArray) -> NDArray[np.bool_]:
+    def is_zero(self, features: Array) -> NDArray[np.bool_]:
         return np.zeros(len(features), dtype=bool)
 
     def n_directions(self, n_wires: int) -> int:
         return n_wires
 
-    def shifted(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def shifted(self, features: Array) -> tuple[Array, Array]:
         """The two-term rule for a Pauli rotation (Mitarai et al., arXiv 1803.00745)."""
         unit = np.eye(features.shape[1])
         turn = np.pi / 2 * unit[None]

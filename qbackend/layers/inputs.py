@@ -7,6 +7,7 @@ what anybody meant.
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from ..errors import InputError, OptionError, UserError
 
 if TYPE_CHECKING:
     import torch
+
+Array = NDArray[np.float64]
 
 SEEDS = 2**64
 """There are so many: torch's generators take no others."""
@@ -100,3 +103,13 @@ def seed_or_drawn(seed: Any) -> int:
 
     number = seed_number(seed)
     return int(torch.randint(2**63 - 1, (), device="cpu")) if number is None else number
+
+
+def check_finite(what: str, values: NDArray[np.floating]) -> None:
+    """Raise `InputError` that names the first row of `values` with a NaN or infinite entry."""
+    # One product tells in almost every case; only one that overflows needs the closer look.
+    if math.isfinite(np.vdot(values, values)):
+        return
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise InputError(f"{what} row {row} has an entry that is not finite: {values[row]}")

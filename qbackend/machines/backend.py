@@ -14,16 +14,10 @@ from ..ibm.mitigation import check_installed
 from ..ibm.options import ExecutionOptions, check_local
 from ..layers.inputs import seed_number
 from ..layers.spec import LayerSpec
-from ..seam.backend import (
-    Capabilities,
-    CompiledLayer,
-    QuantumBackend,
-    Request,
-    check_shots,
-    check_width,
-)
+from ..seam.backend import Capabilities, QuantumBackend, check_width
 from ..seam.device import Device
 from ..seam.jobs import Job
+from ..seam.requests import CompiledLayer, Request, check_shots
 from .consent import Approve, check_approve
 from .cost import MachineCost
 from .dispatch import Dispatcher

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import PlanError
 from ..ibm import limits
 from ..ibm.options import ExecutionOptions
-from ..seam.backend import CompiledLayer, Cost
+from ..seam.requests import CompiledLayer, Cost
 from .service import PlanInfo
 
 

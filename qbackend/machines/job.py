@@ -15,8 +15,9 @@ import numpy as np
 from ..errors import BackendError, JobNotFoundError, QhcError
 from ..ibm.limits import shots_performed
 from ..ibm.primitives import decode
-from ..seam.backend import Array, Result
+from ..layers.inputs import Array
 from ..seam.jobs import Job, JobStatus
+from ..seam.requests import Result
 from .dispatch import Dispatcher
 from .endings import GONE, USELESS, Whereabouts, failure, is_sent_again, is_useless, remark_on
 from .gateway import Gateway, Progress, cancel_entries

@@ -6,8 +6,8 @@ from qiskit.transpiler import Target
 
 from ..errors import MachineError
 from ..ibm.primitives import measured_qubits
-from ..seam.backend import CompiledLayer
 from ..seam.device import Device
+from ..seam.requests import CompiledLayer
 
 
 def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:

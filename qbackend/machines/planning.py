@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from ..errors import JobFailedError, RunFolderError
 from ..ibm import limits
 from ..ibm.options import ExecutionOptions
-from ..seam.backend import Request
 from ..seam.device import Device
+from ..seam.requests import Request
 from . import cost
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..ibm.options import ExecutionOptions
-from ..seam.backend import Array, CompiledLayer
+from ..layers.inputs import Array
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
+from ..seam.requests import CompiledLayer
 
 LOCAL = "local"
 """Instance of a service in this process, whose jobs end with it."""

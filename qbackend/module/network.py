@@ -15,18 +15,17 @@ from ..errors import InputError, OptionError, suggest
 from ..gradients.noisy_preparation import plan_noisy_shift
 from ..gradients.plans import GradientPlan, plan_parameter_shift, plan_spsa
 from ..gradients.torch_circuit import outputs
-from ..layers.inputs import check_weights, float64_array, in_float32_or_float64, seed_number
-from ..layers.spec import LayerSpec
-from ..seam.backend import (
+from ..layers.inputs import (
     Array,
-    DifferentiableBackend,
-    Forward,
-    Gradients,
-    QuantumBackend,
-    Request,
-    Result,
     check_finite,
+    check_weights,
+    float64_array,
+    in_float32_or_float64,
+    seed_number,
 )
+from ..layers.spec import LayerSpec
+from ..seam.backend import DifferentiableBackend, Forward, Gradients, QuantumBackend
+from ..seam.requests import Request, Result
 
 COMPUTED = (torch.float32, torch.float64)
 """The features' dtypes that a layer computes in."""

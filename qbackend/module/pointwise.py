@@ -26,7 +26,7 @@ from ..pixels.channel_states import channel_states
 from ..pixels.layout import refuse_pixel
 from ..seam.backend import QuantumBackend
 from ..seam.forms import PixelBackend
-from .kernel_forms import KernelForms, has_forms, has_states, stacked_weights
+from .stacked_forms import StackedForms, has_forms, has_states, stacked_weights
 from .torch_compiler import left_as_it_is
 
 FORM_WIRES = 8
@@ -119,7 +119,7 @@ class QuantumPointwiseConv2d(nn.Module):
             generator = torch.Generator().manual_seed(stream)
             std = 1 / math.sqrt(4 * (spec.n_layers + 2))
             nn.init.normal_(kernel.weight, std=std, generator=generator)
-        self._forms = KernelForms()
+        self._forms = StackedForms()
         n_channels = out_channels + length
         self.scale = nn.Parameter(torch.ones(n_channels)) if affine else None
         self.shift = nn.Parameter(torch.zeros(n_channels)) if affine else None

@@ -1,5 +1,12 @@
-"""Our own simulator: exact, batched, with derivatives by the adjoint method."""
+"""Our own simulator, exact and under noise: batched, with derivatives by the adjoint method.
 
-from .exact import NativeBackend
+Lowest first, with the names that other folders use:
 
-__all__ = ["NativeBackend"]
+- `pauli`
+- `noisy`: NativeNoisy
+- `statevector`
+- `forms`
+- `pixel_circuits`
+- `tensors`
+- `exact`: NativeBackend
+"""

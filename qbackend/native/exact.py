@@ -16,24 +16,16 @@ from numpy.typing import DTypeLike
 
 from ..circuits.logical import compile_layer
 from ..kernels.lanes import VECTOR_BYTES
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import (
-    Array,
-    Capabilities,
-    CompiledLayer,
-    Forward,
-    Request,
-    Result,
-    angles_of,
-    check_width,
-)
+from ..seam.backend import Capabilities, Forward, check_width
 from ..seam.forms import Forms, PixelBackend
+from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
-from .forms import FormsPass
+from .forms import LayerForms
 from .pixel_circuits import PixelCircuits
-from .statevector import engine
-from .statevector import small_batch as whole
+from .statevector import engine, small_batch
 from .statevector.unitaries import Unitaries
 
 MAX_WIRES = 20
@@ -57,7 +49,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
 
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
-        self._forms: FormsPass | None = None
+        self._forms: LayerForms | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -86,7 +78,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
             return simulate(spec, features, angles, differentiate=differentiate)
         forms = self._forms
         if forms is None or not forms.serve(spec, angles, dtype):
-            forms = self._forms = FormsPass(spec, angles, dtype)
+            forms = self._forms = LayerForms(spec, angles, dtype)
         return forms.forward(features, differentiate=differentiate)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
@@ -109,9 +101,9 @@ class NativeBackend(ExactSimulator, PixelBackend):
 
 
 @lru_cache(maxsize=64)
-def _small_batches(spec: LayerSpec, dtype: torch.dtype) -> tuple[whole.Program, int]:
+def _small_batches(spec: LayerSpec, dtype: torch.dtype) -> tuple[small_batch.Program, int]:
     """What trains on batches that pass in one call, and how many rows are few enough for that."""
-    program = whole.program(spec, dtype)
+    program = small_batch.program(spec, dtype)
     if spec.n_wires > FORM_WIRES or spec.n_layers == 1:
         return program, program.max_rows
     n_vectors = FORM_OVERHEAD / (spec.n_layers - 1)

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from ..kernels.lanes import FloatArray
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam import forms as quadratic
-from ..seam.backend import Array, Forward, Gradients
+from ..seam import forms
+from ..seam.backend import Forward, Gradients
 from .statevector.circuit import circuit_of
 from .statevector.engine import Tables, run_forward
 
 
-class FormsPass:
+class LayerForms:
     """The matrices Re(U† O_i U) for one weight vector, and the way back to the weights.
 
     Computed in `dtype`, float32 or float64.
@@ -47,7 +48,7 @@ class FormsPass:
             InputError: a feature that is not finite.
         """
         self._matrices = self._matrices.to(features.device)
-        done = quadratic.forward(self._spec, features, self._matrices, differentiate=differentiate)
+        done = forms.forward(self._spec, features, self._matrices, differentiate=differentiate)
         pullback = done.pullback
         if pullback is None:
             return Forward(done.values, None)

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from ..kernels.lanes import lanes
 from ..kernels.maps import Maps
 from ..kernels.threads import split
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array
-from .statevector import pixels as kernels
+from .statevector import pixels
 from .statevector.circuit import circuit_of
 from .statevector.engine import Tables, nanoseconds
 
@@ -46,7 +46,7 @@ class PixelCircuits:
         circuit = self._circuit
 
         def run(first: int, last: int) -> int:
-            return kernels.forward(
+            return pixels.forward(
                 *features, circuit.orders, self._turns, self._phases, circuit.observables,
                 length, *values, first, last,
             )  # fmt: skip
@@ -69,7 +69,7 @@ class PixelCircuits:
         memory, layout = (features[0][:0], features[1]) if of_features is None else of_features
 
         def run(first: int, last: int) -> None:
-            kernels.backward(
+            pixels.backward(
                 *features, circuit.orders, self._turns, self._phases, circuit.trainable,
                 circuit.observables, length, *cotangent, chunk, memory, layout, of_turns,
                 of_phases, first, last,

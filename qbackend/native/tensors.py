@@ -14,8 +14,9 @@ from functools import lru_cache, reduce
 import numpy as np
 import torch
 
+from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
-from ..seam.backend import Array, Forward, Gradients
+from ..seam.backend import Forward, Gradients
 from ..seam.forms import encode, pull_states
 from .statevector.circuit import circuit_of
 from .statevector.engine import Tables

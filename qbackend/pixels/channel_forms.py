@@ -18,8 +18,7 @@ from torch import Tensor
 
 from ..gradients.higher import Gradients, pulled
 from ..gradients.torch_circuit import unit_vectors
-from . import compiled as channel_kernels
-from . import tensors as channel_tensors
+from . import cpu, tensors
 
 KERNEL_CHANNELS = 64
 """Up to here the kernels beat torch's matrix products on the CPU."""
@@ -54,7 +53,7 @@ class _ChannelForms(torch.autograd.Function):
         ctx.save_for_backward(features, packed)
         ctx.length = length
         by_kernels = features.is_cpu and features.shape[1] <= KERNEL_CHANNELS
-        ctx.passes = channel_kernels if by_kernels else channel_tensors
+        ctx.passes = cpu if by_kernels else tensors
         return ctx.passes.forward(features, packed, length)
 
     @staticmethod

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..gradients.higher import Gradients, pulled
 from ..gradients.torch_circuit import forms
-from ..seam.backend import CompiledLayer, angles_of
 from ..seam.forms import PixelBackend
+from ..seam.requests import CompiledLayer, angles_of
 from .channel_forms import forms_in_torch, pack
 from .layout import dense, empty_maps, memory_of, refuse_pixel
 

@@ -1,1 +1,15 @@
-"""TODO."""
+"""The seam: what a backend is asked, what it answers, and how far the answer may be off.
+
+Lowest first, with the names that other folders use:
+
+- `backend_name`: BackendName
+- `device`: Device, Source
+- `requests`: CompiledLayer, Cost, Request, Result, angles_of, check_shots, local_cost
+- `jobs`: Job, JobStatus, LocalJob
+- `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
+  check_width
+- `forms`: Forms, PixelBackend, QuadraticBackend, encode, products, pull_states, itself
+- `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
+- `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
+  paired_share_interval, reach_of, reported, share_interval, standard_error
+"""

@@ -18,14 +18,16 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from ..kernels import row_forms as kernels
+from ..kernels import row_forms
 from ..kernels.blocks import angle_rows
 from ..kernels.lanes import lanes
 from ..kernels.maps import Maps
 from ..kernels.threads import split
 from ..layers.encodings import ZERO_NORM
+from ..layers.inputs import Array, check_finite
 from ..layers.spec import LayerSpec
-from .backend import Array, CompiledLayer, DifferentiableBackend, Gradients, Pullback, check_finite
+from .backend import DifferentiableBackend, Forward, Gradients
+from .requests import CompiledLayer
 
 KERNEL_WIRES = 6
 """Up to here the kernels beat torch's matrix products on the CPU."""
@@ -85,26 +87,14 @@ class PixelBackend(QuadraticBackend):
         """Layers with amplitude encoding for weights (K, W), computed in `dtype`."""
 
 
-@dataclass(frozen=True)
-class QuadraticPass:
-    """Values, and what their backward pass needs.
-
-    Attributes:
-        values: (B, M), in the features' dtype and on their device.
-        pullback: None unless it was asked for. What it gives in place of the weights' gradient is
-            that with respect to the matrices (M, D, D): the sum over rows of g_i a aᵀ.
-    """
-
-    values: torch.Tensor
-    pullback: Pullback | None
-
-
 def forward(
     spec: LayerSpec, features: torch.Tensor, matrices: torch.Tensor, *, differentiate: bool
-) -> QuadraticPass:
+) -> Forward:
     """The values aᵀ M_i a for features (B, F) and symmetric matrices (M, D, D).
 
-    Rows of amplitude features with a norm below `ZERO_NORM` give zero values and gradients.
+    Rows of amplitude features with a norm below `ZERO_NORM` give zero values and gradients. The
+    pullback gives, in place of the weights' gradient, that with respect to the matrices (M, D, D):
+    the sum over rows of g_i a aᵀ.
 
     Raises:
         InputError: a feature that is not finite.
@@ -165,7 +155,7 @@ def products(halves: torch.Tensor) -> list[torch.Tensor]:
 
 def _forward_torch(
     spec: LayerSpec, features: torch.Tensor, matrices: torch.Tensor, differentiate: bool
-) -> QuadraticPass:
+) -> Forward:
     states = encode(spec, features)
     halves = torch.einsum("bi,mij->bmj", states, matrices)
     values = torch.einsum("bmj,bj->bm", halves, states)
@@ -182,12 +172,12 @@ def _forward_torch(
             of_matrices = torch.einsum("bmi,bj->mij", weighted, states)
         return by_features, of_matrices
 
-    return QuadraticPass(values, pull if differentiate else None)
+    return Forward(values, pull if differentiate else None)
 
 
 def _forward_kernels(
     spec: LayerSpec, features: torch.Tensor, matrices: torch.Tensor, differentiate: bool
-) -> QuadraticPass:
+) -> Forward:
     given = features.contiguous().numpy()
     forms = matrices.contiguous().numpy()
     by_angle = spec.encoding == "angle"
@@ -202,7 +192,7 @@ def _forward_kernels(
     cost = n_rows * n_outputs * width * width * given.itemsize / 8 / PRODUCTS_PER_NANOSECOND
 
     def run(first: int, last: int) -> int:
-        return kernels.forward(rows, by_angle, forms, states, inverse_norms, values, first, last)
+        return row_forms.forward(rows, by_angle, forms, states, inverse_norms, values, first, last)
 
     if max(split(run, n_blocks, cost)) >= 0:
         check_finite("features", given)
@@ -217,7 +207,7 @@ def _forward_kernels(
         of_forms = np.empty((n_chunks if of_weights else 0, *forms.shape), given.dtype)
 
         def run(first: int, last: int) -> None:
-            kernels.backward(
+            row_forms.backward(
                 rows, by_angle, forms, states, inverse_norms, factors, chunk, of_rows, of_forms,
                 first, last,
             )  # fmt: skip
@@ -228,4 +218,4 @@ def _forward_kernels(
             torch.from_numpy(of_forms.sum(axis=0)) if of_weights else None,
         )
 
-    return QuadraticPass(torch.from_numpy(values), pull if differentiate else None)
+    return Forward(torch.from_numpy(values), pull if differentiate else None)

@@ -7,12 +7,9 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from ..errors import JobCancelledError, JobTimeoutError
-
-if TYPE_CHECKING:
-    from .backend import Result
+from .requests import Result
 
 
 class JobStatus(Enum):

@@ -6,8 +6,9 @@ from abc import abstractmethod
 
 from ..errors import OptionError
 from ..layers.inputs import seed_number
-from .backend import Capabilities, Cost, QuantumBackend, Request, Result, check_shots, local_cost
+from .backend import Capabilities, QuantumBackend
 from .jobs import Job, LocalJob
+from .requests import Cost, Request, Result, check_shots, local_cost
 
 SHIFTED = ("parameter-shift", "spsa")
 

@@ -19,8 +19,10 @@ from qbackend.devices.noise_spec import NoiseSpec, SavedNoise, save_noise
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.gradients.plans import plan_circuit_shift
-from qbackend.seam.backend import Array, QuantumBackend, Request
+from qbackend.layers.inputs import Array
+from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.device import Device
+from qbackend.seam.requests import Request
 
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights
 from ..support.reference import left_out_by_aer

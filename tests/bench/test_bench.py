@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.bench import run_bench, timing
+from experiments.bench import timing
+from experiments.bench.command import run_bench
 from experiments.bench.contest import Case, Contestant, Record, Step, measure
 from experiments.bench.inference import MATRIX_PRODUCT, measure_inference
 from experiments.bench.pennylane import PENNYLANE

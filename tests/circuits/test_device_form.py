@@ -27,7 +27,7 @@ from qbackend.circuits.preparation import N_ANGLES
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.layers.spec import LayerSpec
-from qbackend.seam.backend import CompiledLayer
+from qbackend.seam.requests import CompiledLayer
 from tests.support.cases import ANSATZE, ENCODINGS, MACHINE, weights
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.data import Split
+from experiments.data.splits import Split
 
 _RNG = np.random.default_rng(0)
 

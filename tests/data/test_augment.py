@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import functional as torchvision
 
-from experiments.data import Augmentation
-from experiments.data.augment import moved
+from experiments.data.augment import Augmentation, moved
 from qbackend.errors import OptionError
 
 IDENTITY = (1.0, 0.0, 1.0, 0.0, 0.0)

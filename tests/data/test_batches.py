@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.data import Augmentation, Split, batches, n_batches
+from experiments.data.augment import Augmentation
+from experiments.data.batches import batches, n_batches
+from experiments.data.splits import Split
 
 PLAIN = {"device": "cpu", "mean": (0.0,), "std": (1 / 255,)}
 """Normalisation that leaves pixel values as they are."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.data import get_dataset, load_data
+from experiments.data.load import get_dataset, load_data
 from qbackend.errors import DataError, OptionError, UnknownNameError
 
 from .files import WRITERS, truncate, write_cifar10, write_idx, write_mnist, write_pickle

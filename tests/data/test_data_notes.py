@@ -10,7 +10,7 @@ import torch
 
 from experiments.assembly.feed import data_notes
 from experiments.config.recipe import load_config
-from experiments.data import ImageData, Split
+from experiments.data.splits import ImageData, Split
 from experiments.records.folder import RunFolder
 
 from ..support.command_line import Qhc, assert_refused

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from PIL import __version__ as pillow_version
 
-from experiments.data import ImageData, load_data
 from experiments.data.decode import decode
+from experiments.data.load import load_data
+from experiments.data.splits import ImageData
 from qbackend.errors import DataError
 
 from .files import write_images

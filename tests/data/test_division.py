@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.data import Split, load_data
+from experiments.data.load import load_data
 from experiments.data.sources import SOURCES
-from experiments.data.splits import channel_statistics, hold_out, hold_out_at_random
+from experiments.data.splits import Split, channel_statistics, hold_out, hold_out_at_random
 
 from .files import members, pixels
 

@@ -17,7 +17,7 @@ import pytest
 from torchvision.datasets import MNIST
 
 from experiments.data import download as downloading
-from experiments.data import get_dataset, list_datasets, load_data
+from experiments.data.load import get_dataset, list_datasets, load_data
 from experiments.data.sources import SOURCES
 from qbackend.errors import DataError
 

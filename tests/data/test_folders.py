@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from experiments.data import load_data
+from experiments.data.load import load_data
 from experiments.data.splits import channel_statistics
 from experiments.data.tree import read_tree
 from qbackend.errors import DataError

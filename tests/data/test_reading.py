@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100, MNIST, STL10, ImageFolder
 
-from experiments.data import load_data
+from experiments.data.load import load_data
 from experiments.data.sources import SOURCES
 
 from .files import WRITERS, members

@@ -30,7 +30,7 @@ from qbackend.devices.noise import (
 from qbackend.devices.noise_spec import NoiseSpec, SavedNoise, load_noise, save_noise
 from qbackend.devices.properties import DeviceProperties, read_properties
 from qbackend.errors import OptionError, RecordError
-from qbackend.seam.backend import CompiledLayer
+from qbackend.seam.requests import CompiledLayer
 
 from ..support.reference import aers_model, aers_model_of, fake_backend
 

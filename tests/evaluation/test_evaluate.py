@@ -14,7 +14,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch.nn import functional
 
 from experiments.assembly.feed import evaluation_split
-from experiments.data import Split, batches
+from experiments.data.batches import batches
+from experiments.data.splits import Split
 from experiments.evaluation.evaluate import N_SAMPLES, Evaluation, evaluate
 from experiments.evaluation.metrics import score
 from models import HybridCNN, build_model, to_backend

@@ -15,8 +15,9 @@ from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.circuits.logical import compile_layer
 from qbackend.errors import OptionError
 from qbackend.gradients.plans import plan_circuit_shift, plan_parameter_shift, plan_spsa
+from qbackend.layers.inputs import Array
 from qbackend.module.network import LayerNetwork
-from qbackend.seam.backend import Array, Request
+from qbackend.seam.requests import Request
 
 from ..support.cases import ANSATZE, ENCODINGS, features, weights
 

@@ -8,7 +8,7 @@ from qbackend import LayerSpec
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.service import Call
-from qbackend.seam.backend import CompiledLayer
+from qbackend.seam.requests import CompiledLayer
 from tests.loopback import Machine
 from tests.support.cases import features, weights
 

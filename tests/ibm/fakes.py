@@ -20,9 +20,9 @@ from qbackend.machines.backend import IbmBackend
 from qbackend.machines.consent import approve_all
 from qbackend.machines.patience import Clock
 from qbackend.machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
-from qbackend.seam.backend import Request
 from qbackend.seam.device import Device
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import Request
 from tests.loopback import Machine
 from tests.support.cases import features, weights
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from qbackend.ibm.options import ExecutionOptions
+from qbackend.layers.inputs import Array
 from qbackend.machines.backend import IbmBackend
 from qbackend.machines.consent import approve_all
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.patience import Clock
-from qbackend.seam.backend import Array, CompiledLayer, Request
+from qbackend.seam.requests import CompiledLayer, Request
 from tests.loopback import LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.retries import instant_retries

@@ -23,7 +23,7 @@ from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost, estimate
 from qbackend.machines.service import PlanInfo
-from qbackend.seam.backend import CompiledLayer
+from qbackend.seam.requests import CompiledLayer
 
 from .fakes import small_target
 

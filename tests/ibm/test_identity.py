@@ -14,7 +14,7 @@ from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.spec import LayerSpec
 from qbackend.machines.ledger.identity import content_key, layer_key, request_key
 from qbackend.machines.ledger.layers import from_text, to_text
-from qbackend.seam.backend import CompiledLayer
+from qbackend.seam.requests import CompiledLayer
 from tests.support.cases import ANSATZE, ENCODINGS, features, weights
 
 from .fakes import MACHINE, small_target

@@ -36,8 +36,8 @@ from qbackend.ibm.primitives import (
     spelled,
 )
 from qbackend.machines.service import Call
-from qbackend.seam.backend import CompiledLayer, Request
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import CompiledLayer, Request
 from qbackend.seam.uncertainty import standard_error
 from tests.support.cases import features, weights
 

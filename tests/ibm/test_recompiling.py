@@ -16,8 +16,8 @@ from qbackend.errors import JobFailedError, JobsPendingError, MachineError, Opti
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.layout import lost_places
 from qbackend.machines.service import RemoteState
-from qbackend.seam.backend import Cost
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import Cost
 
 from .fakes import SPEC, FakeService, ask, backend_of, small_target, undisturbed
 

@@ -16,8 +16,8 @@ from qbackend.ibm.primitives import decode
 from qbackend.ibm.service import RuntimeService, connect
 from qbackend.machines.cost import estimate
 from qbackend.machines.service import Call, Workload
-from qbackend.seam.backend import Request
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import Request
 from tests.loopback import (
     FAILED,
     PAID_PLAN,

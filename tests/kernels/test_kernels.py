@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from qbackend.kernels import cache as compilation
-from qbackend.kernels import memory, threads
+from qbackend.kernels import cache, memory, threads
 from qbackend.kernels.lanes import inverse_root, lanes, load, ones, store, total, transpose, zeros
 
 DTYPES = [np.float32, np.float64]
@@ -159,16 +158,16 @@ def test_compiling_is_announced_once_per_machine(
 
     def messages() -> int:
         caplog.clear()
-        compilation._announce.cache_clear()
+        cache._announce.cache_clear()
         with caplog.at_level(logging.WARNING, logger="qbackend"):
-            assert compilation.kernel(square)(3.0) == 9.0
+            assert cache.kernel(square)(3.0) == 9.0
         return len(caplog.records)
 
     assert messages() == 1
     assert "once per machine" in caplog.text
     assert messages() == 0
     # Another version of any kernel source invalidates what was compiled before.
-    monkeypatch.setattr(compilation, "_package_digest", lambda: "other")
+    monkeypatch.setattr(cache, "_package_digest", lambda: "other")
     assert messages() == 1
 
 
@@ -176,5 +175,5 @@ def test_kernels_work_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPat
     def nowhere(function: Any) -> Any:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(compilation, "_KernelCache", nowhere)
-    assert compilation.kernel(square)(3.0) == 9.0
+    monkeypatch.setattr(cache, "_KernelCache", nowhere)
+    assert cache.kernel(square)(3.0) == 9.0

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from qbackend import LayerSpec, QuantumLayer, errors, get_backend
-from qbackend.seam.backend import CompiledLayer, QuantumBackend, Request
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import CompiledLayer, Request
 
 from ..seam.test_backends import Case, ask, backend, case, environment, service
 from ..support.cases import MACHINE, features

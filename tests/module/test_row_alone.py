@@ -19,7 +19,9 @@ from qbackend import LayerSpec, get_backend
 from qbackend.circuits.line_plan import plan_line
 from qbackend.circuits.preparation import CompactPreparation
 from qbackend.layers.encodings import AmplitudeEncoding
-from qbackend.seam.backend import Array, CompiledLayer, QuantumBackend, Request
+from qbackend.layers.inputs import Array
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import CompiledLayer, Request
 
 from ..support.cases import MACHINE, weights
 from ..support.structured import TINY, products, structured_rows

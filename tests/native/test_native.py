@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from qbackend import LayerSpec, errors
-from qbackend.native import NativeBackend
+from qbackend.native.exact import NativeBackend
 from qbackend.native.statevector import engine
-from qbackend.seam.backend import Request
+from qbackend.seam.requests import Request
 
 from ..support.cases import ENCODINGS, features, weights
 from ..support.dense import dense_values, gradients, tolerance
@@ -70,7 +70,7 @@ def test_unchanged_weights_are_not_simulated_again(monkeypatch: pytest.MonkeyPat
     compiled = backend.compile(spec)
     rows, angles = torch.randn(5, 16), torch.ones(8)
     before = backend.forward(compiled, rows, angles, differentiate=False).values
-    monkeypatch.setattr(engine.kernels, "forward", None)
+    monkeypatch.setattr(engine.passes, "forward", None)
     after = backend.forward(compiled, rows, angles.clone(), differentiate=False).values
     assert torch.equal(before, after)
     with pytest.raises(TypeError):

@@ -20,11 +20,12 @@ from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import InputError, OptionError
 from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gradient
 from qbackend.gradients.plans import plan_circuit_shift
+from qbackend.layers.inputs import Array
 from qbackend.native.noisy import NativeNoisy
 from qbackend.native.pauli import layer as noisy_layer
 from qbackend.native.pauli.layer import MAX_QUBITS
 from qbackend.native.pauli.tensors import TorchProgram
-from qbackend.seam.backend import Array, CompiledLayer, Request
+from qbackend.seam.requests import CompiledLayer, Request
 
 from ..support.cases import ANSATZE, MACHINE, features, weights
 

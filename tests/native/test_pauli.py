@@ -13,10 +13,10 @@ from qiskit.circuit.library import CRXGate, RXGate, RYGate, RZGate, RZZGate
 from qiskit.quantum_info import DensityMatrix, SparsePauliOp, Stinespring, random_quantum_channel
 
 from qbackend.errors import OptionError
+from qbackend.layers.inputs import Array
 from qbackend.native.pauli.cpu import CpuProgram
 from qbackend.native.pauli.program import PauliProgram, compile_program
 from qbackend.native.pauli.tensors import TorchProgram
-from qbackend.seam.backend import Array
 
 from ..support.cases import MACHINE
 

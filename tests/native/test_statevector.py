@@ -16,9 +16,8 @@ from qbackend.kernels import threads
 from qbackend.layers import ansatze
 from qbackend.layers.ansatze import Ansatz, Cnots, Operation, Rotations
 from qbackend.native import tensors
-from qbackend.native.forms import FormsPass
-from qbackend.native.statevector import engine
-from qbackend.native.statevector import small_batch as whole
+from qbackend.native.forms import LayerForms
+from qbackend.native.statevector import engine, small_batch
 from qbackend.native.statevector.gates import CACHED_WIRES
 from qbackend.seam.backend import Forward
 
@@ -33,14 +32,14 @@ DRAWN = itertools.count()
 def through_forms(
     spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
 ) -> Forward:
-    return FormsPass(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
+    return LayerForms(spec, angles, rows.dtype).forward(rows, differentiate=differentiate)
 
 
 def in_one_call(
     spec: LayerSpec, rows: torch.Tensor, angles: Array, *, differentiate: bool
 ) -> Forward:
     given = torch.tensor(angles, dtype=rows.dtype)
-    done = whole.program(spec, rows.dtype).forward(rows, given)
+    done = small_batch.program(spec, rows.dtype).forward(rows, given)
     return done if differentiate else Forward(done.values, None)
 
 

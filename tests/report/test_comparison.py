@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.report import write_report
 from experiments.report.comparison.groups import (
     Group,
     band,
@@ -27,6 +26,7 @@ from experiments.report.comparison.groups import (
 )
 from experiments.report.reading import Run, read_run
 from experiments.report.style import looks
+from experiments.report.write import write_report
 from tests.support.runs import synthetic_run
 
 from .pages import Page, drawn

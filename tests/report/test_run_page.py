@@ -11,10 +11,10 @@ import pytest
 from matplotlib import pyplot
 
 from experiments.records.folder import RunFolder
-from experiments.report import write_report
 from experiments.report.projection import pca
 from experiments.report.reading import read_run
 from experiments.report.run import figures
+from experiments.report.write import write_report
 from qbackend.errors import RecordError, RunFolderError
 from tests.support.runs import synthetic_run
 

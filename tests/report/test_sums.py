@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from experiments.records.folder import RunFolder
-from experiments.report import write_report
 from experiments.report.comparison.groups import group_runs
 from experiments.report.reading import Run, read_run
 from experiments.report.run.provenance import cost
 from experiments.report.words import duration
+from experiments.report.write import write_report
 from tests.support.runs import synthetic_run
 
 from .pages import Page

@@ -19,16 +19,9 @@ from qbackend import LayerSpec
 from qbackend.devices.correction import fit_affine_map
 from qbackend.errors import InputError, OptionError
 from qbackend.registry import get_backend
-from qbackend.seam.backend import (
-    Capabilities,
-    CompiledLayer,
-    Cost,
-    QuantumBackend,
-    Request,
-    Result,
-    local_cost,
-)
+from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job, LocalJob
+from qbackend.seam.requests import CompiledLayer, Cost, Request, Result, local_cost
 
 
 @given(

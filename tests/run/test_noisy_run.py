@@ -13,7 +13,7 @@ from experiments.assembly.backends import is_ideal, target_backend, training_bac
 from experiments.assembly.construct import trained_model
 from experiments.assembly.feed import calibration_split, evaluation_split, load_images
 from experiments.config.recipe import load_config
-from experiments.data import batches
+from experiments.data.batches import batches
 from experiments.evaluation.evaluate import evaluate
 from experiments.records.checkpoint import load_model_info
 from experiments.records.folder import RunFolder

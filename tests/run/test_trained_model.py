@@ -18,7 +18,7 @@ from experiments.assembly.feed import load_images
 from experiments.assembly.shown_data import difference_notes, in_classes_of
 from experiments.config.of_checkpoint import config_of_trained
 from experiments.config.recipe import load_config
-from experiments.data import ImageData
+from experiments.data.splits import ImageData
 from experiments.records.checkpoint import load_model_info, save_model
 from experiments.records.folder import RunFolder
 from experiments.report.words import loss_words

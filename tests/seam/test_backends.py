@@ -25,16 +25,12 @@ from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.properties import read_properties
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm.options import ExecutionOptions
+from qbackend.layers.inputs import Array
 from qbackend.machines.consent import approve_all
 from qbackend.module.network import LayerNetwork
-from qbackend.seam.backend import (
-    Array,
-    CompiledLayer,
-    DifferentiableBackend,
-    QuantumBackend,
-    Request,
-)
+from qbackend.seam.backend import DifferentiableBackend, QuantumBackend
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import CompiledLayer, Request
 from qbackend.seam.uncertainty import standard_error
 
 from ..loopback import PAID_PLAN, Instance, LoopbackServer, Machine

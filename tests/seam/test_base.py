@@ -16,8 +16,8 @@ from qbackend.errors import (
     OptionError,
 )
 from qbackend.layers.spec import LayerSpec
-from qbackend.seam.backend import Request, Result
 from qbackend.seam.jobs import JobStatus, LocalJob
+from qbackend.seam.requests import Request, Result
 
 
 def result(job_id: str = "x") -> Result:

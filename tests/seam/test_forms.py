@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qbackend import LayerSpec, errors
 from qbackend.kernels import threads
-from qbackend.seam import forms as quadratic
+from qbackend.seam import forms as seam_forms
 
 from ..support.cases import ENCODINGS, features
 
@@ -47,7 +47,7 @@ def test_values_and_gradients(n_wires: int, encoding: str, dtype: torch.dtype) -
     rows, matrices = features(spec, 19, seed=n_wires), forms(spec, seed=n_wires)
     cotangent = np.random.default_rng(0).normal(size=(len(rows), len(matrices)))
     given_rows = torch.tensor(rows, dtype=dtype)
-    done = quadratic.forward(
+    done = seam_forms.forward(
         spec, given_rows, torch.tensor(matrices, dtype=dtype), differentiate=True
     )
     assert done.pullback is not None
@@ -80,8 +80,8 @@ def test_kernels_equal_tensors(
     matrices = torch.from_numpy(forms(spec, seed, n_forms))
     cotangent = torch.from_numpy(np.random.default_rng(seed).normal(size=(n_rows, n_forms)))
     limit = 100 * tolerance(spec, torch.float64, n_rows)
-    by_kernels = quadratic._forward_kernels(spec, rows, matrices, True)
-    by_tensors = quadratic._forward_torch(spec, rows, matrices, True)
+    by_kernels = seam_forms._forward_kernels(spec, rows, matrices, True)
+    by_tensors = seam_forms._forward_torch(spec, rows, matrices, True)
     assert by_kernels.pullback is not None
     assert by_tensors.pullback is not None
     pairs = zip(by_kernels.pullback(cotangent), by_tensors.pullback(cotangent), strict=True)
@@ -95,12 +95,12 @@ def test_kernels_equal_tensors(
 def test_encode_and_back(n_wires: int, encoding: str) -> None:
     spec = LayerSpec(n_wires, encoding=encoding)
     rows = torch.from_numpy(features(spec, 4, seed=3)).requires_grad_()
-    states = quadratic.encode(spec, rows)
+    states = seam_forms.encode(spec, rows)
     expected = spec.encoding_rule.states(rows.detach().numpy())
     np.testing.assert_allclose(states.detach(), expected, atol=1e-15)
     cotangent = torch.randn(states.shape, dtype=states.dtype)
     (expected_gradient,) = torch.autograd.grad(states, rows, cotangent)
-    pulled = quadratic.pull_states(spec, rows.detach(), states.detach(), cotangent)
+    pulled = seam_forms.pull_states(spec, rows.detach(), states.detach(), cotangent)
     np.testing.assert_allclose(pulled, expected_gradient, atol=1e-13)
 
 
@@ -112,12 +112,12 @@ def test_a_row_without_direction_gives_nothing(n_wires: int, dtype: torch.dtype)
     rows[1] = 0
     rows[2] *= 1e-14 / torch.linalg.vector_norm(rows[2])
     matrices = torch.from_numpy(forms(spec, 0)).to(dtype)
-    done = quadratic.forward(spec, rows, matrices, differentiate=True)
+    done = seam_forms.forward(spec, rows, matrices, differentiate=True)
     assert done.pullback is not None
     of_rows, of_matrices = done.pullback(torch.ones(3, 3, dtype=dtype))
     assert (done.values[1:] == 0).all()
     assert (of_rows[1:] == 0).all()
-    alone = quadratic.forward(spec, rows[:1], matrices, differentiate=True)
+    alone = seam_forms.forward(spec, rows[:1], matrices, differentiate=True)
     assert alone.pullback is not None
     np.testing.assert_allclose(
         of_matrices, alone.pullback(torch.ones(1, 3, dtype=dtype))[1], atol=1e-6
@@ -132,8 +132,8 @@ def test_a_row_counts_by_its_direction(n_wires: int, dtype: torch.dtype, length:
     spec = LayerSpec(n_wires)
     rows = torch.randn(3, spec.n_features, dtype=dtype)
     matrices = torch.from_numpy(forms(spec, 0)).to(dtype)
-    near = quadratic.forward(spec, rows, matrices, differentiate=True)
-    far = quadratic.forward(spec, length * rows, matrices, differentiate=True)
+    near = seam_forms.forward(spec, rows, matrices, differentiate=True)
+    far = seam_forms.forward(spec, length * rows, matrices, differentiate=True)
     assert near.pullback is not None
     assert far.pullback is not None
     limit = 10 * tolerance(spec, dtype, 3)
@@ -150,15 +150,15 @@ def test_the_first_bad_row_is_named(n_wires: int, encoding: str, bad: float) -> 
     rows = torch.ones(40, spec.n_features)
     rows[[23, 31], 1] = bad
     with pytest.raises(errors.InputError, match="features row 23 "):
-        quadratic.forward(spec, rows, torch.from_numpy(forms(spec, 0)), differentiate=False)
+        seam_forms.forward(spec, rows, torch.from_numpy(forms(spec, 0)), differentiate=False)
 
 
 def test_any_memory_layout() -> None:
     spec = LayerSpec(3)
     rows = torch.from_numpy(features(spec, 20, 0))
     matrices = torch.from_numpy(forms(spec, 0))
-    plain = quadratic.forward(spec, rows, matrices, differentiate=True)
-    strided = quadratic.forward(
+    plain = seam_forms.forward(spec, rows, matrices, differentiate=True)
+    strided = seam_forms.forward(
         spec, rows.T.contiguous().T, matrices.permute(0, 2, 1), differentiate=True
     )
     assert torch.equal(plain.values, strided.values)
@@ -175,7 +175,7 @@ def test_threads_change_no_bit(n_threads: int, monkeypatch: pytest.MonkeyPatch) 
     matrices = torch.from_numpy(forms(spec, 0)).float()
 
     def run() -> list[torch.Tensor]:
-        done = quadratic.forward(spec, rows, matrices, differentiate=True)
+        done = seam_forms.forward(spec, rows, matrices, differentiate=True)
         assert done.pullback is not None
         return [done.values, *done.pullback(torch.ones_like(done.values))]
 

@@ -17,7 +17,7 @@ import experiments.studies.noise.study as ablation
 import experiments.studies.series as series
 from experiments.assembly.construct import quantum_layers, trained_model
 from experiments.assembly.feed import evaluation_split, load_images
-from experiments.data import batches
+from experiments.data.batches import batches
 from experiments.evaluation.evaluate import evaluate
 from experiments.records.folder import RunFolder
 from experiments.studies.noise.axes import ALL, Axes, Setting

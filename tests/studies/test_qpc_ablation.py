@@ -18,7 +18,7 @@ from experiments.assembly.construct import pointwise_spec, trained_model
 from experiments.config.recipe import list_recipes, load_config
 from experiments.config.sections import TrainSection
 from experiments.records.folder import RunFolder
-from experiments.report import write_report
+from experiments.report.write import write_report
 from experiments.studies.qpc.axes import LOSSES, OPTIMISERS, Axes, Setting
 from experiments.studies.qpc.table import SettingScores, summarise
 from experiments.training.optimise import build_loss

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qbackend.aer.exact import AerSampled
-from qbackend.seam.backend import Capabilities, Request
+from qbackend.seam.backend import Capabilities
 from qbackend.seam.jobs import Job
+from qbackend.seam.requests import Request
 
 
 class Distant(AerSampled):

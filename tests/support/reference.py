@@ -14,7 +14,7 @@ from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime import fake_provider
 
 from qbackend.devices.noise import NoisyLayer, channel_after
-from qbackend.seam.backend import Array
+from qbackend.layers.inputs import Array
 
 AER_THRESHOLD = 1e-10
 """Aer leaves out the branches of a channel that are less probable than this."""

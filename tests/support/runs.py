@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from experiments.config.recipe import load_config
-from experiments.data import Split
+from experiments.data.splits import Split
 from experiments.evaluation.evaluate import Evaluation, Predictions
 from experiments.records.folder import Record, RunFolder, Status
 

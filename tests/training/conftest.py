@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 
 from experiments.assembly.fabric import launch
 from experiments.config.recipe import load_config
-from experiments.data import ImageData, Split
+from experiments.data.splits import ImageData, Split
 
 
 @pytest.fixture(scope="session")

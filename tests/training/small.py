@@ -13,7 +13,7 @@ from torch import nn
 from experiments.assembly.construct import new_model
 from experiments.config.recipe import load_config
 from experiments.config.sections import Config
-from experiments.data import ImageData
+from experiments.data.splits import ImageData
 from experiments.records.folder import Record, RunFolder
 from experiments.training.train import Training
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from experiments.assembly.construct import new_model
-from experiments.data import ImageData
+from experiments.data.splits import ImageData
 from experiments.records.checkpoint import load_model
 from experiments.records.folder import RunFolder
 from qbackend.errors import CheckpointError, RecordError, TrainingError

@@ -16,7 +16,8 @@ from torch import nn
 from experiments.assembly.construct import new_model, quantum_layers
 from experiments.assembly.fabric import launch
 from experiments.config.recipe import load_config
-from experiments.data import ImageData, batches
+from experiments.data.batches import batches
+from experiments.data.splits import ImageData
 from experiments.evaluation.evaluate import predict
 from experiments.records.checkpoint import load_model
 from qbackend.errors import ConfigError, OptionError

@@ -1,1 +1,14 @@
-"""TODO."""
+"""The page of one run: its sections, and its pictures.
+
+Lowest first, with the names that other folders use:
+
+- `figures`: METRICS, as_percent, label_epochs, metric_name
+- `insight`
+- `noise`
+- `outcome`
+- `provenance`
+- `validation_figures`
+- `rows`
+- `validation`
+- `page`: write_run_page
+"""

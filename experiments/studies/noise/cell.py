@@ -26,16 +26,18 @@ from qbackend.circuits.device_form import Preparation, compile_for_target, drop_
 from qbackend.devices.correction import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.properties import DeviceProperties, read_properties
+from qbackend.layers.inputs import Array
 from qbackend.registry import find_device
-from qbackend.seam.backend import Array, CompiledLayer, Request
 from qbackend.seam.device import Device
+from qbackend.seam.requests import CompiledLayer, Request
 from qbackend.seam.uncertainty import paired_share_interval, share_interval
 
 from ...assembly.backends import ideal_backend
 from ...assembly.construct import quantum_layers, trained_model
 from ...assembly.fabric import launch
 from ...assembly.feed import calibration_split, evaluation_split, limit_note, load_images
-from ...data import Split, batches
+from ...data.batches import batches
+from ...data.splits import Split
 from ...evaluation.correct import observe
 from ...records.files import write_atomically
 from ...records.folder import Record, RunFolder

@@ -1,1 +1,9 @@
-"""TODO."""
+"""What circuits add to pointwise convolutions.
+
+Lowest first, with the names that other folders use:
+
+- `axes`: Axes
+- `table`
+- `page`
+- `study`: ablate_qpc
+"""

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ...ibm.options import ExecutionOptions
+from ...layers.inputs import Array
 from ...layers.spec import LayerSpec
-from ...seam.backend import Array, CompiledLayer
+from ...seam.requests import CompiledLayer
 from .layers import sparse_terms
 
 ROUNDING = 1e-6

@@ -17,7 +17,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from ...circuits.preparation import CompactPreparation
 from ...layers.spec import LayerSpec
-from ...seam.backend import CompiledLayer
+from ...seam.requests import CompiledLayer
 
 
 def to_text(compiled: CompiledLayer) -> str:

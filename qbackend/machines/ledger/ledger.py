@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import RunFolderError
-from ...seam.backend import Array
+from ...layers.inputs import Array
 from .entries import COLUMNS, FIRST_VERSION, Entry, Intent, OpenWorkload, Recovered, State, entry_of
 from .file import LedgerFile
 from .identity import are_same, request_key

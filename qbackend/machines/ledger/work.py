@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...ibm.options import ExecutionOptions
-from ...seam.backend import Array, CompiledLayer
+from ...layers.inputs import Array
+from ...seam.requests import CompiledLayer
 from ..service import Call
 from .entries import Entry
 from .tags import rows_tag

@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from ...kernels.lanes import lanes
 from ...kernels.threads import split
-from . import kernels
-from .kernels import Index, Steps
-from .program import Passage, PauliProgram
+from . import sweeps
+from .program import PauliProgram, Segment
+from .sweeps import Index, Steps
 from .transfer import Constant
 
 FloatArray = NDArray[np.floating]
@@ -27,13 +27,13 @@ VECTORS_PER_NANOSECOND = 1.5
 """Of one core: decides only whether other cores are worth waking."""
 
 
-class CpuPassage:
-    """A passage in the form that the kernels execute, in one number format."""
+class CpuSegment:
+    """A segment in the form that the kernels execute, in one number format."""
 
-    def __init__(self, passage: Passage, n_qubits: int, dtype: DTypeLike) -> None:
-        self.steps = _steps(passage, n_qubits, dtype, transpose=False)
-        self.transposed = _steps(passage, n_qubits, dtype, transpose=True)
-        self.n_turns = len(passage.offsets)
+    def __init__(self, segment: Segment, n_qubits: int, dtype: DTypeLike) -> None:
+        self.steps = _steps(segment, n_qubits, dtype, transpose=False)
+        self.transposed = _steps(segment, n_qubits, dtype, transpose=True)
+        self.n_turns = len(segment.offsets)
         first_base, last_base, first_panel, last_panel = self.steps.products.T
         n_columns = self.steps.panel_columns[last_panel] - self.steps.panel_columns[first_panel]
         n_vectors = 4 * np.sum((last_base - first_base) * n_columns)
@@ -50,15 +50,15 @@ class CpuProgram:
     def __init__(self, program: PauliProgram, dtype: DTypeLike) -> None:
         self._start = program.start.astype(dtype)
         self._observables = program.observables
-        self._head = CpuPassage(program.head, program.n_qubits, dtype)
-        self._tail = CpuPassage(program.tail, program.n_qubits, np.float64)
+        self._head = CpuSegment(program.head, program.n_qubits, dtype)
+        self._tail = CpuSegment(program.tail, program.n_qubits, np.float64)
 
     def forms(self, angles: FloatArray) -> FloatArray:
         """The observables before the tail, (M, D), for its angles (K,)."""
         ends = _to_blocks(self._observables)
         starts = np.empty_like(ends)
         turns = _turns(np.broadcast_to(angles, (len(self._observables), len(angles))), np.float64)
-        kernels.pull_back(self._tail.transposed, self._observables.shape[1], ends, *turns, starts)
+        sweeps.pull_back(self._tail.transposed, self._observables.shape[1], ends, *turns, starts)
         return _from_blocks(starts, *self._observables.shape)
 
     def pull_forms(self, angles: FloatArray, of_forms: FloatArray) -> FloatArray:
@@ -68,7 +68,7 @@ class CpuProgram:
             np.broadcast_to(angles, (len(self._observables), len(angles))), np.float64
         )
         of_turns = np.empty_like(cosines)
-        kernels.pulled_gradients(
+        sweeps.pulled_gradients(
             self._tail.steps,
             self._tail.transposed,
             self._observables.shape[1],
@@ -89,7 +89,7 @@ class CpuProgram:
         outputs = np.empty((n_blocks * len(forms), lanes(dtype)), dtype)
 
         def run(first: int, last: int) -> None:
-            kernels.values(
+            sweeps.values(
                 self._head.steps, self._start, forms, cosines, sines, outputs, first, last
             )
 
@@ -111,7 +111,7 @@ class CpuProgram:
         of_forms = np.empty((n_chunks, *forms.shape), dtype)
 
         def run(first: int, last: int) -> None:
-            kernels.gradients(
+            sweeps.gradients(
                 self._head.steps, self._head.transposed, self._start, forms, cosines, sines,
                 factors, of_turns, of_forms, chunk, first, last,
             )  # fmt: skip
@@ -145,15 +145,15 @@ def _from_blocks(blocks: FloatArray, n_rows: int, width: int) -> FloatArray:
     return rows.reshape(n_blocks * n_lanes, width)[:n_rows]
 
 
-def _steps(passage: Passage, n_qubits: int, dtype: DTypeLike, *, transpose: bool) -> Steps:
-    """The passage as flat arrays, or with every matrix transposed in its place."""
+def _steps(segment: Segment, n_qubits: int, dtype: DTypeLike, *, transpose: bool) -> Steps:
+    """The segment as flat arrays, or with every matrix transposed in its place."""
     products: list[tuple[int, int, int, int]] = []
     bases: list[Index] = []
     outputs: list[Index] = []
     panel_columns, columns = [0], []
     entries: list[FloatArray] = []
     n_bases = 0
-    for stage in passage.stages:
+    for stage in segment.stages:
         for constant in stage.constants:
             places, reach = _places(constant, n_qubits)
             matrix = constant.matrix.T if transpose else constant.matrix
@@ -167,15 +167,15 @@ def _steps(passage: Passage, n_qubits: int, dtype: DTypeLike, *, transpose: bool
             bases.append(places)
             n_bases += len(places)
     return Steps(
-        stage_products=_first_of_each([len(stage.constants) for stage in passage.stages]),
-        stage_turns=_first_of_each([len(stage.turned) for stage in passage.stages]),
+        stage_products=_first_of_each([len(stage.constants) for stage in segment.stages]),
+        stage_turns=_first_of_each([len(stage.turned) for stage in segment.stages]),
         products=np.array(products, np.intp).reshape(-1, 4),
         bases=_joined(bases, np.intp),
         outputs=np.array(outputs, np.intp).reshape(-1, 4),
         panel_columns=np.array(panel_columns, np.intp),
         columns=_joined(columns, np.intp),
         entries=_joined(entries, dtype).reshape(-1, 4),
-        strides=np.array([4**qubit for stage in passage.stages for qubit in stage.turned], np.intp),
+        strides=np.array([4**qubit for stage in segment.stages for qubit in stage.turned], np.intp),
     )
 
 

@@ -20,7 +20,7 @@ from ...gradients.noisy_preparation import (
     averaged_gradient,
     feature_gradient,
 )
-from ...seam.backend import Array
+from ...layers.inputs import Array
 from .cpu import CpuProgram, FloatArray
 from .program import compile_program
 from .tensors import TorchProgram

@@ -19,7 +19,7 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from ...errors import OptionError
-from ...seam.backend import Array
+from ...layers.inputs import Array
 from .transfer import ChannelAfter, Constant, Element, Turn, fuse, noisy_elements
 
 
@@ -32,7 +32,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Passage:
+class Segment:
     """A part of a circuit.
 
     Attributes:
@@ -64,8 +64,8 @@ class PauliProgram:
 
     n_qubits: int
     start: Array
-    head: Passage
-    tail: Passage
+    head: Segment
+    tail: Segment
     observables: Array
 
 
@@ -92,8 +92,8 @@ def compile_program(
             observable with an X or a Y.
     """
     head, tail = _cut(fuse(noisy_elements(circuit, parameters, channel_after)), n_angles)
-    passage = _passage(head, len(parameters))
-    first, *others = passage.stages
+    segment = _segment(head, len(parameters))
+    first, *others = segment.stages
     # |0><0| = (I + Z) / 2 on every qubit.
     start = reduce(np.kron, [np.array([1.0, 0.0, 0.0, 1.0])] * circuit.num_qubits)
     for constant in first.constants:
@@ -101,8 +101,8 @@ def compile_program(
     return PauliProgram(
         n_qubits=circuit.num_qubits,
         start=start,
-        head=Passage((Stage((), first.turned), *others), passage.slopes, passage.offsets),
-        tail=_passage(tail, len(parameters)),
+        head=Segment((Stage((), first.turned), *others), segment.slopes, segment.offsets),
+        tail=_segment(tail, len(parameters)),
         observables=np.stack([_as_read(observable, assignment) for observable in observables]),
     )
 
@@ -153,7 +153,7 @@ def _cut(elements: Sequence[Element], n_angles: int) -> tuple[list[Element], lis
     return head[::-1], tail[::-1]
 
 
-def _passage(elements: Sequence[Element], n_parameters: int) -> Passage:
+def _segment(elements: Sequence[Element], n_parameters: int) -> Segment:
     """Every element in the earliest stage that its qubits allow."""
     constants: list[list[Constant]] = [[]]
     turns: list[list[Turn]] = [[]]
@@ -170,7 +170,7 @@ def _passage(elements: Sequence[Element], n_parameters: int) -> Passage:
             constants[stage].append(element)
             ready |= dict.fromkeys(element.qubits, stage)
     numbered = [turn for group in turns for turn in group]
-    return Passage(
+    return Segment(
         stages=tuple(
             Stage(tuple(group), tuple(turn.qubit for turn in turned))
             for group, turned in zip(constants, turns, strict=True)

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .program import Passage, PauliProgram
+from .program import PauliProgram, Segment
 
 FloatArray = NDArray[np.floating]
 
 
-class TorchPassage:
-    """A passage on one device and in one number format."""
+class TorchSegment:
+    """A segment on one device and in one number format."""
 
-    def __init__(self, passage: Passage, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, segment: Segment, dtype: torch.dtype, device: torch.device) -> None:
         self._stages = [
             (
                 [
@@ -26,11 +26,11 @@ class TorchPassage:
                 ],
                 stage.turned,
             )
-            for stage in passage.stages
+            for stage in segment.stages
         ]
 
     def advance(self, states: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-        """Pauli vectors (D, N) after the passage, for angles (K, N) or (K, 1)."""
+        """Pauli vectors (D, N) after the segment, for angles (K, N) or (K, 1)."""
         cosines, sines = torch.cos(angles), torch.sin(angles)
         turn = 0
         for constants, turned in self._stages:
@@ -42,7 +42,7 @@ class TorchPassage:
         return states
 
     def retreat(self, forms: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-        """Observables (D, M) before the passage, for angles (K, 1)."""
+        """Observables (D, M) before the segment, for angles (K, 1)."""
         cosines, sines = torch.cos(angles), torch.sin(angles)
         turn = len(angles)
         for constants, turned in reversed(self._stages):
@@ -64,8 +64,8 @@ class TorchProgram:
         self._dtype, self._device = dtype, device
         self._start = torch.from_numpy(program.start).to(device, dtype)
         self._observables = torch.from_numpy(program.observables).to(device)
-        self._head = TorchPassage(program.head, dtype, device)
-        self._tail = TorchPassage(program.tail, torch.float64, device)
+        self._head = TorchSegment(program.head, dtype, device)
+        self._tail = TorchSegment(program.tail, torch.float64, device)
 
     def forms(self, angles: FloatArray) -> FloatArray:
         """The observables before the tail, (M, D), for its angles (K,)."""

@@ -21,7 +21,7 @@ from qiskit.circuit.library import CXGate, HGate, SXdgGate, SXGate
 from qiskit.quantum_info import PTM, SuperOp
 
 from ...errors import OptionError, suggest
-from ...seam.backend import Array
+from ...layers.inputs import Array
 
 ChannelAfter = Callable[[Operation, tuple[int, ...]], Any]
 """The channel on these qubits after an operation, as `SuperOp` takes it; None where it is ideal."""

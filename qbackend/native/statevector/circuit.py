@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...layers.ansatze import Cnots
+from ...layers.inputs import Array
 from ...layers.spec import LayerSpec
-from ...seam.backend import Array
 
 IntArray = NDArray[np.int64]
 

@@ -16,9 +16,10 @@ from ...kernels.blocks import angle_rows
 from ...kernels.lanes import FloatArray, lanes
 from ...kernels.memory import Lease
 from ...kernels.threads import split
+from ...layers.inputs import Array, check_finite
 from ...layers.spec import LayerSpec
-from ...seam.backend import Array, Forward, Gradients, check_finite
-from . import passes as kernels
+from ...seam.backend import Forward, Gradients
+from . import passes
 from .circuit import Circuit, circuit_of
 from .gates import n_vectors
 
@@ -46,7 +47,7 @@ class Tables:
         n_stages, n_amplitudes = circuit.orders.shape
         self.turns = np.empty((2, *circuit.rotations.shape), dtype)
         self.phases = np.empty((n_stages, 2, n_amplitudes), dtype)
-        are_finite = kernels.tabulate(
+        are_finite = passes.tabulate(
             weights,
             *circuit.angle_places,
             self.turns,
@@ -59,7 +60,7 @@ class Tables:
         """Gradient (W,) from parts with respect to Y angles (n, S, Q) and phases (n, S, D)."""
         circuit = self.circuit
         of_weights = np.empty(circuit.n_weights)
-        kernels.pull_tables(
+        passes.pull_tables(
             of_turns,
             of_phases,
             *circuit.angle_places,
@@ -109,7 +110,7 @@ class Pass:
 
         def run(first: int, last: int) -> None:
             work = Lease((4 * width, n_lanes), states.dtype)
-            kernels.backward(
+            passes.backward(
                 self.rows,
                 self.by_angle,
                 circuit.opens_apart,
@@ -155,7 +156,7 @@ def run_forward(features: FloatArray, by_angle: bool, tables: Tables, *, keep: b
 
     def run(first: int, last: int) -> int:
         work = Lease((2 * width, n_lanes), features.dtype)
-        return kernels.forward(
+        return passes.forward(
             done.rows,
             by_angle,
             circuit.opens_apart,

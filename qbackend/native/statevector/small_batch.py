@@ -24,9 +24,10 @@ from ...kernels.addresses import vector_at
 from ...kernels.cache import helper, kernel
 from ...kernels.lanes import VECTOR_BYTES, FloatArray, lanes
 from ...kernels.threads import WORTH_SPLITTING
+from ...layers.inputs import check_finite
 from ...layers.spec import LayerSpec
-from ...seam.backend import Forward, Gradients, check_finite
-from . import passes as statevector
+from ...seam.backend import Forward, Gradients
+from . import passes
 from .circuit import IntArray, circuit_of
 from .engine import MAX_CHUNKS, nanoseconds
 from .gates import n_vectors
@@ -152,7 +153,7 @@ def _forward(
         memory, like, n_vectors, n_rows, orders, rotations
     )
     angles = vector_at(weights, like, n_weights)
-    if not statevector.tabulate(
+    if not passes.tabulate(
         angles, rotations, phase_stages, phase_orders, phase_angles, turns, phases
     ):
         return _BAD_WEIGHT
@@ -169,7 +170,7 @@ def _forward(
         rows = vector_at(features, like, n_rows * width).reshape(n_rows, width)
     n_outputs = len(observables)
     results = vector_at(values, like, n_rows * n_outputs).reshape(n_rows, n_outputs)
-    return statevector.forward(
+    return passes.forward(
         rows, by_angle, opens_apart, orders, turns, phases, observables, states, norms, work,
         results, 0, len(states),
     )  # fmt: skip
@@ -217,12 +218,12 @@ def _backward(
     n_chunks = -(-n_blocks // chunk)
     of_turns = np.empty((n_chunks, n_stages, n_wires))
     of_phases = np.empty((n_chunks, n_stages, n_amplitudes))
-    statevector.backward(
+    passes.backward(
         rows, by_angle, opens_apart, orders, turns, phases, trainable, observables, states, norms,
         factors, states[:0], chunk, work, of_rows, of_turns, of_phases, 0, n_chunks,
     )  # fmt: skip
     gradient = np.empty(n_weights)
-    statevector.pull_tables(
+    passes.pull_tables(
         of_turns, of_phases, rotations, phase_stages, phase_orders, phase_angles, trainable,
         gradient,
     )  # fmt: skip

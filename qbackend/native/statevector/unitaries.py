@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ...errors import OptionError
 from ...kernels.cache import kernel
 from ...kernels.lanes import FloatArray, lanes
+from ...layers.inputs import Array, check_finite
 from ...layers.spec import LayerSpec
-from ...seam.backend import Array, check_finite
-from . import passes as statevector
+from . import passes
 from .circuit import IntArray, circuit_of
 from .engine import MAX_CHUNKS
 from .gates import n_vectors
@@ -120,17 +120,17 @@ def _run(
     """Fill the tables and final states of every circuit; returns whether all weights are finite.
 
     `basis` (D, D) are the basis states. `turns` (K, 2, S, Q) and `phases` (K, S, 2, D) are as in
-    `statevector.tabulate`, `states` (K, n_blocks, V, L) as `statevector.forward` keeps them.
+    `passes.tabulate`, `states` (K, n_blocks, V, L) as `passes.forward` keeps them.
     """
     _, n_blocks, width, lanes = states.shape
     work = np.empty((2 * width, lanes), states.dtype)
     values = np.empty((len(basis), len(observables)), states.dtype)
     for k in range(len(weights)):
-        if not statevector.tabulate(
+        if not passes.tabulate(
             weights[k], rotations, phase_stages, phase_orders, phase_angles, turns[k], phases[k]
         ):
             return False
-        statevector.forward(
+        passes.forward(
             basis, False, opens_apart, orders, turns[k], phases[k], observables, states[k],
             inverse_norms, work, values, 0, n_blocks,
         )  # fmt: skip
@@ -165,12 +165,12 @@ def _pull(
     of_phases = np.empty((n_chunks, *orders.shape))
     no_cotangent = np.empty((0, 0), states.dtype)
     for k in range(n_circuits):
-        statevector.backward(
+        passes.backward(
             basis, False, opens_apart, orders, turns[k], phases[k], trainable, observables,
             states[k], inverse_norms, no_cotangent, adjoints[k], chunk, work, of_rows, of_turns,
             of_phases, 0, n_chunks,
         )  # fmt: skip
-        statevector.pull_tables(
+        passes.pull_tables(
             of_turns, of_phases, rotations, phase_stages, phase_orders, phase_angles, trainable,
             of_weights[k],
         )  # fmt: skip

@@ -12,8 +12,7 @@ from torch import Tensor
 from models import QuantumPointwiseConv2d
 from qbackend.kernels import threads
 from qbackend.module import pointwise
-from qbackend.pixels import channel_forms
-from qbackend.pixels import tensors as channel_tensors
+from qbackend.pixels import channel_forms, tensors
 from tests.support.cases import MACHINE
 
 from .definition import Case, conv, definition, gradients, images
@@ -78,9 +77,9 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     given = images(5, size=(7, 11), n_images=4).requires_grad_()
     whole = layer(given)
     expected = [whole, *gradients(layer, given, whole)]
-    monkeypatch.setattr(channel_tensors, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(tensors, "LEAST_PIXELS", 1)
     for pixels in (10, 200):
-        monkeypatch.setitem(channel_tensors.CHUNK_BYTES, "cpu", pixels * 15 * 8)
+        monkeypatch.setitem(tensors.CHUNK_BYTES, "cpu", pixels * 15 * 8)
         maps = layer(given)
         for ours, theirs in zip([maps, *gradients(layer, given, maps)], expected, strict=True):
             torch.testing.assert_close(ours, theirs, atol=MACHINE, rtol=MACHINE)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.records.folder import Record, RunFolder
-from experiments.report import write_report
+from experiments.report.write import write_report
 from models import QuantumPointwiseConv2d, to_backend
 from qbackend.devices.noise_spec import load_noise
 from tests.support.command_line import Qhc

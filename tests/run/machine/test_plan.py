@@ -13,7 +13,7 @@ from rich.console import Console
 from experiments.run.approval import LINES, show_plan
 from experiments.run.plan import RunPlan, Share
 from qbackend import LayerSpec, get_backend
-from qbackend.seam.backend import Request
+from qbackend.seam.requests import Request
 from tests.loopback import LoopbackServer
 from tests.support.command_line import Qhc, last_line
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.records.folder import RunFolder
-from experiments.report import write_report
+from experiments.report.write import write_report
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import LoopbackServer, MachineStatus, State

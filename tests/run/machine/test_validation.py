@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from experiments.records.folder import RunFolder
-from experiments.report import write_report
+from experiments.report.write import write_report
 from qbackend.ibm import limits
 from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import LoopbackServer

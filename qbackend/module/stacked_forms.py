@@ -15,9 +15,9 @@ from torch import Tensor
 from .. import QuantumLayer
 from ..gradients.higher import Gradients, pulled
 from ..gradients.torch_circuit import forms as forms_in_torch
-from ..layers.inputs import check_weights
-from ..seam.backend import Array, angles_of
+from ..layers.inputs import Array, check_weights
 from ..seam.forms import Forms, PixelBackend, QuadraticBackend
+from ..seam.requests import angles_of
 
 
 def has_forms(layer: QuantumLayer) -> bool:
@@ -41,7 +41,7 @@ def stacked_weights(layers: Sequence[QuantumLayer]) -> Tensor:
     return torch.stack([layer.weight for layer in layers])
 
 
-class KernelForms:
+class StackedForms:
     """The forms for the latest weights: they are computed once while the weights stand still."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class KernelForms:
 class _Matrices(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, weights: Tensor, layers: Sequence[QuantumLayer], forms: KernelForms
+        ctx: Any, weights: Tensor, layers: Sequence[QuantumLayer], forms: StackedForms
     ) -> Tensor:
         found = forms.of(layers, angles_of(weights))
         ctx.save_for_backward(weights)

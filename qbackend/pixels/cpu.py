@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..kernels.lanes import VECTOR_BYTES, FloatArray
 from ..kernels.threads import split
-from . import kernels
+from . import lane_forms
 from .layout import dense, empty_maps, memory_of, refuse_pixel
 
 MAX_CHUNKS = 16
@@ -34,7 +34,7 @@ def forward(features: Tensor, packed: Tensor, length: bool) -> Tensor:
     panels = _panels(packed.detach().numpy())
 
     def run(first: int, last: int) -> int:
-        return kernels.forward(memory, layout, panels, length, results, of_values, first, last)
+        return lane_forms.forward(memory, layout, panels, length, results, of_values, first, last)
 
     n_blocks = _n_blocks(features)
     if n_blocks > 0 and max(split(run, n_blocks, _nanoseconds(features, packed))) >= 0:
@@ -52,13 +52,13 @@ def backward(
     panels = _panels(packed.detach().numpy().T)
     of_features = torch.empty_like(features) if wanted[0] else features.new_empty((0, 0, 0))
     of_memory, of_layout = memory_of(of_features)
-    chunk = max(kernels.PIECE_BLOCKS, -(-_n_blocks(features) // MAX_CHUNKS))
+    chunk = max(lane_forms.PIECE_BLOCKS, -(-_n_blocks(features) // MAX_CHUNKS))
     n_chunks = -(-_n_blocks(features) // chunk)
     of_packed = packed.new_zeros((n_chunks if wanted[1] else 0, *packed.shape))
     sums = of_packed.numpy()
 
     def run(first: int, last: int) -> None:
-        kernels.backward(
+        lane_forms.backward(
             memory, layout, panels, length, factors, of_values, chunk, of_memory, of_layout, sums,
             first, last,
         )  # fmt: skip
@@ -71,10 +71,10 @@ def backward(
 def _panels(weights: FloatArray) -> FloatArray:
     """Rows (R, N) in panels of 8 side by side, (R / 8, N, 8), the last one filled up with zeros."""
     n_rows, n_columns = weights.shape
-    n_panels = -(-n_rows // kernels.WIDTH)
-    padded = np.zeros((n_panels * kernels.WIDTH, n_columns), weights.dtype)
+    n_panels = -(-n_rows // lane_forms.WIDTH)
+    padded = np.zeros((n_panels * lane_forms.WIDTH, n_columns), weights.dtype)
     padded[:n_rows] = weights
-    panels = padded.reshape(n_panels, kernels.WIDTH, n_columns).transpose(0, 2, 1)
+    panels = padded.reshape(n_panels, lane_forms.WIDTH, n_columns).transpose(0, 2, 1)
     return np.ascontiguousarray(panels)
 
 

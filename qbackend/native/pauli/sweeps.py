@@ -1,4 +1,4 @@
-"""Passages of noisy circuits over Pauli vectors, compiled: forwards, and back for gradients.
+"""Segments of noisy circuits over Pauli vectors, compiled: forwards, and back for gradients.
 
 A block is L columns, one per lane of a vector: rows of a batch, or observables. An *area* is D
 consecutive rows of an array (n, L) that hold the D Pauli coefficients of one block. A matrix goes
@@ -23,7 +23,7 @@ Index = NDArray[np.intp]
 
 
 class Steps(NamedTuple):
-    """A passage as flat arrays; where a list has first and last, the last is excluded.
+    """A segment as flat arrays; where a list has first and last, the last is excluded.
 
     Attributes:
         stage_products: (stages + 1,) first product of every stage, and the number of them.
@@ -129,7 +129,7 @@ def gradients(
 def pull_back(
     transposed: Steps, dimension: int, ends: Array, cosines: Array, sines: Array, starts: Array
 ) -> None:
-    """Observables before a passage, from those after it: (n_blocks D, L) each."""
+    """Observables before a segment, from those after it: (n_blocks D, L) each."""
     nothing = np.empty((0, ends.shape[1]), ends.dtype)
     duals = np.empty((2 * dimension, ends.shape[1]), ends.dtype)
     for block in range(len(ends) // dimension):
@@ -153,7 +153,7 @@ def pulled_gradients(
 ) -> None:
     """Gradients by the angles of the inner products, column by column, of `starts` and `ends`.
 
-    `starts` (n_blocks D, L) are carried forwards through the passage to meet `ends`, or `ends`
+    `starts` (n_blocks D, L) are carried forwards through the segment to meet `ends`, or `ends`
     backwards to meet `starts`, which is the same; `of_turns` is (n_blocks K, L).
     """
     states = np.empty(((len(steps.products) + 1) * dimension, ends.shape[1]), ends.dtype)
@@ -177,7 +177,7 @@ def _fill(states: Array, start: Array) -> None:
 def _advance(
     steps: Steps, states: Array, cosines: Array, sines: Array, first_turn: int, keep: bool
 ) -> int:
-    """Carry the first area through the passage; returns the first row of the area it ends in.
+    """Carry the first area through the segment; returns the first row of the area it ends in.
 
     To keep all, every product writes an area of its own; otherwise two areas take turns.
     """
@@ -204,7 +204,7 @@ def _retreat(
     states: Array,
     of_turns: Array,
 ) -> int:
-    """Carry a cotangent back through a passage; returns the first row of the area it ends in.
+    """Carry a cotangent back through a segment; returns the first row of the area it ends in.
 
     `states` is what `_advance` kept: then `of_turns` receives the gradients. If it is empty there
     are none.
