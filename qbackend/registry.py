@@ -18,19 +18,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .errors import OptionError, UnknownNameError, suggest
 from .layers.inputs import seed_number
 from .seam.backend import QuantumBackend
+from .seam.backend_name import BackendName
 from .seam.requests import check_shots
 
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
-    from .devices.snapshots import Device
     from .ibm.options import ExecutionOptions
     from .machines.consent import Approve
     from .machines.gateway import Progress
     from .machines.service import Service
+    from .seam.device import Device
 
 ENTRY_POINT_GROUP = "qbackend.backends"
-DEVICE_PREFIXES = ("ibm_", "fake_")
+MACHINES, FAKES = "ibm_", "fake_"
+"""What the names of machines begin with, and of fake devices in their place."""
+SIMULATORS = ("aer", "native")
 FORMER_OPTIONS = {"encoder": "preparation"}
 """Options that code may still call by the name that they had."""
 
@@ -71,8 +74,8 @@ def get_backend(
     """
     shots, seed = check_shots(shots), seed_number(seed)
     check_name(name)
-    key, _, argument = name.partition(":")
-    factories = _factories()
+    parsed, factories = parse_name(name), _factories()
+    key = parsed.key
     factory = factories[key]() if key in factories else partial(_machine, key)
     given = {
         FORMER_OPTIONS.get(option, option): value
@@ -82,23 +85,31 @@ def get_backend(
     for option in given:
         if option not in inspect.signature(factory).parameters:
             raise OptionError(f"backend '{name}' takes no '{option}'")
-    return factory(argument or None, shots=shots, seed=seed, **given)
+    return factory(parsed.argument, shots=shots, seed=seed, **given)
 
 
 def check_name(name: str) -> None:
     """Raise `UnknownNameError` if no backend has such a name; imports no backend's library."""
-    key, factories = name.partition(":")[0], _factories()
-    if key in factories or key.startswith(DEVICE_PREFIXES):
+    parsed = parse_name(name)
+    if parsed.is_machine or parsed.key in _factories():
         return
     forms = [backend.name for backend in list_backends()]
     raise UnknownNameError(
-        f"unknown backend '{name}': {suggest(key, forms)} (qhc backends lists them)"
+        f"unknown backend '{name}': {suggest(parsed.key, forms)} (qhc backends lists them)"
     )
 
 
-def is_machine(name: str) -> bool:
-    """Whether a machine executes under that name, or a fake device in a machine's place."""
-    return name.startswith(DEVICE_PREFIXES)
+def parse_name(name: str) -> BackendName:
+    """The parts of a name and what kind of backend it stands for, whether or not there is one."""
+    key, _, argument = name.partition(":")
+    return BackendName(
+        text=name,
+        key=key,
+        argument=argument or None,
+        is_simulator=key in SIMULATORS,
+        is_machine=key.startswith((MACHINES, FAKES)),
+        is_fake=key.startswith(FAKES),
+    )
 
 
 def list_backends() -> list[BackendInfo]:
@@ -226,6 +237,15 @@ def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> Qua
     return QiskitBackend(argument, shots=shots, seed=seed)
 
 
+def simulate_device(
+    device: Device, *, noise: NoiseSpec | None = None, preparation: Preparation | None = None
+) -> QuantumBackend:
+    """Exact values under a device's noise, by the calibration that the device has."""
+    from .aer.noisy import AerNoisy
+
+    return AerNoisy(device, noise, preparation or "auto")
+
+
 def find_device(argument: str) -> tuple[Device, NoiseSpec]:
     """The device of a name or of a saved noise file (`.json`), and the noise it has by default.
 
@@ -236,7 +256,8 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
         OptionError: not a noise file.
     """
     from .devices.noise_spec import NoiseSpec, load_noise
-    from .devices.snapshots import Device, load_snapshot
+    from .devices.snapshots import load_snapshot
+    from .seam.device import Device
 
     if not argument.endswith(".json"):
         return _load_live(argument) or load_snapshot(argument), NoiseSpec()
@@ -252,7 +273,7 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
 
 
 def _load_live(name: str) -> Device | None:
-    if not name.startswith("ibm_"):
+    if not name.startswith(MACHINES):
         return None
     from .ibm.calibrations import load_live
 

@@ -2,9 +2,10 @@
 
 Lowest first, with the names that other folders use:
 
+- `access`: Access, DEFAULT_ACCESS
 - `backends`: LOCAL_BACKEND, ideal_backend, is_ideal, noise_backend, target_backend,
   training_backend, trains_there
-- `access`: Access, DEFAULT_ACCESS, bounded
+- `bounds`: bounded, check_hours
 - `construct`: layer_spec, model_info, model_plan, new_model, quantum_layers, trained_model
 - `denormals`: flushing_denormals
 - `feed`: Batches, calibration_split, data_notes, evaluation_split, limit_note, load_images,

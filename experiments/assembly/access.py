@@ -1,4 +1,4 @@
-"""Machines as a run sees them: how they are reached, and how little they are asked for unasked."""
+"""How a command reaches a machine."""
 
 from __future__ import annotations
 
@@ -7,23 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qbackend.errors import OptionError
-from qbackend.registry import is_machine
-
-from ..config.sections import Config
 from ..records.environment import without_home
-from .backends import target_backend
-
-N_IMAGES = 100
-"""Test images for a machine where no number is given: 1,024 shots of each take about 40 s."""
-SHOTS = 1024
-"""Of each image on a machine where no number is given."""
-N_ROWS = 100
-"""Rows of feature maps for a machine where no number is given."""
-N_SIMULATED = 1_000
-"""Test images that the accuracy to expect is simulated on, where no number is given."""
-N_TRAINING_IMAGES = 16
-"""Training images of an epoch on a machine where no number is given."""
 
 
 @dataclass(frozen=True)
@@ -65,101 +49,3 @@ class Access:
 
 
 DEFAULT_ACCESS = Access()
-
-
-def bounded(config: Config) -> tuple[Config, list[str]]:
-    """The config with the limits that a machine should have, and a note on each that was missing.
-
-    A simulator has none, but for rows of feature maps in place of whole images.
-
-    Raises:
-        OptionError: such rows, of a model that has none; of a model that has them, what takes
-            whole images, or all images row by row on a simulated device.
-    """
-    config, notes = _bounded_rows(config)
-    run, train = config.run, config.train
-    if is_machine(run.backend) and run.limit is None:
-        run = run.model_copy(update={"limit": N_IMAGES})
-        notes.append(
-            f"a machine takes time for every image: {N_IMAGES} test images, drawn by the seed; "
-            "--limit N takes another number"
-        )
-    if is_machine(run.backend) and run.shots is None and config.machine.precision is None:
-        run = run.model_copy(update={"shots": SHOTS})
-    if train.weights == "quantum" and is_machine(run.backend) and train.limit is None:
-        train = train.model_copy(update={"limit": N_TRAINING_IMAGES})
-        notes.append(
-            f"a machine takes time for every image: {N_TRAINING_IMAGES} images to train on and as "
-            "many to validate on; --train-limit N takes another number"
-        )
-    if train.limit is not None and train.limit < train.batch_size:
-        train = train.model_copy(update={"batch_size": train.limit})
-        notes.append(f"all {train.limit} training images make one batch")
-    return config.model_copy(update={"run": run, "train": train}), notes
-
-
-def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
-    """The config with rows of feature maps where a device could not execute whole images."""
-    notes: list[str] = []
-    run, backend = config.run, config.run.backend
-    if not _has_feature_maps(config):
-        if run.rows is not None:
-            raise OptionError(
-                f"{config.model.name} (arm {config.model.arm}) has no quantum pointwise "
-                "convolutions, whose rows --rows draws; --limit N takes fewer images"
-            )
-        return config, notes
-    if is_machine(backend) and config.train.weights == "quantum":
-        raise OptionError(
-            f"every image takes hundreds of rows of {config.model.name}: its circuits cannot be "
-            f"trained on '{backend}'; leave --train out, --rows N measures the trained net there"
-        )
-    if run.calibrate is not None:
-        raise OptionError(
-            f"--calibrate fits its map on whole images, which {config.model.name} takes hundreds "
-            "of rows for; leave it out, --rows N fits such a map on rows of feature maps"
-        )
-    is_simulated_device = ":" in backend
-    if run.rows is None and is_machine(backend):
-        run = run.model_copy(update={"rows": N_ROWS})
-        notes.append(
-            f"every image takes hundreds of executions of {config.model.name}: {N_ROWS} rows of "
-            "its feature maps are drawn by the seed; --rows N draws another number"
-        )
-    if run.rows is None and _would_take_hours(config):
-        raise OptionError(
-            f"every image takes hundreds of executions of {config.model.name}, and all of them "
-            f"hours on '{backend}'; add --rows {N_ROWS} to execute rows of its feature maps, or "
-            "--limit N for N whole images"
-        )
-    if run.rows is None:
-        return config, notes
-    if not (is_machine(backend) or is_simulated_device or run.shots is not None):
-        raise OptionError(
-            f"'{backend}' makes no error that rows could measure; name a device, for example "
-            "--backend fake_brisbane or aer:fake_brisbane"
-        )
-    if run.limit is None:
-        run = run.model_copy(update={"limit": N_SIMULATED})
-        notes.append(
-            f"the accuracy to expect is simulated on {N_SIMULATED:,} test images, drawn by the "
-            "seed; --limit N takes another number"
-        )
-    return config.model_copy(update={"run": run}), notes
-
-
-def _would_take_hours(config: Config) -> bool:
-    """Whether a simulated device would go through all images row by row, unasked."""
-    run = config.run
-    if ":" not in run.backend or run.limit is not None:
-        return False
-    capabilities = target_backend(config).capabilities
-    return capabilities.noisy and not capabilities.vjp
-
-
-def _has_feature_maps(config: Config) -> bool:
-    # Models bring torch along, which other commands have no use for.
-    from models import find_plan
-
-    plan = find_plan(config.model.name)
-    return plan.is_pixelwise and config.model.arm in plan.quantum_arms

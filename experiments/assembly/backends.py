@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec, load_noise
 from qbackend.errors import OptionError
-from qbackend.registry import is_machine
+from qbackend.registry import simulate_device
 from qbackend.seam.backend import QuantumBackend
 
-from ..config.run import NoiseSection
 from ..config.sections import Config
 
 LOCAL_BACKEND = "aer"
@@ -31,14 +29,15 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
         OptionError: something that the backend does not take.
     """
     run = config.run
-    if is_machine(run.backend):
+    if config.backend.is_machine:
         options: dict[str, Any] = {"machine": config.machine.options(), **reached}
     else:
-        options = {"noise": _noise(run.backend, config.noise)}
+        options = {"noise": _noise(config)}
     backend = get_backend(
         run.backend, shots=run.shots, seed=run.seed, preparation=run.preparation, **options
     )
-    if run.calibrate is not None and is_ideal(backend):
+    # A machine would be asked for what it can do, and is never ideal.
+    if run.calibrate is not None and not config.backend.is_machine and is_ideal(backend):
         raise OptionError(
             f"'{run.backend}' has no noise to calibrate; leave run.calibrate out, or name a "
             "device, for example aer:fake_brisbane"
@@ -46,39 +45,32 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     return backend
 
 
-def training_backend(config: Config) -> QuantumBackend:
-    """The backend to train with: the config's own, unless a step on it would take too long.
+def trains_there(config: Config, target: QuantumBackend) -> bool:
+    """Whether the config's backend is the one to train with, or a step on it takes too long.
 
     A machine costs money, and a simulated device without derivatives of its own takes hours by
     parameter shift: models for those are trained without noise.
     """
-    if is_machine(config.run.backend):
-        return ideal_backend()
-    target = target_backend(config)
+    if config.backend.is_machine:
+        return False
     can = target.capabilities
-    slow = can.remote or (can.noisy and not can.vjp)
-    return ideal_backend() if slow else target
+    return not (can.remote or (can.noisy and not can.vjp))
+
+
+def training_backend(config: Config, target: QuantumBackend) -> QuantumBackend:
+    """The config's own backend, or the one that stands in for it."""
+    return target if trains_there(config, target) else ideal_backend()
 
 
 def noise_backend(config: Config, target: QuantumBackend) -> QuantumBackend | None:
-    """The simulated noise of the config's machine, exact, by the calibration that it has now.
+    """The simulated noise of the config's machine, exact, by the calibration that it compiles for.
 
     None for a backend of which no calibration is known.
     """
-    from qbackend.aer.noisy import AerNoisy
-    from qbackend.machines.backend import IbmBackend
-
-    if not isinstance(target, IbmBackend):
+    device = target.reported_device()
+    if device is None:
         return None
-    device = target.gateway.ask(lambda service: service.device(target.name))
-    return AerNoisy(device, _noise(target.name, config.noise), config.run.preparation or "auto")
-
-
-def trains_there(config: Config) -> bool:
-    """Whether the backend that the config names is the one to train with."""
-    if is_machine(config.run.backend):
-        return False
-    return training_backend(config).name == target_backend(config).name
+    return simulate_device(device, noise=_noise(config), preparation=config.run.preparation)
 
 
 def ideal_backend() -> QuantumBackend:
@@ -91,11 +83,10 @@ def is_ideal(backend: QuantumBackend) -> bool:
     return not (backend.capabilities.remote or backend.capabilities.noisy)
 
 
-def _noise(backend: str, section: NoiseSection) -> NoiseSpec | None:
+def _noise(config: Config) -> NoiseSpec | None:
     """The strengths given, the backend's own for the others; None where none is given."""
-    given = section.model_dump(exclude_none=True)
+    given = config.noise.model_dump(exclude_none=True)
     if not given:
         return None
-    argument = backend.partition(":")[2]
-    own = load_noise(Path(argument)).noise if argument.endswith(".json") else NoiseSpec()
-    return replace(own, **given)
+    file = config.backend.noise_file
+    return replace(NoiseSpec() if file is None else load_noise(file).noise, **given)

@@ -97,9 +97,9 @@ def access_of(given: dict[str, Any]) -> Access:
 
 def check_machine_flags(backend: str, given: dict[str, Any]) -> None:
     """Raise `OptionError` for flags that only a machine has a use for."""
-    from qbackend.registry import is_machine
+    from qbackend.registry import parse_name
 
-    if is_machine(backend):
+    if parse_name(backend).is_machine:
         return
     names = (*machine_settings(given), "credentials", "profile", "yes", "no_wait")
     typed = [f"--{name.replace('_', '-')}" for name in names if given.get(name)]

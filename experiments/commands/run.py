@@ -151,7 +151,7 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
         raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
     with loading():
         from ..run.display import Display
-        from ..run.start import resume as go_on
+        from ..run.resume import resume as go_on
 
     limits = {"budget": given["max_qpu_seconds"], "deadline": given["deadline"]}
     _show(go_on(run, data_root, Display(), access_of(given), **limits), as_json=as_json)
@@ -167,16 +167,12 @@ def estimate(as_json: bool, **given: Any) -> None:
     """
     checkpoint, config = _chosen(given)
     with loading():
-        from ..assembly.access import bounded
         from ..run.approval import show_plan
         from ..run.display import Display
         from ..run.start import plan_of
 
-    config, notes = bounded(config)
     root = given["data_root"] or DATA_ROOT
     plan = plan_of(config, checkpoint, root, Display(), access_of(given))
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
     show_plan(plan, config.run.backend, results_console(stderr=as_json))
     try:
         plan.check(config.machine.max_qpu_seconds)

@@ -3,10 +3,10 @@
 Lowest first, with the names that other folders use:
 
 - `section`
-- `machine`
-- `run`: FabricSection, NoiseSection
 - `data`
+- `machine`
 - `model`: CLASSICAL
+- `run`: FabricSection
 - `train`: Ties, TrainSection
 - `sections`: Config
 - `recipe`: load_config

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from qbackend.errors import ConfigError, suggest
-from qbackend.registry import is_machine
+from qbackend.registry import parse_name
+from qbackend.seam.backend_name import BackendName
 
 from .data import DataSection
 from .machine import MachineSection
@@ -43,6 +44,11 @@ class Config(Section):
     train: TrainSection
     fabric: FabricSection = FabricSection()
     log: LogSection = LogSection()
+
+    @property
+    def backend(self) -> BackendName:
+        """The name under [run], taken apart."""
+        return parse_name(self.run.backend)
 
     def notes(self) -> list[str]:
         """Every quirk in force, a sentence each; printed and recorded with the results."""
@@ -82,7 +88,7 @@ class Config(Section):
     def to_dict(self) -> dict[str, Any]:
         """Plain values without those that are not given, for TOML and JSON."""
         values = self.model_dump(mode="json", exclude_none=True)
-        if not is_machine(self.run.backend):
+        if not self.backend.is_machine:
             # What a simulator never reads would only fill its record.
             values["machine"] = self.machine.model_dump(mode="json", exclude_defaults=True)
         return values

@@ -11,10 +11,11 @@ from torch import nn
 from models import to_backend
 from qbackend import QuantumLayer
 from qbackend.devices.correction import AffineMap
-from qbackend.devices.noise import NoisyLayer
-from qbackend.devices.noise_spec import SavedNoise, save_noise
+from qbackend.devices.noise import noise_of
+from qbackend.devices.noise_spec import save_noise
+from qbackend.seam.backend import QuantumBackend
 
-from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal, target_backend
+from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
 from ..assembly.feed import Batches, calibration_split, evaluation_split
 from ..config.sections import Config
@@ -27,13 +28,19 @@ from .evaluate import Evaluation, evaluate
 
 
 def assess_on_target(
-    model: nn.Module, config: Config, data: ImageData, folder: RunFolder, *, checkpoint: str
+    model: nn.Module,
+    config: Config,
+    data: ImageData,
+    folder: RunFolder,
+    target: QuantumBackend,
+    *,
+    checkpoint: str,
 ) -> None:
     """Evaluate on the config's simulator; where that is a device's, without noise before.
 
     With [run] calibrate, the device's answers are then corrected and evaluated once more.
     """
-    target, seed = target_backend(config), config.run.seed
+    seed = config.run.seed
     if is_ideal(target) or not quantum_layers(model):
         to_backend(model, target, seed=seed)
         assess(model, config, data, folder, checkpoint=checkpoint)
@@ -120,9 +127,9 @@ def in_order(split: Split, model: nn.Module, config: Config, data: ImageData) ->
 
 def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
     """Keep the noise of the model's widest circuit: its qubits are enough for all others."""
-    compiled = _widest_first(quantum_layers(model))[0].neural_network.compiled
-    if isinstance(compiled, NoisyLayer):
-        save_noise(folder.noise, SavedNoise(compiled.noise, compiled.properties))
+    noise = noise_of(_widest_first(quantum_layers(model))[0].neural_network.compiled)
+    if noise is not None:
+        save_noise(folder.noise, noise)
 
 
 def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Record]:

@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from qbackend.registry import parse_name
+
 INK = "#1f2933"
 MUTED = "#66727f"
 GRID = "#e3e7eb"
@@ -146,9 +148,9 @@ def looks(groups: Iterable[tuple[str, str]]) -> list[Look]:
 
 def line_of(backend: str) -> str:
     """The line of a backend: `aer`, `aer:DEVICE`, `ibm_…` and so on."""
-    family, _, device = backend.partition(":")
-    if family in ("aer", "native"):
-        return NOISY_LINE if device else EXACT_LINE
+    name = parse_name(backend)
+    if name.is_simulator:
+        return NOISY_LINE if name.argument else EXACT_LINE
     return MACHINE_LINE
 
 

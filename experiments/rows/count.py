@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from models import to_backend
 from models.exchange import quantum_pointwise
+from qbackend import QuantumLayer
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.spec import LayerSpec
 from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job, LocalJob
 from qbackend.seam.requests import CompiledLayer, Cost, Request, Result, local_cost
 
-from ..assembly.backends import ideal_backend
 from ..assembly.construct import quantum_layers
 from ..data.splits import ImageData
 
@@ -62,16 +62,17 @@ class Guesser(QuantumBackend):
 def rows_per_image(model: nn.Module, data: ImageData) -> list[int]:
     """Executions of each quantum layer for one image, in the layers' order, at most.
 
-    Rows that encode nothing are never executed, and are counted. The layers are on an exact
-    simulator afterwards.
+    Rows that encode nothing are never executed, and are counted.
     """
+    was_training, layers = model.training, quantum_layers(model)
+    networks = [layer.neural_network for layer in layers]
     to_backend(model, Guesser(), seed=0)
-    was_training = model.training
-    with _counting(model) as counts:
+    with _counting(layers) as counts:
         image = data.test.images[:1].float() / 255
         model.eval()(image.to(next(model.parameters()).device))
     model.train(was_training)
-    to_backend(model, ideal_backend())
+    for layer, network in zip(layers, networks, strict=True):
+        layer.neural_network = network
     return counts
 
 
@@ -86,8 +87,7 @@ def rows_per_convolution(model: nn.Module, data: ImageData) -> dict[str, int]:
 
 
 @contextmanager
-def _counting(model: nn.Module) -> Iterator[list[int]]:
-    layers = quantum_layers(model)
+def _counting(layers: Sequence[QuantumLayer]) -> Iterator[list[int]]:
     counts = [0] * len(layers)
     with ExitStack() as hooks:
         for index, layer in enumerate(layers):

@@ -18,7 +18,6 @@ from qbackend.devices.correction import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
 from qbackend.machines.cost import estimate
-from qbackend.registry import is_machine
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
 
@@ -30,7 +29,6 @@ from ..evaluation.device_run import DeviceRun
 from ..evaluation.validation import ledger_summary
 from ..records.files import write_atomically
 from ..records.folder import Record
-from ..run.approval import machine_seconds
 from .count import rows_per_convolution
 from .draw import DrawnRows, draw_rows, share_rows
 from .errors import fit_distortion, row_errors
@@ -126,7 +124,7 @@ class RowMeasurement(DeviceRun):
         config, n_images = self.config, len(self.data.test)
         counts = {name: n_rows * n_images for name, n_rows in per_image.items()}
         costs = []
-        if is_machine(config.run.backend):
+        if config.backend.is_machine:
             assert self.target.shots is not None
             asked = self.target.shots, config.machine.options()
             specs = {name: layer.spec for name, layer in quantum_pointwise(self.model)}
@@ -136,7 +134,7 @@ class RowMeasurement(DeviceRun):
         return {
             "images": n_images,
             "rows": n_rows,
-            "machine_seconds": sum(machine_seconds(cost) for cost in costs),
+            "machine_seconds": sum(cost.machine_seconds for cost in costs),
             "seconds": n_rows * seconds_per_row,
         }
 

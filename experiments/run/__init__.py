@@ -10,7 +10,9 @@ Lowest first, with the names that other folders use:
 - `results`: STAGE_WORDS, charged_words, compiled_facts, compiled_words, device_words,
   job_words, percent, show_results, summary, table_text, waiting_summary
 - `display`: Display
-- `approval`: machine_seconds, show_plan
+- `approval`: show_plan
+- `stages`
 - `runner`
-- `start`: Place, plan_of, resume, start, validate
+- `resume`: resume
+- `start`: Place, plan_of, start, validate
 """

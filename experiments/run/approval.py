@@ -86,6 +86,13 @@ def check_can_ask() -> None:
         )
 
 
+def check_approvable(plan: RunPlan, machine: str, console: Console, *, yes: bool) -> None:
+    """Raise `OptionError`, the plan shown, where it costs and nobody could say yes to it."""
+    if charges(plan.total.cost) and not (yes or can_ask()):
+        show_plan(plan, machine, console)
+        check_can_ask()
+
+
 def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     """A table of the plan, a column per share, one for all of them, and what is not sent."""
     shares = [*plan.shares, plan.total] if len(plan.shares) > 1 else list(plan.shares)

@@ -7,18 +7,15 @@ would be worse than none, and a machine would be paid for both.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import device as Device
+from torch import nn
 
 from qbackend.errors import CheckpointError
 from qbackend.machines.ledger.ledger import Ledger
-from qbackend.registry import is_machine
 
-from ..assembly.backends import ideal_backend
-from ..assembly.construct import trained_model
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
 from ..data.splits import ImageData
@@ -98,20 +95,20 @@ def given_checkpoint(folder: RunFolder, config: Config) -> Path | None:
 
 
 def check_proven(
-    path: Path, folder: RunFolder, config: Config, data: ImageData, device: Device
+    path: Path, model: nn.Module, folder: RunFolder, config: Config, data: ImageData
 ) -> None:
     """Raise `CheckpointError` where a run of old may find another model at `path` than before.
 
-    It is the same where it gives the answers that are on record without noise. Where nothing was
+    It is the same where it gives, without noise, the answers that are on record. Where nothing was
     planned on a machine, nothing can be mixed or paid twice; what is trained in the loop is kept
     from its first epoch on.
     """
-    if "checkpoint_sha256" in folder.run or not is_machine(config.run.backend):
+    if "checkpoint_sha256" in folder.run or not config.backend.is_machine:
         return
     if folder.training.exists() or not _has_jobs(folder):
         return
     recorded = _recorded_logits(folder)
-    if recorded is None or not _gives(recorded, path, config, data, device):
+    if recorded is None or not _gives(recorded, model, config, data):
         raise CheckpointError(
             f"this run was begun by a qhc that kept no copy of its checkpoint, and {path} cannot "
             "be shown to be the same; nothing was sent. Put the checkpoint back that it was begun "
@@ -141,11 +138,7 @@ def _recorded_logits(folder: RunFolder) -> np.ndarray | None:
     return None
 
 
-def _gives(
-    recorded: np.ndarray, path: Path, config: Config, data: ImageData, device: Device
-) -> bool:
-    model, info = trained_model(path, backend=ideal_backend(), seed=config.run.seed)
-    model, data = model.to(device), replace(data, mean=info.mean, std=info.std)
+def _gives(recorded: np.ndarray, model: nn.Module, config: Config, data: ImageData) -> bool:
     split = evaluation_split(data.test, config.run.limit, config.run.seed)
     images = in_order(split, model, config, data)
     found = evaluate(model, images, data.classes, config.train.label_smoothing)

@@ -83,7 +83,7 @@ def list_jobs(
     read_only = not is_writable(folder.path)
     ledger = Ledger.existing(folder.ledger, read_only=read_only)
     gateway = _gateway(folder, access, tell)
-    is_local = folder.config().run.backend.startswith("fake_")
+    is_local = folder.config().backend.is_fake
     try:
         if not (is_local or read_only):
             # What is in the ledger is shown without them.
@@ -274,7 +274,7 @@ def _gateway(
 ) -> Gateway:
     """The way to the service that the run's machine belongs to."""
     reached = access.with_account_of(folder.run)
-    is_local = folder.config().run.backend.startswith("fake_")
+    is_local = folder.config().backend.is_fake
 
     def connect() -> Service:
         if is_local:

@@ -16,7 +16,6 @@ from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.ledger.recovery import rebuild
 from qbackend.machines.ledger.tags import new_run_tag
 from qbackend.machines.service import LOCAL
-from qbackend.registry import is_machine
 
 from ..records.folder import RunFolder
 
@@ -31,12 +30,12 @@ def run_tag(folder: RunFolder) -> str | None:
 
 def check_ledger(folder: RunFolder) -> None:
     """Raise `RunFolderError` where a run may have sent what its ledger does not tell any more."""
-    run, name = folder.run, folder.config().run.backend
-    if not (is_machine(name) and _was_approved(folder)):
+    run, backend = folder.run, folder.config().backend
+    if not (backend.is_machine and _was_approved(folder)):
         return
     if (reason := _missing(folder)) is None:
         return
-    if name.startswith("fake_"):
+    if backend.is_fake:
         if reason != DAMAGED:
             return  # nothing was paid for: its rows are executed anew
         raise RunFolderError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..assembly.backends import LOCAL_BACKEND, trains_there
+from ..assembly.backends import LOCAL_BACKEND
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
 from ..records.checkpoint import ModelInfo
@@ -22,21 +22,21 @@ def seed_note(info: ModelInfo, config: Config) -> list[str]:
     ]
 
 
-def backend_notes(model: nn.Module, config: Config, *, trains: bool) -> list[str]:
+def backend_notes(model: nn.Module, config: Config, *, trains_elsewhere: bool) -> list[str]:
     """On what runs elsewhere than on the backend that the record names."""
-    run = config.run
+    run, name = config.run, config.backend
     if not quantum_layers(model):
-        if run.backend in ("aer", "native") and run.shots is None:
+        if name.is_simulator and name.argument is None and run.shots is None:
             return []
         shots = "" if run.shots is None else f", {run.shots} shots"
         return [
             f"{config.model.name} (arm {config.model.arm}) has no quantum layer: nothing of it "
             f"runs on {run.backend}{shots}"
         ]
-    if not trains or trains_there(config):
+    if not trains_elsewhere:
         return []
-    name, _, device = run.backend.partition(":")
-    under = f"; native:{device} trains under its noise" if name == "aer" and device else ""
+    device = name.argument if name.key == "aer" else None
+    under = f"; native:{device} trains under its noise" if device else ""
     return [f"trained on {LOCAL_BACKEND}, exactly: a step on {run.backend} takes too long{under}"]
 
 

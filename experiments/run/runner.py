@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-from lightning_fabric import Fabric
-from torch import nn
+from dataclasses import dataclass
 
 from models import count_parameters
 from qbackend.errors import (
@@ -18,146 +14,123 @@ from qbackend.errors import (
     RecordError,
     SendingInterruptedError,
 )
-from qbackend.registry import is_machine
-from qbackend.seam.backend import QuantumBackend
 
-from ..assembly.access import Access
-from ..assembly.backends import LOCAL_BACKEND, ideal_backend, target_backend, trains_there
-from ..assembly.construct import quantum_layers, trained_model
+from ..assembly.backends import LOCAL_BACKEND, trains_there
+from ..assembly.construct import quantum_layers
 from ..assembly.fabric import device_name, leave
-from ..config.sections import Config
-from ..data.splits import ImageData
 from ..evaluation.assess import assess, assess_on_target
 from ..evaluation.validation import Validation
 from ..records.checkpoint import load_model
 from ..records.environment import computer
 from ..records.folder import RunFolder, Status
-from ..records.loggers import open_loggers
+from ..records.loggers import Logger, open_loggers
 from ..report.write import write_report
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
 from .approval import Approval
-from .display import Display
 from .jobs import sending_words
 from .ledger import has_jobs_under_way, run_tag
-from .plan import plan_run
+from .plan import RunPlan
+from .stages import Run
 
 
 @dataclass(frozen=True)
 class Runner:
-    """A run with all that it works with.
+    """A run that is executed and recorded.
 
     Attributes:
-        config: what it is.
-        data: its images.
+        run: with all that it works with.
         folder: its records.
-        fabric: devices and processes, launched.
-        display: told what happens.
-        access: to a machine.
+        plan: of what it will ask of a machine, where that was made before the folder.
     """
 
-    config: Config
-    data: ImageData
+    run: Run
     folder: RunFolder
-    fabric: Fabric
-    display: Display
-    access: Access
+    plan: RunPlan | None = None
 
-    def train(self, model: nn.Module) -> RunFolder | None:
+    def train(self) -> RunFolder | None:
         """Train by the recipe and evaluate; None in every process but the first."""
-        config, folder = self.config, self.folder
-        if not self.fabric.is_global_zero:
-            Training(config, self.data, model, folder, self.fabric, self.display).run()
+        run, folder = self.run, self.folder
+        if not run.fabric.is_global_zero:
+            self._training().run()
             leave()
             return None
         with self._status():
-            self._begin(model)
-            self._train(model)
+            self._begin()
+            self._train()
             leave()
-            stand_in = None if trains_there(config) else LOCAL_BACKEND
-            assess(model, config, self.data, folder, checkpoint="last", backend=stand_in)
-            load_model(folder.checkpoint, model)
-            self._evaluate(model, "best")
+            stand_in = None if trains_there(run.config, run.target) else LOCAL_BACKEND
+            assess(run.model, run.config, run.data, folder, checkpoint="last", backend=stand_in)
+            load_model(folder.checkpoint, run.model)
+            self._go_to_target()
+            self._evaluate("best")
         return self._ended()
 
-    def fine_tune(self, checkpoint: Path) -> RunFolder:
-        """Train the circuit's weights of a checkpoint on the config's backend, and evaluate."""
+    def fine_tune(self) -> RunFolder:
+        """Train the circuit's weights alone, on the target, and evaluate."""
+        run = self.run
         with self._status():
-            model, runner = self._trained(checkpoint)
-            runner._begin(model)
-            model.requires_grad_(False)
-            for layer in quantum_layers(model):
+            self._begin()
+            self._go_to_target()
+            run.model.requires_grad_(False)
+            chosen = run.config.train.gradient
+            # One that is named is asked for together with the outputs.
+            named = run.target.capabilities.gradient_methods[0] if chosen == "auto" else chosen
+            for layer in quantum_layers(run.model):
                 layer.requires_grad_()
-            with closing(runner._target(model)) as target:
-                chosen = self.config.train.gradient
-                # One that is named is asked for together with the outputs.
-                named = target.capabilities.gradient_methods[0] if chosen == "auto" else chosen
-                for layer in quantum_layers(model):
-                    layer.to_backend(target, seed=self.config.run.seed, gradient=named)
-                runner._train(model)
-            load_model(self.folder.checkpoint, model)
-            runner._evaluate(model, "best")
+                layer.to_backend(run.target, seed=run.config.run.seed, gradient=named)
+            self._train()
+            load_model(self.folder.checkpoint, run.model)
+            self._evaluate("best")
         return self._ended()
 
-    def validate(self, checkpoint: Path, name: str) -> RunFolder:
-        """Evaluate a checkpoint, which the records call `name`, on the config's backend."""
+    def validate(self, checkpoint: str) -> RunFolder:
+        """Evaluate the model, whose checkpoint the records call that, on the target."""
         with self._status():
-            model, runner = self._trained(checkpoint)
-            runner._begin(model)
-            runner._evaluate(model, name)
+            self._begin()
+            self._go_to_target()
+            self._evaluate(checkpoint)
         return self._ended()
 
-    def _trained(self, checkpoint: Path) -> tuple[nn.Module, Runner]:
-        """The model, and this run with the pixel scale that the model was trained with."""
-        model, info = trained_model(checkpoint, backend=ideal_backend(), seed=self.config.run.seed)
-        data = replace(self.data, mean=info.mean, std=info.std)
-        return model.to(self.fabric.device), replace(self, data=data)
+    def _begin(self) -> None:
+        run, folder = self.run, self.folder
+        everything, quantum = count_parameters(run.model)
+        folder.note("run", parameters=everything, quantum_parameters=quantum)
+        folder.note("computer", **computer(device_name(run.fabric.device)))
+        run.display.begin_run(run.config, folder, everything, quantum)
 
-    def _begin(self, model: nn.Module) -> None:
-        everything, quantum = count_parameters(model)
-        self.folder.note("run", parameters=everything, quantum_parameters=quantum)
-        self.folder.note("computer", **computer(device_name(self.fabric.device)))
-        self.display.begin_run(self.config, self.folder, everything, quantum)
-
-    def _train(self, model: nn.Module) -> None:
-        given = (self.config, self.data, model, self.folder, self.fabric, self.display)
-        with open_loggers(self.config, self.folder.path) as loggers, self.display.training():
-            Training(*given, loggers).run()
-
-    def _evaluate(self, model: nn.Module, checkpoint: str) -> None:
-        given = (model, self.config, self.data, self.folder)
-        if self.config.run.rows is not None:
-            with self.display.waiting(), closing(self._target(model)) as target:
-                RowMeasurement(*given, target, checkpoint=checkpoint).run()
+    def _go_to_target(self) -> None:
+        """From here on the target may be asked; a machine, for what is planned and approved."""
+        run, folder, name = self.run, self.folder, self.run.config.run.backend
+        if not run.config.backend.is_machine:
             return
-        if not is_machine(self.config.run.backend):
-            assess_on_target(*given, checkpoint=checkpoint)
-            return
-        with self.display.waiting(), closing(self._target(model)) as target:
-            Validation(*given, target, checkpoint=checkpoint).run()
-
-    def _target(self, model: nn.Module) -> QuantumBackend:
-        """The config's backend; a machine with the run's ledger and budget."""
-        config, folder, access = self.config, self.folder, self.access
-        name = config.run.backend
-        if not is_machine(name):
-            return target_backend(config)
-        approval = Approval(name, folder, self.display, yes=access.yes)
-        target = target_backend(
-            config,
-            **access.account(),
-            ledger=folder.ledger,
-            approve=approval,
-            progress=self.display.progress,
-            wait=access.wait,
-            run_tag=run_tag(folder),
-        )
+        approval = Approval(name, folder, run.display, yes=run.access.yes)
+        run.target.keep_jobs(folder.ledger, approve=approval, run_tag=run_tag(folder))
         if not folder.run.get("approved"):
-            with self.display.waiting():
-                approval.plan = plan_run(model, config, self.data, target)
-            approval.plan.check(config.machine.max_qpu_seconds)
+            approval.plan = self.plan or run.affordable_plan()
             folder.note("run", requests=approval.plan.total.requests)
-        return target
+
+    def _training(self, loggers: Sequence[Logger] = ()) -> Training:
+        run = self.run
+        return Training(
+            run.config, run.data, run.model, self.folder, run.fabric, run.display, loggers
+        )
+
+    def _train(self) -> None:
+        run = self.run
+        with open_loggers(run.config, self.folder.path) as loggers, run.display.training():
+            self._training(loggers).run()
+
+    def _evaluate(self, checkpoint: str) -> None:
+        run = self.run
+        given = (run.model, run.config, run.data, self.folder, run.target)
+        with run.display.waiting():
+            if run.config.run.rows is not None:
+                RowMeasurement(*given, checkpoint=checkpoint).run()
+            elif run.config.backend.is_machine:
+                Validation(*given, checkpoint=checkpoint).run()
+            else:
+                assess_on_target(*given, checkpoint=checkpoint)
 
     def _ended(self) -> RunFolder:
         if self.folder.status == "finished":
@@ -166,11 +139,12 @@ class Runner:
 
     @contextmanager
     def _status(self) -> Iterator[None]:
-        """Keeps [run] status in step with what happens inside."""
-        folder = self.folder
+        """Keeps [run] status in step with what happens inside; the target is closed behind it."""
+        folder, say = self.folder, self.run.display.say
         try:
             folder.note("run", status="running")
-            yield
+            with closing(self.run.target):
+                yield
             folder.note("run", status="finished")
         except KeyboardInterrupt:
             # The interruption may come between the sending of jobs and the wait for them.
@@ -179,15 +153,15 @@ class Runner:
                 if has_jobs_under_way(folder):
                     status = "waiting"
             self._note_end(status)
-            self.display.say(f"interrupted; go on with: qhc resume {folder.path}")
+            say(f"interrupted; go on with: qhc resume {folder.path}")
             raise
         except (JobsPendingError, JobTimeoutError) as pending:
             self._note_end("waiting")
-            if self.access.wait or isinstance(pending, SendingInterruptedError | JobTimeoutError):
+            is_told = not isinstance(pending, SendingInterruptedError | JobTimeoutError)
+            if self.run.access.wait or not is_told:
                 raise
-            for words in (str(pending), sending_words(self.folder)):
-                if words:
-                    self.display.say(words)
+            for words in filter(None, (str(pending), sending_words(folder))):
+                say(words)
         except BaseException:
             self._note_end("failed")
             raise

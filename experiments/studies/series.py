@@ -11,7 +11,8 @@ from ..assembly.thread_count import with_threads
 from ..config.sections import Config
 from ..records.folder import RunFolder
 from ..run.display import Display
-from ..run.start import Place, resume, start
+from ..run.resume import resume
+from ..run.start import Place, start
 
 
 def check_same(path: Path, config: Config) -> None:

@@ -19,6 +19,7 @@ import torch
 from ..circuits.logical import compile_layer
 from ..gradients.adjoint import ComplexArray, cuts, weight_gradient
 from ..kernels import unitary_forms
+from ..kernels.lanes import FloatArray
 from ..layers.inputs import Array, check_finite
 from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
@@ -27,7 +28,6 @@ from ..seam.forms import Forms, QuadraticBackend
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
-from ..kernels.lanes import FloatArray
 from .runs import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
 
 MAX_WIRES = 20

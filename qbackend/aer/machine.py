@@ -10,7 +10,7 @@ from qiskit_aer import AerSimulator
 from ..devices.noise import build_noise_model
 from ..devices.noise_spec import NoiseSpec
 from ..devices.properties import read_properties
-from ..devices.snapshots import Device
+from ..seam.device import Device
 
 
 def simulated(device: Device, qubits: Sequence[int]) -> AerSimulator:

@@ -16,11 +16,11 @@ from qiskit_aer.library import SaveProbabilities
 from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
-from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, check_width
+from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request, Result
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged

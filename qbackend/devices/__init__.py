@@ -4,9 +4,9 @@ Lowest first, with the names that other folders use:
 
 - `correction`: AffineMap, fit_affine_map
 - `properties`: DeviceProperties, read_properties
-- `noise_spec`: NoiseSpec, SavedNoise, load_noise, save_noise
-- `snapshots`: Device, list_snapshots, load_snapshot, itself
+- `noise_spec`: NoiseSpec, load_noise, save_noise
 - `noise`: NoisyLayer, add_noise, assignment_matrices, build_noise_model, channel_after,
-  compile_under_noise
+  compile_under_noise, noise_of
+- `snapshots`: list_snapshots, load_snapshot, itself
 - `table`: CompiledCost, DeviceInfo, describe, native_two_qubit_gate
 """

@@ -31,10 +31,10 @@ from ..circuits.device_form import Preparation, compile_for_target, drop_idle_qu
 from ..errors import OptionError
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
+from ..seam.device import Device
 from ..seam.requests import CompiledLayer
-from .noise_spec import NoiseSpec
+from .noise_spec import NoiseSpec, SavedNoise
 from .properties import DeviceProperties, ReportedGate, is_unitary, read_properties
-from .snapshots import Device
 
 WAIT = "wait "
 """What the label of a waiting qubit's identity gate starts with; its length in seconds follows."""
@@ -149,6 +149,13 @@ def add_noise(
         noise=noise,
         model=model,
     )
+
+
+def noise_of(compiled: CompiledLayer) -> SavedNoise | None:
+    """What a file keeps of the noise on a layer's qubits; None where there is none."""
+    if not isinstance(compiled, NoisyLayer):
+        return None
+    return SavedNoise(compiled.noise, compiled.properties)
 
 
 def build_noise_model(properties: DeviceProperties, noise: NoiseSpec) -> TransparentModel:

@@ -10,16 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
 from qiskit.circuit import Delay, Gate, Instruction, Measure
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
 from ..errors import OptionError
-
-Source = Literal["snapshot", "live", "file"]
-"""Where the values come from: shipped with qiskit-ibm-runtime, the service, a saved run."""
+from ..seam.device import Source
 
 
 @dataclass(frozen=True)

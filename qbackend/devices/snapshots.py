@@ -6,35 +6,13 @@ https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime/fake-provider
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 
-from qiskit.transpiler import Target
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from ..errors import UnknownNameError, suggest
-from .properties import Source
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device at the time of one calibration.
-
-    Attributes:
-        name: as it was asked for.
-        target: its qubits, gates, errors and durations.
-        source: where the calibration comes from.
-        calibrated_at: when it was made; None if the device does not say.
-        remark: what the source says about the values, if anything.
-    """
-
-    name: str
-    target: Target
-    source: Source
-    calibrated_at: datetime | None
-    remark: str = ""
+from ..seam.device import Device
 
 
 def list_snapshots() -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from qiskit.transpiler import Target
 from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
 from ..layers.spec import LayerSpec
-from .snapshots import Device, list_snapshots, load_snapshot
+from ..seam.device import Device
+from .snapshots import list_snapshots, load_snapshot
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 from functools import lru_cache
 
-from ..devices.snapshots import Device
 from ..errors import QhcError
 from ..machines.gateway import Gateway
 from ..machines.patience import within
+from ..seam.device import Device
 from .credentials import find_credentials
 
 LIVE_SECONDS = 60.0

@@ -18,7 +18,6 @@ from qiskit.providers import JobStatus as ProviderStatus
 from ..aer.machine import simulated
 from ..circuits.device_form import drop_idle_qubits
 from ..devices import snapshots
-from ..devices.snapshots import Device
 from ..devices.table import native_two_qubit_gate
 from ..errors import (
     JobCancelledError,
@@ -29,6 +28,7 @@ from ..errors import (
     UnknownNameError,
 )
 from ..machines.service import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
 from .options import check_local

@@ -19,7 +19,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeInvalidStateError,
 )
 
-from ..devices.snapshots import Device, list_snapshots
+from ..devices.snapshots import list_snapshots
 from ..errors import (
     BackendError,
     JobNotFoundError,
@@ -29,6 +29,7 @@ from ..errors import (
     TransientError,
 )
 from ..machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
 from .connection import never_send_the_raw_key, no_credentials, open_client

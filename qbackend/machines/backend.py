@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..circuits.device_form import Preparation, compile_for_target
-from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..ibm.mitigation import check_installed
 from ..ibm.options import ExecutionOptions, check_local
 from ..layers.inputs import seed_number
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, QuantumBackend, check_width
+from ..seam.device import Device
 from ..seam.jobs import Job
 from ..seam.requests import CompiledLayer, Request, check_shots
 from .consent import Approve, check_approve
@@ -209,6 +209,25 @@ class IbmBackend(QuantumBackend):
             where = Whereabouts(entries, self.name, ledger.run)
             raise where.pending(f"{self.name} was not waited for")
         return job
+
+    def reported_device(self) -> Device:
+        return self._device
+
+    def keep_jobs(self, ledger: Path, *, approve: Approve | None, run_tag: str | None) -> None:
+        """Go on with a ledger in a file, which gets the layers that this process has compiled.
+
+        Raises `OptionError` where jobs were planned before: their ledger alone tells of them.
+        """
+        if self.ledger.entries():
+            raise OptionError(f"'{self.name}' has jobs already: name their ledger before the first")
+        compiled = self.ledger.layers()
+        self.ledger.close()
+        for made in ("ledger", "_dispatcher", "_planner"):
+            self.__dict__.pop(made, None)
+        self._path, self._approve, self.run_tag = ledger, check_approve(approve), run_tag
+        self._has_caught_up = False
+        for key, machine, text in compiled:
+            self.ledger.keep_layer(key, machine, text)
 
     def close(self) -> None:
         """Close an open session, also one that another process left, and the ledger."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from qiskit.transpiler import Target
 
-from ..devices.snapshots import Device
 from ..errors import MachineError
 from ..ibm.primitives import measured_qubits
+from ..seam.device import Device
 from ..seam.requests import CompiledLayer
 
 

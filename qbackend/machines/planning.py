@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..devices.snapshots import Device
 from ..errors import JobFailedError, RunFolderError
 from ..ibm import limits
 from ..ibm.options import ExecutionOptions
+from ..seam.device import Device
 from ..seam.requests import Request
 from . import cost
 from .budget import check_budget, total

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..devices.snapshots import Device
 from ..ibm.options import ExecutionOptions
 from ..layers.inputs import Array
+from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from ..seam.requests import CompiledLayer
 

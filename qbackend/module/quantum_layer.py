@@ -148,6 +148,10 @@ class QuantumLayer(TorchConnector):
         """The layer on its backend, as qiskit-machine-learning sees it."""
         return self._neural_network
 
+    @neural_network.setter
+    def neural_network(self, network: LayerNetwork) -> None:
+        self._neural_network = network
+
     @property
     def spec(self) -> LayerSpec:
         """What the layer is, apart from where it runs."""

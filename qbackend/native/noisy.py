@@ -13,11 +13,11 @@ import torch
 from ..circuits.device_form import Preparation
 from ..devices.noise import NoisyLayer, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
-from ..devices.snapshots import Device
 from ..errors import OptionError
 from ..layers.inputs import check_finite
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, DifferentiableBackend, Forward, Gradients, check_width
+from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from .pauli.layer import LayerSimulation

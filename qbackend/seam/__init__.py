@@ -2,6 +2,8 @@
 
 Lowest first, with the names that other folders use:
 
+- `backend_name`: BackendName
+- `device`: Device, Source
 - `requests`: CompiledLayer, Cost, Request, Result, angles_of, check_shots, local_cost
 - `jobs`: Job, JobStatus, LocalJob
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,

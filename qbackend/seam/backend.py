@@ -11,7 +11,9 @@ Letters: B batch, F features, P circuit parameters, W weights, M observables, Q 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import OptionError
@@ -21,6 +23,8 @@ from .requests import CompiledLayer, Cost, Request, Result
 
 if TYPE_CHECKING:
     import torch
+
+    from .device import Device
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,25 @@ class QuantumBackend(ABC):
         """`submit`, and wait."""
         return self.submit(request).result()
 
+    def reported_device(self) -> Device | None:
+        """The device that executes, by the calibration that it compiles for; None without one.
+
+        Raises `QhcError` for a device that does not answer.
+        """
+        return None
+
+    def keep_jobs(
+        self, ledger: Path, *, approve: Callable[[Cost], bool], run_tag: str | None
+    ) -> None:
+        """Enter the jobs of a run in its ledger from now on; a simulator has none to enter.
+
+        What was compiled before stays as it is. `approve` is shown what is about to be sent, and
+        all jobs get the tag of the run.
+        """
+        return None
+
     def close(self) -> None:
-        """Let go of connections and caches; a backend that holds none has nothing to do."""
+        """Let go of connections and caches, once or again; many have none, and nothing to do."""
         return None
 
 

@@ -16,11 +16,12 @@ from qbackend.aer import noisy as aer_noisy
 from qbackend.aer.noisy import AerNoisy, eigenvalues
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.noise_spec import NoiseSpec, SavedNoise, save_noise
-from qbackend.devices.snapshots import Device, load_snapshot
+from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.gradients.plans import plan_circuit_shift
 from qbackend.layers.inputs import Array
 from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.device import Device
 from qbackend.seam.requests import Request
 
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights

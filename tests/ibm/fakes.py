@@ -12,7 +12,6 @@ import numpy as np
 from qiskit.primitives import StatevectorSampler
 from qiskit.transpiler import Target
 
-from qbackend.devices.snapshots import Device
 from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
 from qbackend.ibm import primitives
 from qbackend.ibm.options import ExecutionOptions
@@ -21,6 +20,7 @@ from qbackend.machines.backend import IbmBackend
 from qbackend.machines.consent import approve_all
 from qbackend.machines.patience import Clock
 from qbackend.machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
+from qbackend.seam.device import Device
 from qbackend.seam.jobs import JobStatus
 from qbackend.seam.requests import Request
 from tests.loopback import Machine

@@ -11,10 +11,13 @@ import pytest
 from qiskit.circuit.library import CZGate
 from qiskit.transpiler import InstructionProperties, Target
 
-from qbackend.errors import JobFailedError, JobsPendingError, MachineError
+from qbackend import get_backend
+from qbackend.errors import JobFailedError, JobsPendingError, MachineError, OptionError
+from qbackend.machines.cost import MachineCost
 from qbackend.machines.layout import lost_places
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
+from qbackend.seam.requests import Cost
 
 from .fakes import SPEC, FakeService, ask, backend_of, small_target, undisturbed
 
@@ -140,3 +143,37 @@ def test_what_a_target_has_not_is_named() -> None:
     for qubit in compiled.record["physical_qubits"]:
         assert f"measure on {qubit}" in lost
     assert any(place.startswith("cz on ") for place in lost)
+
+
+def test_what_was_compiled_before_there_was_a_ledger_is_what_is_sent(tmp_path: Path) -> None:
+    """A plan is made before there is a folder: the run sends what was planned, as it was."""
+    service, path = FakeService(), tmp_path / "jobs.sqlite"
+    backend = backend_of(service)
+    planned = ask(backend).compiled.record
+    service.target = without(planned["physical_qubits"][:1])
+    asked: list[MachineCost] = []
+
+    def approve(cost: Cost) -> bool:
+        assert isinstance(cost, MachineCost)
+        asked.append(cost)
+        return True
+
+    backend.keep_jobs(path, approve=approve, run_tag="qhc-run")
+    backend.evaluate(ask(backend))
+    assert service.jobs[0].call.compiled.record == planned
+    assert service.calls.count("device") == 1
+    assert [cost.rows for cost in asked] == [3]
+    with pytest.raises(OptionError, match="has jobs already"):
+        backend.keep_jobs(tmp_path / "other.sqlite", approve=approve, run_tag=None)
+    backend.close()
+    again = backend_of(service, ledger=path)
+    again.evaluate(ask(again))
+    assert len(service.jobs) == 1
+
+
+def test_a_device_is_asked_of_its_machine_once() -> None:
+    service = FakeService()
+    backend = backend_of(service)
+    assert backend.compile(SPEC).record["device"] == backend.reported_device().name
+    assert service.calls.count("device") == 1
+    assert get_backend("aer").reported_device() is None

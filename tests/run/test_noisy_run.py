@@ -116,8 +116,9 @@ def test_what_trains_follows_from_what_the_backend_can_do(
     settings: tuple[str, ...], trains_on: str, ideal: bool
 ) -> None:
     config = load_config("digits", settings)
-    assert training_backend(config).name == trains_on
-    assert is_ideal(target_backend(config)) == ideal
+    target = target_backend(config)
+    assert training_backend(config, target).name == trains_on
+    assert is_ideal(target) == ideal
 
 
 def test_calibration_images_are_drawn_by_the_seed() -> None:

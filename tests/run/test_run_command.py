@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import experiments.run.start as run_module
 from experiments.records.folder import RunFolder
+from experiments.run import stages
 from qbackend import registry
 from qbackend.aer.exact import AerSampled
 from qbackend.seam.backend import Capabilities
@@ -128,9 +128,9 @@ def test_a_checkpoint_for_other_images(
     qhc: Qhc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert qhc("run", *SMALL, "--out", "trained")[0] == 0
-    load = run_module.load_images
+    load = stages.load_images
     monkeypatch.setattr(
-        run_module, "load_images", lambda *given: replace(load(*given), classes=("a", "b"))
+        stages, "load_images", lambda *given: replace(load(*given), classes=("a", "b"))
     )
     code, _, err = qhc("run", "--checkpoint", "trained", "--out", "there")
     assert code == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qbackend.registry import is_machine
+from qbackend.registry import parse_name
 
 from ...rows.words import accuracy_words, whole_words
 from ...run.results import charged_words, compiled_words, device_words, job_words
@@ -71,7 +71,7 @@ def measured(run: Run) -> Part | None:
 def _drawing(run: Run, backend: str) -> Drawing:
     exact, answered = run.row_values()
     chosen = subsample(len(exact))
-    stage = "machine" if is_machine(backend) else "noise"
+    stage = "machine" if parse_name(backend).is_machine else "noise"
     figure = figures.outputs(exact[chosen], {stage: answered[chosen]}, "Outputs of every row")
     return Drawing(figure, f"Outputs of the rows on {backend} over those without noise.")
 

@@ -21,16 +21,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models import HybridCNN
-from qbackend import LayerSpec
-from qbackend.aer.noisy import AerNoisy, AerNoisySampled
+from qbackend import LayerSpec, get_backend
 from qbackend.circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
 from qbackend.devices.correction import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.properties import DeviceProperties, read_properties
-from qbackend.devices.snapshots import Device
 from qbackend.layers.inputs import Array
-from qbackend.native.noisy import NativeNoisy
 from qbackend.registry import find_device
+from qbackend.seam.device import Device
 from qbackend.seam.requests import CompiledLayer, Request
 from qbackend.seam.uncertainty import paired_share_interval, share_interval
 
@@ -208,16 +206,13 @@ def _outputs(
     layer: NoisyLayer, features: Array, weights: Array, setting: Setting, seed: int
 ) -> Array:
     """Expectation values (N, M) under the noise; features that encode nothing give zero."""
-    device = _device(setting.device)
+    kind = "native" if setting.shots is None else "aer"
+    backend = get_backend(f"{kind}:{setting.device}", shots=setting.shots)
     live = ~layer.spec.encoding_rule.is_zero(features)
     rows = layer.rows(features[live], weights)
     values = np.zeros((len(features), layer.spec.n_outputs))
-    if setting.shots is None:
-        values[live] = NativeNoisy(device).evaluate(Request(layer, rows)).values
-    else:
-        sampled = AerNoisySampled(AerNoisy(device), setting.shots)
-        request = Request(layer, rows, shots=setting.shots, seed=seed)
-        values[live] = sampled.evaluate(request).values
+    request = Request(layer, rows, shots=setting.shots, seed=seed)
+    values[live] = backend.evaluate(request).values
     return values
 
 

@@ -34,7 +34,6 @@ def test_nothing_is_sent_without_a_yes(
         return next(answers)
 
     monkeypatch.setattr(approval, "can_ask", lambda: True)
-    monkeypatch.setattr("experiments.run.start.can_ask", lambda: True)
     monkeypatch.setattr(approval.Confirm, "ask", ask)
     code, _, err = qhc(*sent(trained, "--out", "a"))
     assert code == 2

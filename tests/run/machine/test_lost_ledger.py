@@ -215,7 +215,6 @@ def test_nothing_was_sent_before_the_yes(
     qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that was not approved may lose a ledger that knows of nothing."""
-    monkeypatch.setattr("experiments.run.start.can_ask", lambda: True)
     monkeypatch.setattr("experiments.run.approval.can_ask", lambda: True)
     monkeypatch.setattr("experiments.run.approval.Confirm.ask", lambda *given, **options: False)
     assert qhc(*sent(trained, "--out", "a"))[0] == 2

@@ -1,0 +1,107 @@
+"""A run that was interrupted, or whose jobs were not waited for, goes on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.norm_biases import train_norm_biases
+from qbackend.errors import OptionError
+from qbackend.ibm.options import ExecutionOptions
+
+from ..assembly.access import DEFAULT_ACCESS, Access
+from ..assembly.fabric import launch
+from ..assembly.same_data import check_same_data
+from ..assembly.thread_count import settled
+from ..config.sections import Config
+from ..records.folder import RunFolder
+from ..report.write import write_report
+from .display import Display
+from .given import check_proven, given_checkpoint
+from .jobs import close_left
+from .ledger import check_ledger
+from .notes import note_versions
+from .runner import Runner
+from .stages import Run, Trained, check_waits, connected, in_one_process, untrained
+
+
+def resume(
+    path: Path,
+    data_root: Path | None,
+    display: Display,
+    access: Access = DEFAULT_ACCESS,
+    *,
+    budget: float | None = None,
+    deadline: float | None = None,
+) -> RunFolder | None:
+    """Go on with the run at `path`, with the data where it was unless `data_root` says otherwise.
+
+    The account is the one that the run began with, unless `access` names another; so are the QPU
+    seconds that it may take, unless there is a new `budget`. A new `deadline` is for this time
+    alone. Returns as `start` does. A finished run is left as it is.
+
+    Raises:
+        RunFolderError: there is no run.
+        QhcError: as `start`.
+    """
+    folder = RunFolder.open(path)
+    if budget is not None:
+        ExecutionOptions(max_qpu_seconds=budget)
+        folder.note("machine", max_qpu_seconds=budget)
+    config, recorded = folder.config(), folder.run
+    _check_resumed(config, access, deadline)
+    if deadline is not None:
+        machine = config.machine.model_copy(update={"deadline": deadline})
+        config = config.model_copy(update={"machine": machine})
+    if recorded["status"] == "finished":
+        close_left(folder, access, display.say)
+        display.say(f"{path} is finished; nothing is left to do")
+        if not folder.report.exists():
+            write_report([folder.path])
+        return folder
+    note_versions(folder)
+    check_ledger(folder)
+    # A run that recorded no threads began before they were recorded, and goes on as it began.
+    is_older = config.run.threads is None
+    config = config if is_older else settled(config)
+    root = data_root or Path(recorded["data_root"]).expanduser()
+    access = access.with_account_of(recorded)
+    is_tuned, is_given = config.train.weights == "quantum", "checkpoint" in recorded
+    checkpoint: Path | None
+    if config.backend.is_machine and folder.evaluations() and (is_tuned or not is_given):
+        # Once something is evaluated, nothing is left to train.
+        checkpoint, name, is_tuned, is_given = folder.checkpoint, "best", False, False
+    else:
+        checkpoint, name = given_checkpoint(folder, config), recorded.get("checkpoint", "")
+    with connected(config, access, display) as target:
+        if checkpoint is None:
+            fabric = launch(config.fabric)
+            data, model = untrained(config, root, fabric, target)
+            check_same_data(folder, data)
+            if is_older:
+                train_norm_biases(model)
+            return Runner(Run(config, target, fabric, data, model, display, access), folder).train()
+        fabric = launch(in_one_process(config).fabric)
+        trained = Trained.load(checkpoint, config, root, fabric)
+        check_same_data(folder, trained.data)
+        if is_given:
+            check_proven(checkpoint, trained.model, folder, config, trained.scaled)
+        run = Run(config, target, fabric, trained.scaled, trained.model, display, access)
+        if is_tuned:
+            return Runner(run, folder).fine_tune()
+        if not config.backend.is_machine:
+            folder.rewind(0)
+        return Runner(run, folder).validate(name)
+
+
+def _check_resumed(config: Config, access: Access, deadline: float | None) -> None:
+    """Raise `OptionError` for flags that have no meaning for the run that is gone on with."""
+    if config.backend.is_machine:
+        ExecutionOptions(deadline=deadline)
+        check_waits(config, access)
+        return
+    for flag, is_given in (("--deadline", deadline is not None), ("--no-wait", not access.wait)):
+        if is_given:
+            raise OptionError(
+                f"this run executes on '{config.run.backend}', on this computer: {flag} only has "
+                "a meaning on a machine"
+            )
