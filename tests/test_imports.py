@@ -82,6 +82,8 @@ def rank(name: str) -> tuple[int, ...]:
     ranks = [PACKAGES.index(parts[0])]
     folder = ROOT / parts[0]
     for part in parts[1:]:
+        if part == "__main__":
+            return (*ranks, len(listed(folder)))
         if part not in members(folder):
             break
         ranks.append(list(listed(folder)).index(part))

@@ -7,5 +7,8 @@ Lowest first, with the names that other folders use:
 - `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
   save_training
 - `folder`: Record, RunFolder, Status, command_line
+- `facts`: STAGE_WORDS, best_epoch, charged_words, compiled_facts, compiled_words, device_words,
+  job_words, machine_facts, percent
 - `loggers`: Logger, check_loggers, open_loggers
+- `row_facts`: accuracy_words, row_facts, row_summary, whole_words
 """

@@ -7,5 +7,4 @@ Lowest first, with the names that other folders use:
 - `errors`
 - `simulation`
 - `measurement`: RowMeasurement
-- `words`: accuracy_words, row_facts, row_summary, whole_words
 """

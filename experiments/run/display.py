@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.status import Status
 
 from ..config.sections import Config
+from ..records.facts import percent
 from ..records.folder import Record, RunFolder
-from .results import percent
 
 if TYPE_CHECKING:
     from qbackend.machines.gateway import Progress as MachineProgress

@@ -15,9 +15,9 @@ import pytest
 
 from experiments.config.recipe import load_config
 from experiments.records.environment import computer, peak_memory_mib, versions
+from experiments.records.facts import best_epoch
 from experiments.records.folder import RunFolder, command_line
 from experiments.records.loggers import check_loggers, numbers, open_loggers
-from experiments.run.results import best_epoch
 from qbackend.errors import OptionError, RunFolderError
 
 CONFIG = load_config("digits", ["model.arm=linear"])

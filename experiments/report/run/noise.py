@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...records.facts import STAGE_WORDS, compiled_facts, device_words
 from ...records.folder import Record
-from ...run.results import STAGE_WORDS, compiled_facts, device_words
 from ..reading import Run
 from ..render import Part
 from ..words import counted, number, percent, signed

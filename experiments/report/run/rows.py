@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qbackend.registry import parse_name
 
-from ...rows.words import accuracy_words, whole_words
-from ...run.results import charged_words, compiled_words, device_words, job_words
+from ...records.facts import charged_words, compiled_words, device_words, job_words
+from ...records.row_facts import accuracy_words, whole_words
 from ..projection import subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table

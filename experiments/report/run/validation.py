@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.agreement import STAGES
+from ...records.facts import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
 from ...records.folder import Record
-from ...run.results import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ...config.sections import Config
 from ...report.render import Column, Drawing, Section, Table, write_page
@@ -88,10 +87,7 @@ def _drawings(
     for axis, words in (("part", "part of the noise"), ("device", "device")):
         cells = plane(axis, "strength")
         if len({setting.strength for setting, _ in cells}) > 1:
-            drawings[f"curve-{axis}"] = Drawing(
-                _curve(cells, axis, ideal),
-                f"Test accuracy over the strength of the noise, a line per {words}.",
-            )
+            drawings[f"curve-{axis}"] = _curve(cells, axis, words, ideal)
     cells = [(s, each) for s, each in plane("shots") if s.shots is not None]
     if len(cells) > 1:
         points = {float(s.shots or 0): (each.accuracy.mean, *each.interval) for s, each in cells}
@@ -114,13 +110,14 @@ def _map(cells: Sequence[tuple[Setting, SettingScores]], axis: str, words: str) 
 
 
 def _curve(
-    cells: Sequence[tuple[Setting, SettingScores]], axis: str, ideal: SettingScores
-) -> Figure:
+    cells: Sequence[tuple[Setting, SettingScores]], axis: str, words: str, ideal: SettingScores
+) -> Drawing:
     series: dict[str, dict[float, tuple[float, float, float]]] = {}
     for setting, each in cells:
         point = each.accuracy.mean, *each.interval
         series.setdefault(str(getattr(setting, axis)), {})[setting.strength] = point
-    return figures.lines(series, ideal.accuracy.mean, "strength of the noise")
+    drawing = figures.lines(series, ideal.accuracy.mean, "strength of the noise")
+    return Drawing(drawing, f"Test accuracy over the strength of the noise, a line per {words}.")
 
 
 def _commonest(values: Sequence[Any]) -> Any:

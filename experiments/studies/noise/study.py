@@ -1,15 +1,12 @@
 """Which noise costs how much: a recipe's models under many settings of devices' noise.
 
-    python -m experiments.noise_ablation --recipe digits --seeds 2
-
-is `qhc ablate noise`. The folder has the trained models, `cells.jsonl` with every outcome as it
+`qhc ablate noise`. The folder has the trained models, `cells.jsonl` with every outcome as it
 came, and the results as `noise.csv`, `noise.json` (a row per cell), `noise.txt` and a report.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -206,9 +203,3 @@ def _evaluate(
 
 def _circuit(setting: Setting) -> tuple[str, str]:
     return setting.device, setting.preparation
-
-
-if __name__ == "__main__":
-    from ...commands.cli import main
-
-    main(["ablate", "noise", *sys.argv[1:]])

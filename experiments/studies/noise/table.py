@@ -13,10 +13,11 @@ from rich.table import Table
 from qbackend.seam.uncertainty import Interval, mean_interval
 
 from ...config.sections import Config
+from ...records.facts import percent
 from ...records.files import csv_content, write_atomically
 from ...records.folder import Record
 from ...report.comparison.groups import Spread, spread
-from ...run.results import percent, table_text
+from ...run.results import table_text
 from .axes import EXACT, Setting
 
 NONE = "none"

@@ -1,15 +1,12 @@
 """What a circuit adds to a pointwise convolution: depths, controls, losses and optimisers by seeds.
 
-    python -m experiments.qpc_ablation --recipe qpc-fashionmnist --seeds 3
-
-is `qhc ablate qpc`. The folder has a run per cell under `runs/`, `cells.jsonl` with every outcome
+`qhc ablate qpc`. The folder has a run per cell under `runs/`, `cells.jsonl` with every outcome
 as it came, and the results as `qpc.csv` (a row per cell), `qpc.json`, `qpc.txt` and a report.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,9 +113,3 @@ def _check(config: Config) -> None:
 def _typed(setting: Setting, seed: int) -> list[str]:
     values = {**setting.values(), "run.seed": seed}
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
-
-
-if __name__ == "__main__":
-    from ...commands.cli import main
-
-    main(["ablate", "qpc", *sys.argv[1:]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..records.folder import Record
+from .folder import Record
 
 
 def row_facts(found: Record) -> dict[str, str]:
