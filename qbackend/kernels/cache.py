@@ -7,10 +7,13 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.extending import register_jitable
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 COMPILE_SECONDS = 35
 """What compiling every kernel for one number format takes on one core, about."""
@@ -19,7 +22,7 @@ _LOGGER = logging.getLogger("qbackend")
 
 
 class _KernelCache(FunctionCache):
-    """Numba's cache on disk, valid for exactly the present sources of the whole package.
+    """Numba's cache on disk, valid for exactly the present sources of all kernels.
 
     Numba's own stamp covers the file of the kernel alone, not the files of its helpers.
     """
@@ -42,6 +45,12 @@ def helper(function: Callable[..., Any]) -> Any:
     return njit(nogil=True)(function)
 
 
+def shared(function: F) -> F:
+    """Leave `function` as it is in Python, and compile it into the kernels that call it."""
+    plain: F = register_jitable(function)
+    return plain
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` at its first call per number format, or take it from the disk."""
     dispatcher: Any = njit(nogil=True)(function)
@@ -60,9 +69,14 @@ def _announce() -> None:
 
 @cache
 def _package_digest() -> str:
-    package = Path(__file__).parent.parent
-    sources = [*package.glob("kernels/*.py"), *package.glob("simulate/*.py")]
     digest = hashlib.blake2b(digest_size=16)
-    for source in sorted(sources):
+    for source in sources():
         digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+def sources() -> list[Path]:
+    """The files that kernels and what they read as constants are in."""
+    package = Path(__file__).parent.parent
+    folders = ("kernels", "native", "pixels")
+    return sorted(path for folder in folders for path in (package / folder).rglob("*.py"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..kernels.chunks import PIXEL_CHUNKS, chunks
 from ..kernels.lanes import lanes
 from ..kernels.maps import Maps
 from ..kernels.threads import split
@@ -16,10 +17,6 @@ from ..layers.spec import LayerSpec
 from .statevector import pixels
 from .statevector.circuit import circuit_of
 from .statevector.engine import Tables, nanoseconds
-
-MAX_CHUNKS = 16
-"""Sums over pixels are taken chunk by chunk, whatever the number of threads, so that they round
-the same way on every machine."""
 
 
 class PixelCircuits:
@@ -62,8 +59,7 @@ class PixelCircuits:
         `of_features`, if it is given, is filled with the gradient with respect to the features.
         """
         circuit, n_blocks = self._circuit, _n_blocks(features)
-        chunk = max(1, -(-n_blocks // MAX_CHUNKS))
-        n_chunks = -(-n_blocks // chunk)
+        chunk, n_chunks = chunks(n_blocks, PIXEL_CHUNKS)
         of_turns = np.empty((len(self._tables), n_chunks, *circuit.rotations.shape))
         of_phases = np.empty((len(self._tables), n_chunks, *circuit.orders.shape))
         memory, layout = (features[0][:0], features[1]) if of_features is None else of_features

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kernels.chunks import PIXEL_CHUNKS, chunks
 from ..kernels.lanes import VECTOR_BYTES, FloatArray
 from ..kernels.threads import split
 from . import lane_forms
 from .layout import dense, empty_maps, memory_of, refuse_pixel
 
-MAX_CHUNKS = 16
-"""Sums over pixels are taken chunk by chunk, whatever the number of threads, so that they round
-the same way on every machine."""
 PRODUCTS_PER_NANOSECOND = 60
 """Of one core, in float32: decides only whether other cores are worth waking."""
 
@@ -52,8 +50,7 @@ def backward(
     panels = _panels(packed.detach().numpy().T)
     of_features = torch.empty_like(features) if wanted[0] else features.new_empty((0, 0, 0))
     of_memory, of_layout = memory_of(of_features)
-    chunk = max(lane_forms.PIECE_BLOCKS, -(-_n_blocks(features) // MAX_CHUNKS))
-    n_chunks = -(-_n_blocks(features) // chunk)
+    chunk, n_chunks = chunks(_n_blocks(features), PIXEL_CHUNKS, lane_forms.PIECE_BLOCKS)
     of_packed = packed.new_zeros((n_chunks if wanted[1] else 0, *packed.shape))
     sums = of_packed.numpy()
 

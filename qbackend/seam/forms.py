@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from ..kernels import row_forms
 from ..kernels.blocks import angle_rows
+from ..kernels.chunks import ROW_CHUNKS, chunks
 from ..kernels.lanes import lanes
 from ..kernels.maps import Maps
 from ..kernels.threads import split
@@ -32,9 +33,7 @@ from .requests import CompiledLayer
 KERNEL_WIRES = 6
 """Up to here the kernels beat torch's matrix products on the CPU."""
 CHUNK_BLOCKS = 16
-MAX_CHUNKS = 32
-"""Sums over rows are taken chunk by chunk, whatever the number of threads, so that they round the
-same way on every machine."""
+"""Of a sum over rows, at least."""
 PRODUCTS_PER_NANOSECOND = 20
 """Of one core, in float64: decides only whether other cores are worth waking."""
 
@@ -201,8 +200,7 @@ def _forward_kernels(
         cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
     ) -> Gradients:
         factors = cotangent.detach().contiguous().numpy()
-        chunk = max(CHUNK_BLOCKS, -(-n_blocks // MAX_CHUNKS))
-        n_chunks = -(-n_blocks // chunk)
+        chunk, n_chunks = chunks(n_blocks, ROW_CHUNKS, CHUNK_BLOCKS)
         of_rows = np.empty((n_rows if of_features else 0, given.shape[1]), given.dtype)
         of_forms = np.empty((n_chunks if of_weights else 0, *forms.shape), given.dtype)
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qbackend.kernels import cache, memory, threads
+from qbackend.kernels.chunks import chunks
 from qbackend.kernels.lanes import inverse_root, lanes, load, ones, store, total, transpose, zeros
 
 DTYPES = [np.float32, np.float64]
@@ -177,3 +182,19 @@ def test_kernels_work_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(cache, "_KernelCache", nowhere)
     assert cache.kernel(square)(3.0) == 9.0
+
+
+def test_a_change_in_any_kernels_file_compiles_it_anew() -> None:
+    package = Path(cache.__file__).parent.parent
+    marked = re.compile(r"^@(kernel|helper|shared|intrinsic)\b", re.MULTILINE)
+    kernels = {path for path in package.rglob("*.py") if marked.search(path.read_text())}
+    assert len(kernels) > 10
+    assert kernels <= set(cache.sources())
+
+
+@given(n_blocks=st.integers(0, 10_000), most=st.integers(1, 40), least=st.integers(1, 60))
+def test_chunks_cover_all_blocks(n_blocks: int, most: int, least: int) -> None:
+    chunk, n_chunks = chunks(n_blocks, most, least)
+    assert chunk >= least
+    assert n_chunks <= most
+    assert (n_chunks - 1) * chunk < n_blocks <= n_chunks * chunk or n_blocks == n_chunks == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import lanes
 from ...kernels.threads import split
 from . import sweeps
@@ -20,9 +21,7 @@ FloatArray = NDArray[np.floating]
 NEGLIGIBLE = 1e-15
 """Entries of a transfer matrix below this are rounding errors of its computation."""
 CHUNK_BLOCKS = 2
-MAX_CHUNKS = 32
-"""Sums over rows are taken chunk by chunk, whatever the number of threads, so that they round the
-same way on every machine."""
+"""Of a sum over rows, at least."""
 VECTORS_PER_NANOSECOND = 1.5
 """Of one core: decides only whether other cores are worth waking."""
 
@@ -105,8 +104,7 @@ class CpuProgram:
         cosines, sines = _turns(angles, dtype)
         factors = _to_blocks(cotangent.astype(dtype, copy=False))
         n_blocks = -(-len(angles) // lanes(dtype))
-        chunk = max(CHUNK_BLOCKS, -(-n_blocks // MAX_CHUNKS))
-        n_chunks = -(-n_blocks // chunk)
+        chunk, n_chunks = chunks(n_blocks, ROW_CHUNKS, CHUNK_BLOCKS)
         of_turns = np.empty_like(cosines)
         of_forms = np.empty((n_chunks, *forms.shape), dtype)
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from ...kernels.blocks import angle_rows
+from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import FloatArray, lanes
 from ...kernels.memory import Lease
 from ...kernels.threads import split
@@ -23,9 +24,6 @@ from . import passes
 from .circuit import Circuit, circuit_of
 from .gates import n_vectors
 
-MAX_CHUNKS = 32
-"""Sums over rows are taken chunk by chunk, whatever the number of threads, so that they round the
-same way on every machine."""
 VECTORS_PER_NANOSECOND = 5
 """Operations on vectors, of one core: decides only whether other cores are worth waking."""
 
@@ -100,8 +98,7 @@ class Pass:
         """
         circuit, states = self.tables.circuit, self.kept.array
         n_blocks, width, n_lanes = states.shape
-        chunk = max(1, -(-n_blocks // MAX_CHUNKS))
-        n_chunks = -(-n_blocks // chunk)
+        chunk, n_chunks = chunks(n_blocks, ROW_CHUNKS)
         n_stages, n_wires = circuit.rotations.shape
         n_features = n_wires if self.by_angle else 2**n_wires
         of_rows = np.empty((len(self.rows) if of_features else 0, n_features), states.dtype)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...kernels.addresses import vector_at
 from ...kernels.cache import helper, kernel
+from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import VECTOR_BYTES, FloatArray, lanes
 from ...kernels.threads import WORTH_SPLITTING
 from ...layers.inputs import check_finite
@@ -29,7 +30,7 @@ from ...layers.spec import LayerSpec
 from ...seam.backend import Forward, Gradients
 from . import passes
 from .circuit import IntArray, circuit_of
-from .engine import MAX_CHUNKS, nanoseconds
+from .engine import nanoseconds
 from .gates import n_vectors
 
 _BAD_WEIGHT = -2
@@ -214,8 +215,7 @@ def _backward(
     else:
         rows = vector_at(features, like, n_rows * n_features).reshape(n_rows, n_features)
     factors = vector_at(cotangent, like, n_rows * n_outputs).reshape(n_rows, n_outputs)
-    chunk = max(1, -(-n_blocks // MAX_CHUNKS))
-    n_chunks = -(-n_blocks // chunk)
+    chunk, n_chunks = chunks(n_blocks, ROW_CHUNKS)
     of_turns = np.empty((n_chunks, n_stages, n_wires))
     of_phases = np.empty((n_chunks, n_stages, n_amplitudes))
     passes.backward(

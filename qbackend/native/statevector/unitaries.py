@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ...errors import OptionError
 from ...kernels.cache import kernel
+from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import FloatArray, lanes
 from ...layers.inputs import Array, check_finite
 from ...layers.spec import LayerSpec
 from . import passes
 from .circuit import IntArray, circuit_of
-from .engine import MAX_CHUNKS
 from .gates import n_vectors
 
 MAX_WIRES = 8
@@ -157,8 +157,7 @@ def _pull(
 ) -> None:
     """Fill `of_weights` (K, W) from the gradients with respect to `states`, `adjoints`."""
     n_circuits, n_blocks, width, lanes = states.shape
-    chunk = max(1, (n_blocks + MAX_CHUNKS - 1) // MAX_CHUNKS)
-    n_chunks = (n_blocks + chunk - 1) // chunk
+    chunk, n_chunks = chunks(n_blocks, ROW_CHUNKS)
     work = np.empty((4 * width, lanes), states.dtype)
     of_rows = basis[:0]
     of_turns = np.empty((n_chunks, *rotations.shape))
