@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import OptionError, UnknownNameError, suggest
 from .layers.inputs import seed_number
+from .machines.vendor import find_vendor, vendors
 from .seam.backend import QuantumBackend
 from .seam.backend_name import BackendName
 from .seam.requests import check_shots
@@ -24,14 +25,13 @@ from .seam.requests import check_shots
 if TYPE_CHECKING:
     from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
-    from .ibm.options import ExecutionOptions
     from .machines.consent import Approve
     from .machines.gateway import Progress
+    from .machines.options import ExecutionOptions
     from .machines.service import Service
     from .seam.device import Device
 
 ENTRY_POINT_GROUP = "qbackend.backends"
-MACHINES, FAKES = "ibm_", "fake_"
 """What the names of machines begin with, and of fake devices in their place."""
 SIMULATORS = ("aer", "native")
 FORMER_OPTIONS = {"encoder": "preparation"}
@@ -66,7 +66,8 @@ def get_backend(
         seed: of the sampling, for requests that bring none.
         options: what this kind of backend takes besides, None for its default: `noise` (a
             `NoiseSpec`) and `preparation` ("auto", "compact", "textbook") with a device's noise;
-            those of `ibm.backend.IbmBackend` with a machine, whose `options` are called `machine`.
+            those of `machines.backend.MachineBackend` with a machine, whose `options` are called
+            `machine`.
 
     Raises:
         UnknownNameError: no such backend or device; the message suggests.
@@ -102,13 +103,14 @@ def check_name(name: str) -> None:
 def parse_name(name: str) -> BackendName:
     """The parts of a name and what kind of backend it stands for, whether or not there is one."""
     key, _, argument = name.partition(":")
+    vendor = find_vendor(key)
     return BackendName(
         text=name,
         key=key,
         argument=argument or None,
         is_simulator=key in SIMULATORS,
-        is_machine=key.startswith((MACHINES, FAKES)),
-        is_fake=key.startswith(FAKES),
+        is_machine=vendor is not None,
+        is_fake=vendor is not None and key.startswith(vendor.local_prefixes),
     )
 
 
@@ -119,8 +121,7 @@ def list_backends() -> list[BackendInfo]:
         BackendInfo("aer:DEVICE", "Aer with DEVICE's noise, for example aer:ibm_brisbane"),
         BackendInfo("native", "our own batched simulator, exact, on CPU and CUDA"),
         BackendInfo("native:DEVICE", "the same with DEVICE's noise, exact, for training under it"),
-        BackendInfo("ibm_NAME", "that machine of IBM Quantum's, with an account"),
-        BackendInfo("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
+        *(BackendInfo(*form) for vendor in vendors() for form in vendor.forms),
         BackendInfo("qiskit:MODULE:OBJECT", "any Qiskit BackendV2, through BackendEstimatorV2"),
     ]
     others = [
@@ -205,11 +206,11 @@ def _machine(
     run_tag: str | None = None,
     service: Service | None = None,
 ) -> QuantumBackend:
-    from .machines.backend import IbmBackend, say_nothing
+    from .machines.backend import MachineBackend, say_nothing
 
     if argument is not None:
         raise OptionError(f"'{name}' takes nothing behind a colon, got '{argument}'")
-    return IbmBackend(
+    return MachineBackend(
         name,
         shots=shots,
         seed=seed,
@@ -273,8 +274,5 @@ def find_device(argument: str) -> tuple[Device, NoiseSpec]:
 
 
 def _load_live(name: str) -> Device | None:
-    if not name.startswith(MACHINES):
-        return None
-    from .ibm.calibrations import load_live
-
-    return load_live(name)
+    vendor = find_vendor(name)
+    return None if vendor is None else vendor.calibrated(name)

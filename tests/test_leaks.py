@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from qbackend import LayerSpec, errors, get_backend
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.service import connect
+from qbackend.machines.options import ExecutionOptions
 
 from .loopback import Fault, LoopbackServer, Reset, instant_retries
 from .loopback.account import Identity

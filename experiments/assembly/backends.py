@@ -30,7 +30,7 @@ def target_backend(config: Config, **reached: Any) -> QuantumBackend:
     """
     run = config.run
     if config.backend.is_machine:
-        options: dict[str, Any] = {"machine": config.machine.options(), **reached}
+        options: dict[str, Any] = {"machine": config.machine, **reached}
     else:
         options = {"noise": _noise(config)}
     backend = get_backend(

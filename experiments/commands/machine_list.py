@@ -7,10 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from qbackend.errors import QhcError
-from qbackend.ibm.credentials import find_credentials
-from qbackend.ibm.service import connect
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.service import MachineInfo, PlanInfo
+from qbackend.machines.vendor import Vendor, vendors
 
 from ..assembly.access import Access
 from ..run.display import Display
@@ -19,27 +18,32 @@ LIST_SECONDS = 60.0
 """That a service has to tell of its machines: the other backends are listed without it."""
 
 NO_ACCOUNT = (
-    "machines: no credentials for IBM Quantum were found, so none are listed; "
+    "machines: no credentials for {} were found, so none are listed; "
     "credentials.example.toml tells how to add yours"
 )
 
 
 def print_machines(console: Console, access: Access) -> None:
-    """Print a line per machine of the account, or why there are none.
+    """Print a line per machine of each vendor's account, or why there are none.
 
     Raises:
         QhcError: an account that `access` names cannot be reached; of one that is only found, a
             line says so.
     """
+    for vendor in vendors():
+        _print_vendor(console, vendor, access)
+
+
+def _print_vendor(console: Console, vendor: Vendor, access: Access) -> None:
     try:
-        found = _machines(access)
+        found = _machines(vendor, access)
     except QhcError as error:
         if access.account() != Access().account():
             raise
         console.print(f"machines: {error}", markup=False, soft_wrap=True)
         return
     if found is None:
-        console.print(NO_ACCOUNT, markup=False, soft_wrap=True)
+        console.print(NO_ACCOUNT.format(vendor.name), markup=False, soft_wrap=True)
         return
     machines, plan, source = found
     left = "" if plan.seconds_left is None else f", {plan.seconds_left:,.0f} s left"
@@ -55,13 +59,14 @@ def print_machines(console: Console, access: Access) -> None:
     console.print(table)
 
 
-def _machines(access: Access) -> tuple[list[MachineInfo], PlanInfo, str] | None:
+def _machines(vendor: Vendor, access: Access) -> tuple[list[MachineInfo], PlanInfo, str] | None:
     """Machines, plan, and where the credentials are from; None without any."""
-    credentials = find_credentials(access.credentials, access.profile)
-    if credentials is None:
+    account = access.credentials, access.profile
+    source = vendor.account(*account)
+    if source is None:
         return None
-    gateway = Gateway(lambda: connect(credentials), tell=Display().say)
+    gateway = Gateway(lambda: vendor.connect(*account, is_local=False), tell=Display().say)
     until = gateway.clock.now() + LIST_SECONDS
     machines = gateway.ask(lambda service: service.machines(), until=until)
     plan = gateway.ask(lambda service: service.plan(), until=until)
-    return machines, plan, credentials.source
+    return machines, plan, source

@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qbackend.errors import OptionError
+from qbackend.machines.options import SWITCH, ExecutionOptions
 
 from .flags import FILE, MachineOption, Numbers, options
 
 if TYPE_CHECKING:
     from ..assembly.access import Access
 
-EXECUTION = {
-    "primitive": "sampler or estimator.  [default: sampler]",
-    "generation": "Runtime's primitives of the server or of the client.  [default: server]",
-    "mode": "auto, job, batch or session.  [default: auto]",
-    "precision": "Standard error for the Estimator to reach, in place of --shots.",
-    "dynamical_decoupling": "On idle qubits: XX, XpXm or XY4.",
-    "gate_twirling": "Twirl two-qubit gates.",
-    "measurement_twirling": "Twirl measurements.",
-    "readout_mitigation": "m3 or tensored for the Sampler, trex for the Estimator.",
-    "zne": "Noise factors of zero-noise extrapolation, for example 1,3,5; Estimator.",
-    "max_execution_time": "Seconds of QPU time after which a job is stopped.",
-    "max_qpu_seconds": "Budget of QPU time for the whole run.  [default: 60]",
-    "deadline": "Seconds to wait for results.",
-}
-"""Values of [machine] and what their flags say."""
-
-_TYPES: dict[str, Any] = {
-    "precision": float,
-    "zne": Numbers(),
-    "max_execution_time": int,
-    "max_qpu_seconds": float,
-    "deadline": float,
-}
-_SWITCHES = ("gate_twirling", "measurement_twirling")
+_KINDS: dict[str, Any] = {"X": float, "LIST": Numbers(), "S": float}
+"""What a flag's value is read as, by what its help says that it takes."""
 
 
-def _flag(name: str, words: str) -> Any:
-    dashed = f"--{name.replace('_', '-')}"
-    if name in _SWITCHES:
-        return click.option(dashed, name, is_flag=True, default=None, help=words, cls=MachineOption)
-    metavar = "S" if name in ("max_execution_time", "max_qpu_seconds", "deadline") else None
-    kind = _TYPES.get(name, str)
-    metavar = metavar or ("X" if kind is float else "LIST" if name == "zne" else "NAME")
-    return click.option(dashed, name, type=kind, metavar=metavar, help=words, cls=MachineOption)
+def _flags() -> dict[str, Any]:
+    """The options of an execution that have a flag, by name."""
+    return {option.name: option for option in fields(ExecutionOptions) if option.metadata}
+
+
+def _flag(name: str, words: str | None = None) -> Any:
+    option = _flags()[name]
+    dashed, takes = f"--{name.replace('_', '-')}", option.metadata["takes"]
+    given: dict[str, Any] = {"help": words or option.metadata["words"], "cls": MachineOption}
+    if takes == SWITCH:
+        return click.option(dashed, name, is_flag=True, default=None, **given)
+    kind = int if "int" in option.type else _KINDS.get(takes, str)
+    return click.option(dashed, name, type=kind, metavar=takes, **given)
 
 
 account_options = options(
@@ -62,7 +47,7 @@ account_options = options(
     ),
 )
 execution_options = options(
-    *(_flag(name, words) for name, words in EXECUTION.items()),
+    *(_flag(name) for name in _flags()),
     click.option("--session", is_flag=True, cls=MachineOption, help="Short for --mode session."),
 )
 budget_option = _flag("max_qpu_seconds", "Another budget of QPU time for the whole run.")
@@ -75,7 +60,7 @@ no_wait_option = click.option(
 
 def machine_settings(given: dict[str, Any]) -> dict[str, Any]:
     """The values of [machine] among the flags that were typed."""
-    typed = {name: given[name] for name in EXECUTION if given.get(name) is not None}
+    typed = {name: given[name] for name in _flags() if given.get(name) is not None}
     if given.get("session"):
         if typed.get("mode", "session") != "session":
             raise OptionError(f"--session and --mode {typed['mode']} contradict each other")

@@ -2,9 +2,9 @@
 
 Lowest first, with the names that other folders use:
 
+- `machine`
 - `section`
 - `data`
-- `machine`
 - `model`: CLASSICAL
 - `run`: FabricSection
 - `train`: Ties, TrainSection

@@ -20,6 +20,7 @@ from qbackend.errors import ConfigError, UnknownNameError, suggest
 from .machine import MachineSection
 from .model import CLASSICAL
 from .run import RunSection
+from .section import table_types
 from .sections import PROTOCOLS, Config
 
 _FOLDER = Path(__file__).parent / "recipes"
@@ -98,7 +99,7 @@ def _without_records(values: Values) -> Values:
     kept = {key: value for key, value in values.items() if key not in _RECORDED}
     for name, section in (("run", RunSection), ("machine", MachineSection)):
         table = values.get(name, {})
-        kept[name] = {key: value for key, value in table.items() if key in section.model_fields}
+        kept[name] = {key: value for key, value in table.items() if key in table_types(section)}
     return kept
 
 

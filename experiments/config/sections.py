@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from qbackend.errors import ConfigError, suggest
 from qbackend.registry import parse_name
@@ -19,7 +19,7 @@ from .data import DataSection
 from .machine import MachineSection
 from .model import LayerSection, ModelSection, unknown_layer_keys
 from .run import FabricSection, LogSection, NoiseSection, RunSection
-from .section import Section
+from .section import Section, table_types
 from .train import TrainSection
 
 Protocol = Literal["matched", "published"]
@@ -90,7 +90,9 @@ class Config(Section):
         values = self.model_dump(mode="json", exclude_none=True)
         if not self.backend.is_machine:
             # What a simulator never reads would only fill its record.
-            values["machine"] = self.machine.model_dump(mode="json", exclude_defaults=True)
+            values["machine"] = self.model_dump(
+                mode="json", include={"machine"}, exclude_defaults=True
+            ).get("machine", {})
         return values
 
     @classmethod
@@ -115,11 +117,11 @@ class Config(Section):
 def _describe(detail: Any) -> str:
     """One of pydantic's errors as `dotted.key: what is wrong`."""
     key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{key}: no such key; {suggest(str(detail['loc'][-1]), _keys(detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"{key}: must be given"
-    if detail["type"] == "model_type":
+    if detail["type"] in ("model_type", "dataclass_type"):
         return f"{key}: must be a table, got {detail['input']!r}"
     if detail["type"] == "value_error":
         return f"{key}: {detail['ctx']['error']}"
@@ -128,9 +130,9 @@ def _describe(detail: Any) -> str:
 
 def _keys(path: tuple[int | str, ...]) -> list[str]:
     """The keys of the table at `path`."""
-    table: type[BaseModel] = Config
+    table: object = Config
     for part in path:
-        annotation = table.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        table = annotation
-    return list(table.model_fields)
+        assert isinstance(table, type)
+        table = table_types(table)[str(part)]
+    assert isinstance(table, type)
+    return list(table_types(table))

@@ -17,7 +17,7 @@ from models.exchange import quantum_pointwise
 from qbackend.devices.correction import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
-from qbackend.machines.cost import estimate
+from qbackend.machines.vendor import vendor_of
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
 
@@ -126,10 +126,11 @@ class RowMeasurement(DeviceRun):
         costs = []
         if config.backend.is_machine:
             assert self.target.shots is not None
-            asked = self.target.shots, config.machine.options()
+            asked = self.target.shots, config.machine
             specs = {name: layer.spec for name, layer in quantum_pointwise(self.model)}
             compiled = {name: self.target.compile(specs[name]) for name in counts}
-            costs = [estimate(compiled[name], n_rows, *asked) for name, n_rows in counts.items()]
+            price = vendor_of(config.run.backend).estimate
+            costs = [price(compiled[name], n_rows, *asked) for name, n_rows in counts.items()]
         n_rows = sum(counts.values())
         return {
             "images": n_images,

@@ -18,6 +18,7 @@ from qbackend.machines.gateway import Gateway, Progress, cancel_all
 from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import RemoteState, Service
+from qbackend.machines.vendor import vendor_of
 from qbackend.machines.workloads import close_left_open, settle_sessions
 
 from ..assembly.access import Access
@@ -276,14 +277,9 @@ def _gateway(
     reached = access.with_account_of(folder.run)
     is_local = folder.config().backend.is_fake
 
+    vendor = vendor_of(folder.config().run.backend)
+
     def connect() -> Service:
-        if is_local:
-            from qbackend.ibm.local import LocalService
-
-            return LocalService()
-        from qbackend.ibm import service
-        from qbackend.ibm.credentials import find_credentials
-
-        return service.connect(find_credentials(reached.credentials, reached.profile))
+        return vendor.connect(reached.credentials, reached.profile, is_local=is_local)
 
     return Gateway(connect, tell=tell)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from models.norm_biases import train_norm_biases
 from qbackend.errors import OptionError
-from qbackend.ibm.options import ExecutionOptions
+from qbackend.machines.options import ExecutionOptions
 
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.fabric import launch
@@ -50,7 +51,7 @@ def resume(
     config, recorded = folder.config(), folder.run
     _check_resumed(config, access, deadline)
     if deadline is not None:
-        machine = config.machine.model_copy(update={"deadline": deadline})
+        machine = replace(config.machine, deadline=deadline)
         config = config.model_copy(update={"machine": machine})
     if recorded["status"] == "finished":
         close_left(folder, access, display.say)

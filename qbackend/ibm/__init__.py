@@ -2,17 +2,18 @@
 
 Lowest first, with the names that other folders use:
 
-- `credentials`: find_credentials
-- `mitigation`: check_installed
-- `options`: Decoupling, ExecutionOptions, Generation, Mitigation, Mode, Primitive, check_local
+- `credentials`
 - `instructions`
-- `limits`: shots_performed, itself
-- `primitives`: decode, measured_qubits
-- `local`: LocalService
+- `limits`
+- `cost`
+- `mitigation`
+- `primitives`
+- `local`
 - `runtime_workload`
 - `translate`
 - `transport`
 - `connection`
-- `service`: connect, itself
-- `calibrations`: load_live
+- `service`
+- `calibrations`
+- `vendor`
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from qiskit import QuantumCircuit
 
-from .options import ExecutionOptions
+from ..machines.options import ExecutionOptions
 
 INSTRUCTIONS_PER_QUBIT = 26_800_000
 """That a job may have of all its circuits together."""

@@ -9,10 +9,10 @@ import math
 from itertools import pairwise
 
 from ..errors import OptionError
+from ..machines.options import MAX_EXECUTION_SECONDS, ExecutionOptions
 from ..machines.patience import GROWTH
 from ..seam.requests import CompiledLayer
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
-from .options import MAX_EXECUTION_SECONDS, ExecutionOptions
 
 EXECUTIONS_PER_SAMPLER_JOB = 10_000_000
 """Circuits times shots. https://quantum.cloud.ibm.com/docs/guides/job-limits"""

@@ -24,14 +24,43 @@ from ..errors import (
     JobFailedError,
     JobNotFoundError,
     MachineError,
+    OptionError,
     QhcError,
     UnknownNameError,
 )
+from ..machines.options import ExecutionOptions
 from ..machines.service import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
-from .options import check_local
+
+
+def check_local(options: ExecutionOptions) -> None:
+    """Raise `OptionError` for what Runtime's local testing mode would silently leave out.
+
+    It executes what it is given: what the client's generation works into the circuits is there,
+    what the service would do with them is not.
+    https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
+    """
+    if options.generation == "server":
+        for name, chosen in (
+            ("dynamical_decoupling", options.dynamical_decoupling is not None),
+            ("gate_twirling", options.gate_twirling),
+            ("measurement_twirling", options.measurement_twirling),
+            ("zne", bool(options.zne)),
+            ("readout_mitigation=trex", options.readout_mitigation == "trex"),
+        ):
+            if chosen:
+                raise OptionError(
+                    f"a fake device has no {name} with server-side primitives, because IBM's "
+                    "service would do it: add --set machine.generation=client"
+                )
+    elif options.calibrates and options.gate_twirling and not options.measurement_twirling:
+        # The client's simulator loses the randomisations of a circuit that they leave as it is.
+        raise OptionError(
+            "a fake device cannot twirl the gates of a job that calibrates the readout, unless "
+            "measurements are twirled too: add --set machine.measurement_twirling=true"
+        )
 
 
 class LocalWorkload:

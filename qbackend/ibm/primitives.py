@@ -37,10 +37,10 @@ from qiskit_ibm_runtime import (
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from ..errors import BackendError, OptionError, TransientError
+from ..errors import BackendError, TransientError
 from ..layers.inputs import Array
+from ..machines.layout import measured_qubits, observed_qubits
 from ..machines.service import Call
-from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
 from .limits import randomisations, shots_asked, shots_performed
 from .mitigation import Bits, mitigated, unmitigated
@@ -154,30 +154,6 @@ def pubs(call: Call) -> list[tuple[Any, ...]]:
                 prepared.x(qubits)
             measured.append((_measuring(prepared, qubits),))
     return measured
-
-
-def measured_qubits(compiled: CompiledLayer) -> list[int]:
-    """The qubits that observables ask for, in ascending order; one where they ask for none."""
-    return sorted(frozenset().union(*observed_qubits(compiled))) or [0]
-
-
-def observed_qubits(compiled: CompiledLayer) -> list[frozenset[int]]:
-    """The qubits whose Z each of the M observables multiplies.
-
-    Raises:
-        OptionError: an observable that is no product of Z alone, which counts do not give.
-    """
-    observed = []
-    for observable in compiled.observables:
-        terms = observable.to_sparse_list()
-        letters, qubits, coefficient = terms[0]
-        if len(terms) != 1 or set(letters) - {"Z"} or coefficient != 1:
-            raise OptionError(
-                f"the observable {observable.to_list()} is no product of Z, which is all that "
-                "the Sampler's counts give: use --set machine.primitive=estimator"
-            )
-        observed.append(frozenset(qubits))
-    return observed
 
 
 def encode_result(result: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""An IBM machine, or a fake one, as a backend: rows become jobs, and nothing is paid for twice."""
+"""A machine, or a fake one, as a backend: rows become jobs, and nothing is paid for twice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 
 from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
-from ..ibm.mitigation import check_installed
-from ..ibm.options import ExecutionOptions, check_local
 from ..layers.inputs import seed_number
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, QuantumBackend, check_width
@@ -31,9 +29,11 @@ from .ledger.layers import from_text, to_text
 from .ledger.ledger import Ledger
 from .ledger.recovery import catch_up
 from .ledger.work import Work
+from .options import ExecutionOptions
 from .patience import Clock
 from .planning import Planner
 from .service import Service
+from .vendor import vendor_of
 
 DEFAULT_SHOTS = 1024
 
@@ -42,18 +42,18 @@ def say_nothing(progress: Progress) -> None:
     """Let progress go by."""
 
 
-class IbmBackend(QuantumBackend):
-    """A machine behind Runtime's primitives.
+class MachineBackend(QuantumBackend):
+    """A machine of a vendor's.
 
     The same request is executed once: asked for again, in this process or a later one with the
     same ledger, it is answered from what was sent and fetched before.
 
     Args:
-        machine: `ibm_NAME`, or `fake_NAME` for Runtime's local testing mode.
+        machine: its name, for example `ibm_NAME`, or `fake_NAME` for one that is simulated here.
         shots: per row; 1024 unless given.
         seed: of a simulator's sampling, for requests that bring none.
         options: how to execute, what to spend, how long to wait.
-        credentials, profile: which account, see `credentials.find_credentials`.
+        credentials, profile: which account of its vendor's.
         ledger: file that keeps the jobs; None keeps them in memory.
         preparation: how amplitudes are prepared, "auto", "compact" or "textbook".
         approve: is shown the plan before anything is sent, and says whether it may be; None asks
@@ -85,6 +85,7 @@ class IbmBackend(QuantumBackend):
     ) -> None:
         shots = check_shots(shots)
         self.name = machine
+        self.vendor = vendor_of(machine)
         self.shots = DEFAULT_SHOTS if shots is None else shots
         self.seed = seed_number(seed)
         self.options = options or ExecutionOptions()
@@ -104,9 +105,7 @@ class IbmBackend(QuantumBackend):
         self._given = service
         self._clock = clock
         self._has_caught_up = False
-        check_installed(self.options.readout_mitigation)
-        if self._is_local:
-            check_local(self.options)
+        self.vendor.check(self.options, is_local=self._is_local)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -198,7 +197,9 @@ class IbmBackend(QuantumBackend):
                 what=what,
                 run_tag=self.run_tag,
             )
-            job = RemoteJob(work, self._dispatcher, self.gateway, ledger, self._progress)
+            job = RemoteJob(
+                work, self.vendor, self._dispatcher, self.gateway, ledger, self._progress
+            )
             if not is_new:
                 self._planner.plan_again(key, request, shots, self._dispatcher, job.mend)
             # Jobs in this process would end with it.
@@ -277,7 +278,7 @@ class IbmBackend(QuantumBackend):
     def _is_local(self) -> bool:
         if self._given is not None:
             return self._given.is_local
-        return self.name.startswith("fake_")
+        return self.name.startswith(self.vendor.local_prefixes)
 
     @cached_property
     def _device(self) -> Device:
@@ -291,6 +292,7 @@ class IbmBackend(QuantumBackend):
     def _planner(self) -> Planner:
         return Planner(
             machine=self.name,
+            vendor=self.vendor,
             is_local=self._is_local,
             device=lambda: self._device,
             gateway=self.gateway,
@@ -310,19 +312,12 @@ class IbmBackend(QuantumBackend):
     def _service(self) -> Service:
         if self._given is not None:
             return self._given
-        if self._is_local:
-            from ..ibm.local import LocalService
-
-            return LocalService()
-        from ..ibm.credentials import find_credentials
-        from ..ibm.service import connect
-
-        return connect(find_credentials(self._credentials, self._profile))
+        return self.vendor.connect(self._credentials, self._profile, is_local=self._is_local)
 
     def _tell(self, words: str) -> None:
         self._progress(Progress(0, 0, words))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> IbmBackend:
+    def __deepcopy__(self, memo: dict[int, Any]) -> MachineBackend:
         # In one process there is one budget, and one ledger of what is paid for.
         return self
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import QhcError
-from ..ibm.options import ExecutionOptions
 from .endings import is_queue_full, is_workload_closed
 from .gateway import Gateway
 from .ledger.entries import Entry, State
 from .ledger.ledger import Ledger
+from .options import ExecutionOptions
 from .service import Call, Workload
 from .workloads import close_left_open, close_workload, open_workload
 

@@ -13,8 +13,6 @@ from itertools import islice
 import numpy as np
 
 from ..errors import BackendError, JobNotFoundError, QhcError
-from ..ibm.limits import shots_performed
-from ..ibm.primitives import decode
 from ..layers.inputs import Array
 from ..seam.jobs import Job, JobStatus
 from ..seam.requests import Result
@@ -26,6 +24,7 @@ from .ledger.ledger import Ledger
 from .ledger.work import Work
 from .patience import REMARK_SECONDS, poll_pauses, retry_pauses
 from .service import RemoteState
+from .vendor import Vendor
 
 LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
@@ -44,6 +43,7 @@ class RemoteJob(Job):
 
     Args:
         work: the request.
+        vendor: of the machine.
         dispatcher: sends what has to be sent again.
         gateway: the way to the service.
         ledger: of the run.
@@ -53,12 +53,14 @@ class RemoteJob(Job):
     def __init__(
         self,
         work: Work,
+        vendor: Vendor,
         dispatcher: Dispatcher,
         gateway: Gateway,
         ledger: Ledger,
         progress: Callable[[Progress], None],
     ) -> None:
         self._work = work
+        self._vendor = vendor
         self._dispatcher = dispatcher
         self._gateway = gateway
         self._ledger = ledger
@@ -254,13 +256,13 @@ class RemoteJob(Job):
         """
         call = self._work.call(entry)
         with suppress(BackendError):
-            return decode(self._ledger.raw(entry.tag), call)
+            return self._vendor.decode(self._ledger.raw(entry.tag), call)
         is_local = self._gateway.service.is_local
         pauses = islice(retry_pauses(self._gateway.clock), 0 if is_local else REFETCHES)
         with self._ledger.locked():
             while True:
                 try:
-                    return decode(self._ledger.raw(entry.tag), call)
+                    return self._vendor.decode(self._ledger.raw(entry.tag), call)
                 except BackendError as error:
                     words = f"{USELESS}: {error}"
                 if (pause := next(pauses, None)) is None:
@@ -291,7 +293,7 @@ class RemoteJob(Job):
         return Result(
             values=np.concatenate([values for values, _ in whole]),
             stderr=np.concatenate([stderr for _, stderr in whole]),
-            shots=shots_performed(self._work.shots, self._work.options),
+            shots=self._vendor.performed(self._work.shots, self._work.options),
             job_ids=tuple(entry.job_id or "" for entry in self._entries()),
             device=self._machine,
             calibrated_at=None if calibrated_at is None else datetime.fromisoformat(calibrated_at),

@@ -1,13 +1,36 @@
-"""Whether a machine can still execute what was compiled for it: its calibration changes."""
+"""Which qubits a compiled layer measures, and whether its machine can still execute it."""
 
 from __future__ import annotations
 
 from qiskit.transpiler import Target
 
-from ..errors import MachineError
-from ..ibm.primitives import measured_qubits
+from ..errors import MachineError, OptionError
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
+
+
+def measured_qubits(compiled: CompiledLayer) -> list[int]:
+    """The qubits that observables ask for, in ascending order; one where they ask for none."""
+    return sorted(frozenset().union(*observed_qubits(compiled))) or [0]
+
+
+def observed_qubits(compiled: CompiledLayer) -> list[frozenset[int]]:
+    """The qubits whose Z each of the M observables multiplies.
+
+    Raises:
+        OptionError: an observable that is no product of Z alone, which counts do not give.
+    """
+    observed = []
+    for observable in compiled.observables:
+        terms = observable.to_sparse_list()
+        letters, qubits, coefficient = terms[0]
+        if len(terms) != 1 or set(letters) - {"Z"} or coefficient != 1:
+            raise OptionError(
+                f"the observable {observable.to_list()} is no product of Z, which is all that "
+                "the Sampler's counts give: use --set machine.primitive=estimator"
+            )
+        observed.append(frozenset(qubits))
+    return observed
 
 
 def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:

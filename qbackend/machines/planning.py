@@ -8,11 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import JobFailedError, RunFolderError
-from ..ibm import limits
-from ..ibm.options import ExecutionOptions
 from ..seam.device import Device
 from ..seam.requests import Request
-from . import cost
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
@@ -25,6 +22,8 @@ from .ledger.identity import request_key
 from .ledger.ledger import Ledger
 from .ledger.recovery import keep_layers
 from .ledger.tags import KEY_LENGTH
+from .options import ExecutionOptions
+from .vendor import Vendor
 from .workloads import settle_sessions
 
 _LOGGER = logging.getLogger("qbackend")
@@ -36,6 +35,7 @@ class Planner:
 
     Attributes:
         machine: its name.
+        vendor: who sells its time.
         is_local: whether it is simulated in this process, for nothing.
         device: with its calibration of today.
         gateway: the way to its service.
@@ -47,6 +47,7 @@ class Planner:
     """
 
     machine: str
+    vendor: Vendor
     is_local: bool
     device: Callable[[], Device]
     gateway: Gateway
@@ -59,7 +60,7 @@ class Planner:
 
     def estimate(self, request: Request, shots: int) -> MachineCost:
         """What the request takes, whether or not some of it is done already."""
-        ranges = limits.pack(len(request.parameters), shots, self.options, request.compiled)
+        ranges = self.vendor.pack(len(request.parameters), shots, self.options, request.compiled)
         return self._total(request, self._costs(request, shots, ranges))
 
     def plan(self, content: str, what: str, request: Request, shots: int) -> str:
@@ -74,7 +75,7 @@ class Planner:
         ranges = [
             range(gap.start + each.start, gap.start + each.stop)
             for gap in _gaps(there, len(request.parameters))
-            for each in limits.pack(len(gap), shots, self.options, request.compiled)
+            for each in self.vendor.pack(len(gap), shots, self.options, request.compiled)
         ]
         costs = self._costs(request, shots, ranges)
         if costs:
@@ -177,7 +178,7 @@ class Planner:
             self.gateway.ask(lambda service: service.paying_for(self.machine))
             plan = self.gateway.ask(lambda service: service.plan())
         return [
-            cost.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
+            self.vendor.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
             for rows in ranges
         ]
 

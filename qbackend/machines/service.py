@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..ibm.options import ExecutionOptions
 from ..layers.inputs import Array
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from ..seam.requests import CompiledLayer
+from .options import ExecutionOptions
 
 LOCAL = "local"
 """Instance of a service in this process, whose jobs end with it."""

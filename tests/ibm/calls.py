@@ -6,7 +6,7 @@ from functools import cache
 
 from qbackend import LayerSpec
 from qbackend.circuits.device_form import compile_for_target
-from qbackend.ibm.options import ExecutionOptions
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import Call
 from qbackend.seam.requests import CompiledLayer
 from tests.loopback import Machine

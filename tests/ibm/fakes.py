@@ -14,10 +14,10 @@ from qiskit.transpiler import Target
 
 from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
 from qbackend.ibm import primitives
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.spec import LayerSpec
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.consent import approve_all
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.patience import Clock
 from qbackend.machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJob, Workload
 from qbackend.seam.device import Device
@@ -258,12 +258,12 @@ def executed(call: Call) -> bytes:
 
 def backend_of(
     service: Any, time: Time | None = None, *, ledger: Path | None = None, **options: Any
-) -> IbmBackend:
+) -> MachineBackend:
     """A backend of `MACHINE` on a service; options are its own, or execution's."""
     options.setdefault("approve", approve_all)
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
-    return IbmBackend(
+    return MachineBackend(
         MACHINE,
         shots=SHOTS,
         options=ExecutionOptions(**execution),
@@ -274,7 +274,7 @@ def backend_of(
     )
 
 
-def ask(backend: IbmBackend, n_rows: int = 3, *, seed: int = 5, shots: int = SHOTS) -> Request:
+def ask(backend: MachineBackend, n_rows: int = 3, *, seed: int = 5, shots: int = SHOTS) -> Request:
     """A request for rows of `SPEC`."""
     compiled = backend.compile(SPEC)
     rows = compiled.rows(features(SPEC, n_rows, 0), weights(SPEC, 0))

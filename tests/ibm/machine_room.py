@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.inputs import Array
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.consent import approve_all
 from qbackend.machines.gateway import Gateway
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.patience import Clock
 from qbackend.seam.requests import CompiledLayer, Request
 from tests.loopback import LoopbackServer, State
@@ -41,11 +41,11 @@ def loopback_backend(
     doubt_seconds: float = 0.0,
     poll: tuple[float, float] = (0.02, 0.05),
     **options: Any,
-) -> IbmBackend:
+) -> MachineBackend:
     """A backend of the server's machine, as in a new process."""
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
-    backend = IbmBackend(
+    backend = MachineBackend(
         NAME,
         shots=SHOTS,
         ledger=ledger,
@@ -65,7 +65,7 @@ def loopback_backend(
     return backend
 
 
-def asked(backend: IbmBackend, n_rows: int = 3) -> Request:
+def asked(backend: MachineBackend, n_rows: int = 3) -> Request:
     """A request for rows of `SPEC`, compiled for the machine by this backend."""
     return ask(backend, n_rows)
 
@@ -94,7 +94,7 @@ def expected(n_rows: int = 3, **options: Any) -> Array:
         return job.result().values
 
 
-def evaluated(backend: IbmBackend, n_rows: int = 3) -> Array:
+def evaluated(backend: MachineBackend, n_rows: int = 3) -> Array:
     """The values of the request, which the client need not wait for."""
     with instant_retries():
         return backend.evaluate(ready(n_rows)).values

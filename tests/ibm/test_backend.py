@@ -11,10 +11,10 @@ import pytest
 
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.errors import InputError, JobTimeoutError, MachineError, OptionError, TransientError
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.spec import LayerSpec
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.gateway import Progress
+from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.jobs import JobStatus
 
 from .fakes import (
@@ -189,7 +189,7 @@ def test_refusals_come_before_anything_is_sent() -> None:
     with pytest.raises(InputError):
         type(request)(request.compiled, request.parameters * np.nan, shots=1)
     with pytest.raises(OptionError, match="--shots and --precision"):
-        IbmBackend(MACHINE, shots=64, options=ExecutionOptions("estimator", precision=0.1))
+        MachineBackend(MACHINE, shots=64, options=ExecutionOptions("estimator", precision=0.1))
     assert service.jobs == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qbackend.ibm.cost import estimate
 from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, errors
@@ -19,9 +20,9 @@ from qbackend.circuits.device_form import compile_for_target
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import limits
 from qbackend.ibm.instructions import load
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.budget import total
-from qbackend.machines.cost import MachineCost, estimate
+from qbackend.machines.cost import MachineCost
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import PlanInfo
 from qbackend.seam.requests import CompiledLayer
 

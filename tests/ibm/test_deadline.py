@@ -14,7 +14,7 @@ import pytest
 
 from qbackend.errors import JobTimeoutError, TransientError
 from qbackend.ibm.service import connect
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.patience import DOUBT_SECONDS, LONGEST_RETRY_AFTER, Limit
 from tests.loopback import Fault as ServerFault
@@ -38,7 +38,7 @@ def server() -> Iterator[LoopbackServer]:
         yield running
 
 
-def run(backend: IbmBackend) -> None:
+def run(backend: MachineBackend) -> None:
     backend.evaluate(ready())
 
 

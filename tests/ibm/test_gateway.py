@@ -14,10 +14,10 @@ from qbackend.errors import (
     TokenRefusedError,
     TransientError,
 )
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.ledger.entries import Intent, State
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.patience import ATTEMPTS, LONGEST_PAUSE, NoAnswerError, poll_pauses, within
 from qbackend.machines.service import Call
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from qbackend.circuits.device_form import compile_for_target
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.spec import LayerSpec
 from qbackend.machines.ledger.identity import content_key, layer_key, request_key
 from qbackend.machines.ledger.layers import from_text, to_text
+from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.requests import CompiledLayer
 from tests.support.cases import ANSATZE, ENCODINGS, features, weights
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from qbackend.errors import RecordError, RunFolderError
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.ledger.entries import FIRST_VERSION, VERSION, Intent, OpenWorkload, State
 from qbackend.machines.ledger.file import DamagedLedgerError
 from qbackend.machines.ledger.identity import ROUNDING
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.options import ExecutionOptions
 
 ROWS = np.random.default_rng(0).normal(size=(5, 3))
 RANGES = [range(0, 2), range(2, 5)]

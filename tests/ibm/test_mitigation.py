@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qbackend import errors, get_backend
 from qbackend.ibm import mitigation
 from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
-from qbackend.ibm.options import ExecutionOptions
+from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error
 
 N_QUBITS = 3

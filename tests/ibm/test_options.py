@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from qbackend import errors
-from qbackend.ibm.options import ExecutionOptions, check_local
+from qbackend.ibm.local import check_local
+from qbackend.machines.options import ExecutionOptions
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from qbackend.errors import BackendError, JobFailedError, JobsPendingError, RunFolderError
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
 
@@ -23,7 +23,7 @@ RUN, OTHER_RUN = "qhc-run-" + "a" * 32, "qhc-run-" + "b" * 32
 FAILED = RemoteState(JobStatus.FAILED, "Error code 9701; broken")
 
 
-def of_run(service: FakeService, path: Path, *, wait: bool = True) -> IbmBackend:
+def of_run(service: FakeService, path: Path, *, wait: bool = True) -> MachineBackend:
     return backend_of(service, ledger=path, run_tag=RUN, wait=wait)
 
 

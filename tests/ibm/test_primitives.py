@@ -25,16 +25,9 @@ from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import primitives
 from qbackend.ibm.limits import randomisations
 from qbackend.ibm.local import LocalService
-from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.primitives import (
-    decode,
-    encode_result,
-    local_seed,
-    measured_qubits,
-    observed_qubits,
-    pubs,
-    spelled,
-)
+from qbackend.ibm.primitives import decode, encode_result, local_seed, pubs, spelled
+from qbackend.machines.layout import measured_qubits, observed_qubits
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import Call
 from qbackend.seam.jobs import JobStatus
 from qbackend.seam.requests import CompiledLayer, Request

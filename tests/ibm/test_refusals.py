@@ -11,10 +11,10 @@ import pytest
 
 from qbackend import errors
 from qbackend.ibm.credentials import Credentials, Secret
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import decode
 from qbackend.ibm.service import connect
 from qbackend.ibm.translate import redacted
+from qbackend.machines.options import ExecutionOptions
 from tests.loopback import (
     PAID_PLAN,
     Cut,

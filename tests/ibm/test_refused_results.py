@@ -12,11 +12,12 @@ from qiskit.primitives import DataBin, PrimitiveResult, PubResult
 from qiskit_ibm_runtime import RuntimeDecoder
 
 from qbackend import errors
-from qbackend.ibm.options import ExecutionOptions
-from qbackend.ibm.primitives import decode, encode_result, observed_qubits
+from qbackend.ibm.primitives import decode, encode_result
 from qbackend.ibm.service import connect
+from qbackend.machines.layout import observed_qubits
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.options import ExecutionOptions
 from tests.loopback import Fault as ServerFault
 from tests.loopback import State as ServerState
 from tests.loopback import Status

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qbackend.ibm.cost import estimate
 
 from qbackend import errors, get_backend
 from qbackend.ibm.credentials import find_credentials
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.ibm.primitives import decode
 from qbackend.ibm.service import RuntimeService, connect
-from qbackend.machines.cost import estimate
+from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import Call, Workload
 from qbackend.seam.jobs import JobStatus
 from qbackend.seam.requests import Request

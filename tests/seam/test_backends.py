@@ -24,9 +24,9 @@ from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.properties import read_properties
 from qbackend.devices.snapshots import load_snapshot
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.layers.inputs import Array
 from qbackend.machines.consent import approve_all
+from qbackend.machines.options import ExecutionOptions
 from qbackend.module.network import LayerNetwork
 from qbackend.seam.backend import DifferentiableBackend, QuantumBackend
 from qbackend.seam.jobs import JobStatus

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from ...ibm.options import ExecutionOptions
+from ..options import ExecutionOptions
 
 VERSION = 3
 FIRST_VERSION = 2

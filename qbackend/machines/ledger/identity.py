@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ...ibm.options import ExecutionOptions
 from ...layers.inputs import Array
 from ...layers.spec import LayerSpec
 from ...seam.requests import CompiledLayer
+from ..options import ExecutionOptions
 from .layers import sparse_terms
 
 ROUNDING = 1e-6
@@ -28,18 +28,6 @@ ROUNDING = 1e-6
 
 Float32 networks differ by that much between computers; no number of shots resolves it.
 """
-
-PHYSICAL = (
-    "primitive",
-    "generation",
-    "precision",
-    "dynamical_decoupling",
-    "gate_twirling",
-    "measurement_twirling",
-    "readout_mitigation",
-    "zne",
-)
-"""The options that a result depends on; the others say how to wait, and what to spend."""
 
 
 def layer_key(spec: LayerSpec, machine: str, preparation: str) -> str:
@@ -64,7 +52,7 @@ def content_key(
             "machine": machine,
             "shots": shots,
             "seed": seed,
-            "options": _physical(options),
+            "options": options.physical(),
         }
     )
 
@@ -85,7 +73,7 @@ def what_key(
             "rows": n_rows,
             "shots": shots,
             "seed": seed,
-            "options": _physical(options),
+            "options": options.physical(),
         }
     )
 
@@ -99,10 +87,6 @@ def request_key(content: str, parameters: Array) -> str:
 def are_same(one: Array, other: Array) -> bool:
     """Whether two arrays of parameters (N, P) differ by no more than `ROUNDING`."""
     return one.shape == other.shape and bool(np.all(np.abs(one - other) <= ROUNDING))
-
-
-def _physical(options: ExecutionOptions) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in PHYSICAL}
 
 
 def _gates(compiled: CompiledLayer) -> list[Any]:

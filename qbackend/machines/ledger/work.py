@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...ibm.options import ExecutionOptions
 from ...layers.inputs import Array
 from ...seam.requests import CompiledLayer
+from ..options import ExecutionOptions
 from ..service import Call
 from .entries import Entry
 from .tags import rows_tag

@@ -13,11 +13,11 @@ from experiments.evaluation import validation
 from experiments.records.folder import RunFolder
 from qbackend.errors import RecordError
 from qbackend.ibm import limits
-from qbackend.ibm.options import ExecutionOptions
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.ledger.entries import Intent
 from qbackend.machines.ledger.entries import State as EntryState
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.machines.options import ExecutionOptions
 from tests.loopback import Fault, LoopbackServer, State, Status
 from tests.loopback.client import served
 from tests.support.command_line import Qhc, last_line, start_qhc

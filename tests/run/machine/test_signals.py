@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.records.folder import RunFolder
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.job import RemoteJob
 from tests.loopback import LoopbackServer, State
 from tests.support.command_line import Qhc, start_qhc
@@ -54,12 +54,12 @@ def test_a_machines_jobs_go_on(
     assert RunFolder.open(tmp_path / "a").status == "waiting"
 
 
-@pytest.mark.parametrize("place", ["RemoteJob.send", "RemoteJob.result", "IbmBackend.submit"])
+@pytest.mark.parametrize("place", ["RemoteJob.send", "RemoteJob.result", "MachineBackend.submit"])
 def test_an_interruption_leaves_sent_jobs_waiting(
     qhc: Qhc, trained: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Wherever between the sending of jobs and the wait for them it comes."""
-    kind = {"RemoteJob": RemoteJob, "IbmBackend": IbmBackend}[place.partition(".")[0]]
+    kind = {"RemoteJob": RemoteJob, "MachineBackend": MachineBackend}[place.partition(".")[0]]
     name = place.rpartition(".")[2]
     usual = getattr(kind, name)
 

@@ -13,7 +13,7 @@ from experiments.assembly import backends, construct
 from experiments.records.folder import RunFolder
 from experiments.run import stages
 from qbackend.machines import backend as machine_backend
-from qbackend.machines.backend import IbmBackend
+from qbackend.machines.backend import MachineBackend
 from tests.loopback import LoopbackServer
 from tests.support.command_line import Qhc
 
@@ -38,7 +38,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count("targets", backends, "get_backend", only=FAKE)
     # What simulates the machine reads it as well.
-    count("calibrations", IbmBackend.__dict__["_device"], "func")
+    count("calibrations", MachineBackend.__dict__["_device"], "func")
     count("compilations", machine_backend, "compile_for_target")
     count("plans", stages, "plan_run")
     count("models", construct, "build_model")

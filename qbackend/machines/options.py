@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from ..errors import OptionError, suggest
@@ -21,6 +21,9 @@ MAX_EXECUTION_SECONDS = 10_800
 https://quantum.cloud.ibm.com/docs/guides/max-execution-time
 """
 
+SWITCH = ""
+"""What a flag takes that is there or not."""
+
 _CHOICES: dict[str, Any] = {
     "primitive": Primitive,
     "generation": Generation,
@@ -30,14 +33,25 @@ _CHOICES: dict[str, Any] = {
 }
 
 
+def _said(words: str, takes: str = "NAME", *, is_physical: bool = False) -> dict[str, Any]:
+    """What an option's flag says, what value that takes, and whether a result depends on it.
+
+    The options that are not physical say how to wait, and what to spend.
+    """
+    return {"words": words, "takes": takes, "is_physical": is_physical}
+
+
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """What a recipe's [machine] section and the command's flags say of an execution.
+    """How a machine is asked to execute.
+
+    The one statement of these options: the recipe's [machine] section, the command's flags and a
+    request's identity follow from it.
 
     Attributes:
-        primitive: Sampler gives every Z observable from one circuit per row.
+        primitive: Sampler gives every Z observable from one circuit per row, Estimator any
+            observable.
         generation: of Runtime's primitives: processed on the "server" or by the "client".
-        mode: "auto" is job mode for one job and a batch for several.
         precision: target standard error of the Estimator, in place of shots.
         dynamical_decoupling: the sequence on idle qubits, None for none.
         gate_twirling: Pauli twirling of the two-qubit gates.
@@ -48,24 +62,65 @@ class ExecutionOptions:
         max_execution_time: seconds of QPU time after which a job is stopped, at most 10800.
         max_qpu_seconds: budget of all jobs of a run, by the estimate before they are sent.
         deadline: seconds to wait for results before giving up waiting, None for ever.
+        mode: "auto" is job mode for one job and a batch for several.
         poll: shortest and longest pause between two looks at a job, seconds.
 
     Raises:
         OptionError: a value out of range, or one that the chosen primitive does not have.
     """
 
-    primitive: Primitive = "sampler"
-    generation: Generation = "server"
-    mode: Mode = "auto"
-    precision: float | None = None
-    dynamical_decoupling: Decoupling | None = None
-    gate_twirling: bool = False
-    measurement_twirling: bool = False
-    readout_mitigation: Mitigation = "none"
-    zne: tuple[float, ...] = ()
-    max_execution_time: int | None = None
-    max_qpu_seconds: float = 60.0
-    deadline: float | None = None
+    primitive: Primitive = field(
+        default="sampler",
+        metadata=_said("sampler or estimator.  [default: sampler]", is_physical=True),
+    )
+    generation: Generation = field(
+        default="server",
+        metadata=_said(
+            "Runtime's primitives of the server or of the client.  [default: server]",
+            is_physical=True,
+        ),
+    )
+    mode: Mode = field(
+        default="auto", metadata=_said("auto, job, batch or session.  [default: auto]")
+    )
+    precision: float | None = field(
+        default=None,
+        metadata=_said(
+            "Standard error for the Estimator to reach, in place of --shots.",
+            "X",
+            is_physical=True,
+        ),
+    )
+    dynamical_decoupling: Decoupling | None = field(
+        default=None, metadata=_said("On idle qubits: XX, XpXm or XY4.", is_physical=True)
+    )
+    gate_twirling: bool = field(
+        default=False, metadata=_said("Twirl two-qubit gates.", SWITCH, is_physical=True)
+    )
+    measurement_twirling: bool = field(
+        default=False, metadata=_said("Twirl measurements.", SWITCH, is_physical=True)
+    )
+    readout_mitigation: Mitigation = field(
+        default="none",
+        metadata=_said("m3 or tensored for the Sampler, trex for the Estimator.", is_physical=True),
+    )
+    zne: tuple[float, ...] = field(
+        default=(),
+        metadata=_said(
+            "Noise factors of zero-noise extrapolation, for example 1,3,5; Estimator.",
+            "LIST",
+            is_physical=True,
+        ),
+    )
+    max_execution_time: int | None = field(
+        default=None, metadata=_said("Seconds of QPU time after which a job is stopped.", "S")
+    )
+    max_qpu_seconds: float = field(
+        default=60.0, metadata=_said("Budget of QPU time for the whole run.  [default: 60]", "S")
+    )
+    deadline: float | None = field(
+        default=None, metadata=_said("Seconds to wait for results.", "S")
+    )
     poll: tuple[float, float] = (5.0, 30.0)
 
     def __post_init__(self) -> None:
@@ -81,38 +136,18 @@ class ExecutionOptions:
         else:
             _check_estimator(self)
 
+    def physical(self) -> dict[str, Any]:
+        """Those that a result depends on."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.metadata.get("is_physical")
+        }
+
     @property
     def calibrates(self) -> bool:
         """Whether each job carries two circuits more, by which the readout is corrected here."""
         return self.readout_mitigation in ("m3", "tensored")
-
-
-def check_local(options: ExecutionOptions) -> None:
-    """Raise `OptionError` for what Runtime's local testing mode would silently leave out.
-
-    It executes what it is given: what the client's generation works into the circuits is there,
-    what the service would do with them is not.
-    https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
-    """
-    if options.generation == "server":
-        for name, chosen in (
-            ("dynamical_decoupling", options.dynamical_decoupling is not None),
-            ("gate_twirling", options.gate_twirling),
-            ("measurement_twirling", options.measurement_twirling),
-            ("zne", bool(options.zne)),
-            ("readout_mitigation=trex", options.readout_mitigation == "trex"),
-        ):
-            if chosen:
-                raise OptionError(
-                    f"a fake device has no {name} with server-side primitives, because IBM's "
-                    "service would do it: add --set machine.generation=client"
-                )
-    elif options.calibrates and options.gate_twirling and not options.measurement_twirling:
-        # The client's simulator loses the randomisations of a circuit that they leave as it is.
-        raise OptionError(
-            "a fake device cannot twirl the gates of a job that calibrates the readout, unless "
-            "measurements are twirled too: add --set machine.measurement_twirling=true"
-        )
 
 
 def _check_ranges(options: ExecutionOptions) -> None:

@@ -1,0 +1,90 @@
+"""IBM Quantum as a seller of machines' time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..machines.options import ExecutionOptions
+
+if TYPE_CHECKING:
+    from ..layers.inputs import Array
+    from ..machines.cost import MachineCost
+    from ..machines.service import Call, PlanInfo, Service
+    from ..seam.device import Device
+    from ..seam.requests import CompiledLayer
+
+
+class IbmQuantum:
+    """Its machines, and Runtime's local mode with fake ones; the client loads on first use."""
+
+    name = "IBM Quantum"
+    prefixes = ("ibm_",)
+    local_prefixes = ("fake_",)
+    forms = (
+        ("ibm_NAME", "that machine of IBM Quantum's, with an account"),
+        ("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
+    )
+
+    def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
+        from .mitigation import check_installed
+
+        check_installed(options.readout_mitigation)
+        if is_local:
+            from .local import check_local
+
+            check_local(options)
+
+    def account(self, credentials: Path | None, profile: str | None) -> str | None:
+        from .credentials import find_credentials
+
+        found = find_credentials(credentials, profile)
+        return None if found is None else found.source
+
+    def connect(self, credentials: Path | None, profile: str | None, *, is_local: bool) -> Service:
+        if is_local:
+            from .local import LocalService
+
+            return LocalService()
+        from . import service
+        from .credentials import find_credentials
+
+        return service.connect(find_credentials(credentials, profile))
+
+    def calibrated(self, machine: str) -> Device | None:
+        from .calibrations import load_live
+
+        return load_live(machine) if machine.startswith(self.prefixes) else None
+
+    def pack(
+        self, n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
+    ) -> list[range]:
+        from .limits import pack
+
+        return pack(n_rows, shots, options, compiled)
+
+    def performed(self, shots: int, options: ExecutionOptions) -> int:
+        from .limits import shots_performed
+
+        return shots_performed(shots, options)
+
+    def estimate(
+        self,
+        compiled: CompiledLayer,
+        n_rows: int,
+        shots: int,
+        options: ExecutionOptions,
+        *,
+        plan: PlanInfo | None = None,
+    ) -> MachineCost:
+        from .cost import estimate
+
+        return estimate(compiled, n_rows, shots, options, plan=plan)
+
+    def decode(self, raw: bytes, call: Call) -> tuple[Array, Array]:
+        from .primitives import decode
+
+        return decode(raw, call)
+
+
+IBM = IbmQuantum()
