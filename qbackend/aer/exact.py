@@ -25,6 +25,7 @@ from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
 from ..seam.backend import Capabilities, Forward, Gradients, check_width
 from ..seam.forms import Forms, QuadraticBackend
+from ..seam.loading import forward_loaded
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
@@ -60,11 +61,24 @@ class AerExact(ExactSimulator, QuadraticBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        if compiled.spec.n_wires > UNITARY_WIRES:
-            return _forward_states(compiled.spec, features, angles_of(weights), differentiate)
-        unitary = self._unitaries_for(compiled.spec, weights.tolist())
+        def run(loaded: torch.Tensor) -> Forward:
+            return self._forward(compiled.spec, loaded, weights, differentiate=differentiate)
+
+        return forward_loaded(compiled.spec.encoding_rule, features, run)
+
+    def _forward(
+        self,
+        spec: LayerSpec,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        if spec.n_wires > UNITARY_WIRES:
+            return _forward_states(spec, features, angles_of(weights), differentiate)
+        unitary = self._unitaries_for(spec, weights.tolist())
         forward = quadratic_forms.forward(
-            compiled.spec,
+            spec,
             features,
             unitary.matrices(features.dtype, features.device),
             differentiate=differentiate,

@@ -49,7 +49,7 @@ def encoding_circuit(spec: LayerSpec, angles: ParameterVector) -> QuantumCircuit
     """Prepares the encoding's state from |0...0>, with one RY per angle."""
     n_wires = spec.n_wires
     circuit = QuantumCircuit(n_wires, name=spec.encoding)
-    if spec.encoding == "angle":
+    if spec.encoding_rule.is_product:
         for wire in range(n_wires):
             circuit.ry(angles[wire], qubit_of(wire, n_wires))
         return circuit

@@ -30,10 +30,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
 from ..layers.inputs import Array
+from ..seam.loading import pull_loaded
 from ..seam.requests import CompiledLayer
 from .plans import CircuitShiftPlan, GradientPlan, plan_circuit_shift
 
@@ -100,8 +102,10 @@ def feature_gradient(
     `averaged` gives the averaged gradient of the features' rows that it is asked for, by a mask
     (B,). No row may be one that the encoding calls zero.
     """
-    if compiled.spec.encoding == "angle":
-        return of_angles
+    rule = compiled.spec.encoding_rule
+    if rule.is_product:
+        given = torch.from_numpy(features)
+        return pull_loaded(rule, given, torch.from_numpy(of_angles)).numpy()
     if _is_averaged(compiled):
         return averaged(np.ones(len(features), dtype=bool))
     gradient, vanishing = _pull_tree(features, of_angles)

@@ -20,10 +20,11 @@ from ..seam.forms import products
 
 def outputs(spec: LayerSpec, features: Tensor, weights: Tensor) -> Tensor:
     """Expectation values (B, M) of features (B, F) and weights (W,), in the features' dtype."""
-    if spec.encoding == "amplitude":
-        states = unit_vectors(features, dim=1)
+    loaded = spec.encoding_rule.loaded(features)
+    if not spec.encoding_rule.is_product:
+        states = unit_vectors(loaded, dim=1)
     else:
-        halves = torch.stack([torch.cos(features / 2), torch.sin(features / 2)], dim=2)
+        halves = torch.stack([torch.cos(loaded / 2), torch.sin(loaded / 2)], dim=2)
         states = products(halves)[-1]
     states = _run(spec, states, weights.to(features))
     signs = torch.tensor(spec.signs()).to(features)

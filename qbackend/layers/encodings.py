@@ -11,12 +11,16 @@ Letters: B batch, F features, Q wires, D = 2^Q amplitudes, E angles of the prepa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnknownNameError, suggest
 from .canonical import direction, references
+
+if TYPE_CHECKING:
+    from torch import Tensor
 from .inputs import Array
 
 ZERO_NORM = 1e-12
@@ -48,9 +52,23 @@ def gray_transform(width: int) -> Array:
 
 
 class Encoding(ABC):
-    """A family of data-encoding circuits, one member per number of wires."""
+    """A family of data-encoding circuits, one member per number of wires.
+
+    Attributes:
+        name: what a `LayerSpec` calls it.
+        is_product: whether the circuit is one RY per wire, by the angle of its own; otherwise it
+            is the tree of `AmplitudeEncoding`.
+    """
 
     name: str
+    is_product: ClassVar[bool] = False
+
+    def loaded(self, features: Tensor) -> Tensor:
+        """What exact engines load, by torch's operations: (B, F) -> (B, F), row by row.
+
+        The angles of a product, amplitudes of any length otherwise; here the features themselves.
+        """
+        return features
 
     @abstractmethod
     def n_features(self, n_wires: int) -> int:
@@ -175,6 +193,7 @@ class AngleEncoding(Encoding):
     """F = Q features in radians: RY(feature q) on wire q."""
 
     name = "angle"
+    is_product = True
 
     def n_features(self, n_wires: int) -> int:
         return n_wires

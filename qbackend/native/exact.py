@@ -20,6 +20,7 @@ from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, Forward, check_width
 from ..seam.forms import Forms, PixelBackend
+from ..seam.loading import forward_loaded
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
@@ -67,7 +68,20 @@ class NativeBackend(ExactSimulator, PixelBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        spec, dtype = compiled.spec, features.dtype
+        def run(loaded: torch.Tensor) -> Forward:
+            return self._forward(compiled.spec, loaded, weights, differentiate=differentiate)
+
+        return forward_loaded(compiled.spec.encoding_rule, features, run)
+
+    def _forward(
+        self,
+        spec: LayerSpec,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        dtype = features.dtype
         if differentiate and features.is_cpu and weights.is_cpu and weights.dtype == dtype:
             program, max_rows = _small_batches(spec, dtype)
             if features.shape[0] <= max_rows:
@@ -128,7 +142,8 @@ def _run_rows(request: Request, job_id: str) -> Result:
     spec = request.compiled.spec
     n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     angles, given = request.parameters[:, :n_angles], request.parameters[:, n_angles:]
-    rows = angles if spec.encoding == "angle" else spec.encoding_rule.states_of_angles(angles)
+    rule = spec.encoding_rule
+    rows = angles if rule.is_product else rule.states_of_angles(angles)
     values = np.empty((len(rows), spec.n_outputs))
     weights, group = np.unique(given, axis=0, return_inverse=True)
     for index, vector in enumerate(weights):

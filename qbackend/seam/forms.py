@@ -112,7 +112,7 @@ def encode(spec: LayerSpec, features: torch.Tensor) -> torch.Tensor:
     """
     if not torch.isfinite(features).all():
         check_finite("features", features.detach().cpu().numpy())
-    if spec.encoding == "amplitude":
+    if not spec.encoding_rule.is_product:
         return features * _inverse_norms(features)
     halves = torch.stack([torch.cos(features / 2), torch.sin(features / 2)], dim=2)
     return products(halves)[-1]
@@ -122,7 +122,7 @@ def pull_states(
     spec: LayerSpec, features: torch.Tensor, states: torch.Tensor, grad_states: torch.Tensor
 ) -> torch.Tensor:
     """Gradient with respect to the features (B, F) from that with respect to the states (B, D)."""
-    if spec.encoding == "amplitude":
+    if not spec.encoding_rule.is_product:
         along = torch.sum(grad_states * states, dim=1, keepdim=True)
         return _inverse_norms(features) * (grad_states - along * states)
     cosines, sines = torch.cos(features / 2), torch.sin(features / 2)
@@ -179,7 +179,7 @@ def _forward_kernels(
 ) -> Forward:
     given = features.contiguous().numpy()
     forms = matrices.contiguous().numpy()
-    by_angle = spec.encoding == "angle"
+    by_angle = spec.encoding_rule.is_product
     rows = angle_rows(given) if by_angle else given
     n_rows, n_outputs = len(given), len(forms)
     width = max(forms.shape[1], 4)

@@ -184,7 +184,7 @@ def forward(
     """
     given = features.detach().contiguous().numpy()
     tables = Tables(circuit_of(spec), weights, given.dtype)
-    done = run_forward(given, spec.encoding == "angle", tables, keep=differentiate)
+    done = run_forward(given, spec.encoding_rule.is_product, tables, keep=differentiate)
     values = torch.from_numpy(done.values)
     if not differentiate:
         return Forward(values, None)

@@ -108,7 +108,7 @@ def program(spec: LayerSpec, dtype: torch.dtype) -> Program:
     n_blocks = int(WORTH_SPLITTING / nanoseconds(circuit, 1))
     arguments = (
         spec.n_weights,
-        spec.encoding == "angle",
+        spec.encoding_rule.is_product,
         like,
         width,
         circuit.opens_apart,
