@@ -41,6 +41,10 @@ Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
 Record = dict[str, Any]
 
 
+FORMER_KEYS = {"encoder": "preparation"}
+"""Of records, whose files stay as they are."""
+
+
 class RunFolder:
     """A run's folder; `create` makes one, `open` finds one."""
 
@@ -172,7 +176,7 @@ class RunFolder:
         for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
             # A process that was killed may leave half a line, always the last one.
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield json.loads(line, object_hook=_in_words_of_today)
 
     def _write_csv(self) -> None:
         rows = [_flat(record) for record in self.epochs()]
@@ -206,3 +210,8 @@ def _flat(record: Mapping[str, Any]) -> Record:
         elif key != "kind":
             flat[key] = value
     return flat
+
+
+def _in_words_of_today(values: Record) -> Record:
+    """The same under the keys that were once called otherwise."""
+    return {FORMER_KEYS.get(key, key): value for key, value in values.items()}

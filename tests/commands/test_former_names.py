@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments.commands.cli import main
+from experiments.config.recipe import load_config
 from experiments.config.run import RunSection
+from experiments.records.folder import RunFolder
 from qbackend import get_backend
 
 FOR_A_DEVICE = "has no noise and no preparation"
@@ -31,3 +33,15 @@ def test_a_section_that_was_saved() -> None:
 
 def test_an_option_of_the_library() -> None:
     assert get_backend("native:fake_manila", encoder="textbook").preparation == "textbook"
+
+
+def test_a_folder_of_then(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", load_config("digits", []), {})
+    text = folder.config_file.read_text(encoding="utf-8")
+    written = text.replace("[run]", '[run]\nencoder = "textbook"', 1)
+    folder.config_file.write_text(written, encoding="utf-8")
+    line = '{"kind": "evaluation", "compiled": {"encoder": "compact"}}'
+    folder.metrics.write_text(f"{line}\n", encoding="utf-8")
+    there = RunFolder.open(tmp_path / "run")
+    assert there.config().run.preparation == "textbook"
+    assert there.evaluations()[0]["compiled"] == {"preparation": "compact"}

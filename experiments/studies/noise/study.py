@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from qbackend.errors import OptionError
 
@@ -186,7 +187,7 @@ def _evaluate(
                 "calibrate": images.n_calibration if setting.training == "calibrated" else None,
                 "versions": software,
             }
-            name = cell_name(inputs)
+            name = cell_name(_as_cells_have_it(inputs))
             names[name] = setting, seed
             cells[name] = Cell(model.images, of_cell[None, seed].images, setting, seed)
     n_done = len(read_outcomes(path).keys() & cells.keys())
@@ -203,3 +204,13 @@ def _evaluate(
 
 def _circuit(setting: Setting) -> tuple[str, str]:
     return setting.device, setting.preparation
+
+
+def _as_cells_have_it(values: Any) -> Any:
+    """By the names that keys had when the first cells were named: none is computed again."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        "encoder" if key == "preparation" else key: _as_cells_have_it(value)
+        for key, value in values.items()
+    }
