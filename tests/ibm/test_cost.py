@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qbackend.ibm.cost import estimate
 from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import limits
+from qbackend.ibm.cost import estimate
 from qbackend.ibm.instructions import load
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qbackend.ibm.cost import estimate
 
 from qbackend import errors, get_backend
+from qbackend.ibm.cost import estimate
 from qbackend.ibm.credentials import find_credentials
 from qbackend.ibm.primitives import decode
 from qbackend.ibm.service import RuntimeService, connect
