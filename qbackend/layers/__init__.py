@@ -6,6 +6,6 @@ Lowest first, with the names that other folders use:
 - `inputs`: Array, check_finite, check_weights, float64_array, in_float32_or_float64,
   seed_number, seed_or_drawn, whole_number
 - `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
-- `encodings`: AmplitudeEncoding, ENCODINGS, ZERO_NORM, gray_transform, without_overflow
+- `encodings`: AmplitudeEncoding, ENCODINGS, Encoding, ZERO_NORM, gray_transform, without_overflow
 - `spec`: LayerSpec
 """

@@ -8,7 +8,7 @@ Lowest first, with the names that other folders use:
 - `jobs`: Job, JobStatus, LocalJob
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
   check_width
-- `loading`: forward_loaded, pull_loaded
+- `loading`: pull_loaded, through_loading
 - `forms`: Forms, PixelBackend, QuadraticBackend, encode, products, pull_states, itself
 - `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
 - `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
