@@ -25,7 +25,7 @@ from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
 from ..seam.backend import Capabilities, Forward, Gradients, check_width
 from ..seam.forms import Forms, QuadraticBackend
-from ..seam.loading import forward_loaded
+from ..seam.loading import through_loading
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
@@ -61,17 +61,16 @@ class AerExact(ExactSimulator, QuadraticBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        def run(loaded: torch.Tensor) -> Forward:
-            return self._forward(compiled.spec, loaded, weights, differentiate=differentiate)
-
-        return forward_loaded(compiled.spec.encoding_rule, features, run)
+        encoding = compiled.spec.encoding_rule
+        loaded = encoding.loaded(features)
+        done = self._forward(compiled.spec, loaded, weights, differentiate)
+        return done if loaded is features else through_loading(done, encoding, features)
 
     def _forward(
         self,
         spec: LayerSpec,
         features: torch.Tensor,
         weights: torch.Tensor,
-        *,
         differentiate: bool,
     ) -> Forward:
         if spec.n_wires > UNITARY_WIRES:

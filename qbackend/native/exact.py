@@ -20,7 +20,7 @@ from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, Forward, check_width
 from ..seam.forms import Forms, PixelBackend
-from ..seam.loading import forward_loaded
+from ..seam.loading import through_loading
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
@@ -68,17 +68,16 @@ class NativeBackend(ExactSimulator, PixelBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        def run(loaded: torch.Tensor) -> Forward:
-            return self._forward(compiled.spec, loaded, weights, differentiate=differentiate)
-
-        return forward_loaded(compiled.spec.encoding_rule, features, run)
+        encoding = compiled.spec.encoding_rule
+        loaded = encoding.loaded(features)
+        done = self._forward(compiled.spec, loaded, weights, differentiate)
+        return done if loaded is features else through_loading(done, encoding, features)
 
     def _forward(
         self,
         spec: LayerSpec,
         features: torch.Tensor,
         weights: torch.Tensor,
-        *,
         differentiate: bool,
     ) -> Forward:
         dtype = features.dtype

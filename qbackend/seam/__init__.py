@@ -9,7 +9,7 @@ Lowest first, with the names that other folders use:
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
   check_width
 - `forms`: Forms, PixelBackend, QuadraticBackend, encode, products, pull_states, itself
-- `loading`: forward_loaded, pull_loaded
+- `loading`: pull_loaded, through_loading
 - `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
 - `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
   paired_share_interval, reach_of, reported, share_interval, standard_error

@@ -5,8 +5,6 @@ Letters: B batch, F features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -14,14 +12,8 @@ from ..layers.encodings import Encoding
 from .backend import Forward, Gradients
 
 
-def forward_loaded(
-    encoding: Encoding, features: Tensor, run: Callable[[Tensor], Forward]
-) -> Forward:
-    """The forward pass of features (B, F), where `run` takes what their encoding loads."""
-    loaded = encoding.loaded(features)
-    if loaded is features:
-        return run(features)
-    done = run(loaded.detach())
+def through_loading(done: Forward, encoding: Encoding, features: Tensor) -> Forward:
+    """A pass of what features (B, F) load, with the gradient by the features themselves."""
     pullback = done.pullback
     if pullback is None:
         return done
