@@ -125,7 +125,7 @@ def as_before_threads_were_recorded(folder: Path) -> None:
 def older_run(path: Path, monkeypatch: pytest.MonkeyPatch, *, epochs: int) -> None:
     """A run with every bias trained, as by an older qhc, stopped after so many epochs."""
     with monkeypatch.context() as patch, without_reports():
-        patch.setattr("models.catalogue.hold_norm_biases", lambda model: model)
+        patch.setattr("models.hybrid.hold_norm_biases", lambda model: model)
         if epochs < 4:
             begin = Training._epoch
 
