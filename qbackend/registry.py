@@ -1,8 +1,9 @@
 """Backend names and what they stand for.
 
-A name is `KEY` or `KEY:ARGUMENT`. Third parties add keys through the entry-point group
-`qbackend.backends`: each entry names a `BackendFactory`. A factory may take further options, by
-keyword; it is given those that the caller names.
+A name is `KEY` or `KEY:ARGUMENT`, or that of a machine. Third parties add keys through the
+entry-point group `qbackend.backends`: each entry names a `BackendFactory`. A factory may take
+further options, by keyword; it is given those that the caller names. Machines they add through the
+group `qbackend.vendors`: each entry names a `Vendor`, whose prefixes tell its machines' names.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import OptionError, UnknownNameError, suggest
+from .ibm.vendor import IBM
 from .layers.inputs import seed_number
-from .machines.vendor import find_vendor, vendors
+from .machines.vendor import Vendor
 from .seam.backend import QuantumBackend
 from .seam.backend_name import BackendName
 from .seam.requests import check_shots
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
     from .machines.service import Service
     from .seam.device import Device
 
-ENTRY_POINT_GROUP = "qbackend.backends"
-"""What the names of machines begin with, and of fake devices in their place."""
+ENTRY_POINT_GROUP, VENDORS = "qbackend.backends", "qbackend.vendors"
 SIMULATORS = ("aer", "native")
 FORMER_OPTIONS = {"encoder": "preparation"}
 """Options that code may still call by the name that they had."""
@@ -112,6 +113,27 @@ def parse_name(name: str) -> BackendName:
         is_machine=vendor is not None,
         is_fake=vendor is not None and key.startswith(vendor.local_prefixes),
     )
+
+
+@cache
+def vendors() -> tuple[Vendor, ...]:
+    """Who sells time on machines: IBM, also where the metadata are of an older qhc, and others."""
+    others = {entry.name: entry.load() for entry in entry_points(group=VENDORS)}
+    return tuple({"ibm": IBM, **others}.values())
+
+
+def find_vendor(machine: str) -> Vendor | None:
+    """Who sells the machine of that name; None where nobody does."""
+    sellers = (v for v in vendors() if machine.startswith((*v.prefixes, *v.local_prefixes)))
+    return next(sellers, None)
+
+
+def vendor_of(machine: str) -> Vendor:
+    """The same; raises `UnknownNameError` where nobody does."""
+    if (vendor := find_vendor(machine)) is None:
+        known = ", ".join(form for each in vendors() for form, _ in each.forms)
+        raise UnknownNameError(f"nobody sells a machine '{machine}': known are {known}")
+    return vendor
 
 
 def list_backends() -> list[BackendInfo]:
@@ -212,6 +234,7 @@ def _machine(
         raise OptionError(f"'{name}' takes nothing behind a colon, got '{argument}'")
     return MachineBackend(
         name,
+        vendor_of(name),
         shots=shots,
         seed=seed,
         options=machine,

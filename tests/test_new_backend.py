@@ -66,7 +66,9 @@ def acme(argument: str | None, *, shots: int | None, seed: int | None) -> Quantu
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("acme", f"{__name__}:acme", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

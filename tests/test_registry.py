@@ -48,6 +48,8 @@ def third_party(argument: str | None, *, shots: int | None, seed: int | None) ->
 
 def test_other_packages_add_names(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("acme", f"{__name__}:third_party", registry.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
     assert get_backend("acme:fast", shots=3, seed=0) == ("fast", 3, 0)
     assert "acme" in [info.name for info in list_backends()]

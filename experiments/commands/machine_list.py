@@ -9,7 +9,8 @@ from rich.table import Table
 from qbackend.errors import QhcError
 from qbackend.machines.gateway import Gateway
 from qbackend.machines.service import MachineInfo, PlanInfo
-from qbackend.machines.vendor import Vendor, vendors
+from qbackend.machines.vendor import Vendor
+from qbackend.registry import vendors
 
 from ..assembly.access import Access
 from ..run.display import Display

@@ -17,7 +17,7 @@ from models.exchange import quantum_pointwise
 from qbackend.devices.correction import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
-from qbackend.machines.vendor import vendor_of
+from qbackend.registry import vendor_of
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
 

@@ -18,8 +18,8 @@ from qbackend.machines.gateway import Gateway, Progress, cancel_all
 from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import RemoteState, Service
-from qbackend.machines.vendor import vendor_of
 from qbackend.machines.workloads import close_left_open, settle_sessions
+from qbackend.registry import vendor_of
 
 from ..assembly.access import Access
 from ..records.files import is_writable
@@ -274,12 +274,7 @@ def _gateway(
     folder: RunFolder, access: Access, tell: Callable[[str], None] = lambda words: None
 ) -> Gateway:
     """The way to the service that the run's machine belongs to."""
-    reached = access.with_account_of(folder.run)
-    is_local = folder.config().backend.is_fake
-
-    vendor = vendor_of(folder.config().run.backend)
-
-    def connect() -> Service:
-        return vendor.connect(reached.credentials, reached.profile, is_local=is_local)
-
-    return Gateway(connect, tell=tell)
+    account = access.with_account_of(folder.run).account()
+    backend = folder.config().backend
+    vendor = vendor_of(backend.key)
+    return Gateway(lambda: vendor.connect(**account, is_local=backend.is_fake), tell=tell)

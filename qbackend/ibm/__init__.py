@@ -2,18 +2,17 @@
 
 Lowest first, with the names that other folders use:
 
+- `codes`
 - `credentials`
 - `instructions`
 - `limits`
-- `cost`
 - `mitigation`
+- `results`
 - `primitives`
 - `local`
-- `runtime_workload`
 - `translate`
-- `transport`
-- `connection`
+- `client`
 - `service`
 - `calibrations`
-- `vendor`
+- `vendor`: IBM
 """

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-
-from qiskit import QuantumCircuit
+from typing import TYPE_CHECKING
 
 from ..machines.options import ExecutionOptions
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 INSTRUCTIONS_PER_QUBIT = 26_800_000
 """That a job may have of all its circuits together."""

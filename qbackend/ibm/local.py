@@ -33,6 +33,7 @@ from ..machines.service import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, 
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
+from .results import encode_result
 
 
 def check_local(options: ExecutionOptions) -> None:
@@ -142,7 +143,7 @@ class LocalService:
         if job_id in self._cancelled:
             raise JobCancelledError(f"job {job_id} was cancelled", job_id=job_id)
         try:
-            return primitives.encode_result(self._job(job_id).result())
+            return encode_result(self._job(job_id).result())
         except QhcError:
             raise
         except Exception as error:

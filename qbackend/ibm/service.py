@@ -32,9 +32,9 @@ from ..machines.service import Call, MachineInfo, PlanInfo, RemoteState, TaggedJ
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
-from .connection import never_send_the_raw_key, no_credentials, open_client
+from .client import RuntimeWorkload, never_send_the_raw_key, no_credentials, open_client
 from .credentials import Credentials, find_credentials
-from .runtime_workload import RuntimeWorkload
+from .results import encode_result
 from .translate import is_unknown_machine, redacted, translated
 
 OPEN_PLAN = "open"
@@ -188,7 +188,7 @@ class RuntimeService:
             job = self._job(job_id)
         try:
             with self.asking(job_id):
-                return primitives.encode_result(_result(job))
+                return encode_result(_result(job))
         except JobNotFoundError:
             # The job is done: what answers without its result lags behind what said so.
             words = f"job {job_id} is done, and the service does not show its result yet"

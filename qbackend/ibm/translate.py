@@ -39,13 +39,11 @@ from ..errors import (
     TokenRefusedError,
     TransientError,
 )
+from .codes import NO_SESSIONS, PENDING_LIMIT, USED_UP
 from .credentials import HIDDEN, Credentials
 
 RAW_KEY_WARNING = ".*API Key will be used instead"
 """What the client warns of before it sends the raw key: the identity service is down."""
-
-USED_UP, PENDING_LIMIT, NO_SESSIONS = 4317, 3458, 1352
-"""Codes of https://quantum.cloud.ibm.com/docs/errors"""
 
 LONGEST_WORDS = 400
 

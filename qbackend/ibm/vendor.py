@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..machines.cost import MachineCost
 from ..machines.options import ExecutionOptions
+from ..machines.service import Call, Meaning, PlanInfo, Service
+from ..seam.device import Device
+from ..seam.requests import CompiledLayer
+from . import codes, limits
+from .mitigation import check_installed
 
 if TYPE_CHECKING:
     from ..layers.inputs import Array
-    from ..machines.cost import MachineCost
-    from ..machines.service import Call, PlanInfo, Service
-    from ..seam.device import Device
-    from ..seam.requests import CompiledLayer
 
 
 class IbmQuantum:
@@ -27,8 +29,6 @@ class IbmQuantum:
     )
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
-        from .mitigation import check_installed
-
         check_installed(options.readout_mitigation)
         if is_local:
             from .local import check_local
@@ -56,17 +56,16 @@ class IbmQuantum:
 
         return load_live(machine) if machine.startswith(self.prefixes) else None
 
+    def meaning(self, words: str) -> Meaning | None:
+        return codes.meaning(words)
+
     def pack(
         self, n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
     ) -> list[range]:
-        from .limits import pack
-
-        return pack(n_rows, shots, options, compiled)
+        return limits.pack(n_rows, shots, options, compiled)
 
     def performed(self, shots: int, options: ExecutionOptions) -> int:
-        from .limits import shots_performed
-
-        return shots_performed(shots, options)
+        return limits.shots_performed(shots, options)
 
     def estimate(
         self,
@@ -77,12 +76,10 @@ class IbmQuantum:
         *,
         plan: PlanInfo | None = None,
     ) -> MachineCost:
-        from .cost import estimate
-
-        return estimate(compiled, n_rows, shots, options, plan=plan)
+        return limits.estimate(compiled, n_rows, shots, options, plan=plan)
 
     def decode(self, raw: bytes, call: Call) -> tuple[Array, Array]:
-        from .primitives import decode
+        from .results import decode
 
         return decode(raw, call)
 

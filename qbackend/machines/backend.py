@@ -18,11 +18,9 @@ from ..seam.jobs import Job
 from ..seam.requests import CompiledLayer, Request, check_shots
 from .consent import Approve, check_approve
 from .cost import MachineCost
-from .dispatch import Dispatcher
 from .endings import Whereabouts
 from .gateway import Gateway, Progress
 from .job import RemoteJob
-from .layout import lost_places
 from .ledger.entries import Entry, State
 from .ledger.identity import content_key, layer_key, what_key
 from .ledger.layers import from_text, to_text
@@ -31,9 +29,10 @@ from .ledger.recovery import catch_up
 from .ledger.work import Work
 from .options import ExecutionOptions
 from .patience import Clock
-from .planning import Planner
+from .planning import Planner, lost_places
 from .service import Service
-from .vendor import vendor_of
+from .vendor import Vendor
+from .workloads import Dispatcher
 
 DEFAULT_SHOTS = 1024
 
@@ -50,6 +49,7 @@ class MachineBackend(QuantumBackend):
 
     Args:
         machine: its name, for example `ibm_NAME`, or `fake_NAME` for one that is simulated here.
+        vendor: who sells its time.
         shots: per row; 1024 unless given.
         seed: of a simulator's sampling, for requests that bring none.
         options: how to execute, what to spend, how long to wait.
@@ -68,6 +68,7 @@ class MachineBackend(QuantumBackend):
     def __init__(
         self,
         machine: str,
+        vendor: Vendor,
         *,
         shots: int | None = None,
         seed: int | None = None,
@@ -85,7 +86,7 @@ class MachineBackend(QuantumBackend):
     ) -> None:
         shots = check_shots(shots)
         self.name = machine
-        self.vendor = vendor_of(machine)
+        self.vendor = vendor
         self.shots = DEFAULT_SHOTS if shots is None else shots
         self.seed = seed_number(seed)
         self.options = options or ExecutionOptions()
@@ -115,8 +116,13 @@ class MachineBackend(QuantumBackend):
     @cached_property
     def gateway(self) -> Gateway:
         """The way to the machine's service; connects when it is first needed."""
-        deadline = self.options.deadline
-        return Gateway(self._service, tell=self._tell, clock=self._clock, deadline=deadline)
+        return Gateway(
+            self._service,
+            meanings=self.vendor.meaning,
+            tell=self._tell,
+            clock=self._clock,
+            deadline=self.options.deadline,
+        )
 
     @property
     def capabilities(self) -> Capabilities:

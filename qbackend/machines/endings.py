@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import (
@@ -18,14 +18,13 @@ from ..errors import (
     TransientError,
 )
 from .ledger.entries import Entry, State
-from .service import LOCAL, MachineInfo
+from .service import LOCAL, MachineInfo, Meaning
 
-WORKLOAD_CLOSED, RAN_TOO_LONG, QUEUE_FULL = 1217, 1305, 3458
-"""IBM's error codes. https://quantum.cloud.ibm.com/docs/errors"""
 TOO_MANY_REQUESTS = 429
 """HTTP's status of a submission beyond the account's rate."""
-TOO_LONG = "longer than maximum execution time"
-"""What the client makes of a job that ran too long."""
+
+Meanings = Callable[[str], Meaning | None]
+"""A vendor's, of its service's words."""
 
 GONE = "not found by its id or tag"
 """How the words begin of an entry whose job was not found, which is not to say that it ended."""
@@ -37,32 +36,18 @@ MOST_ATTEMPTS = 2
 """How often rows are sent without asking anybody."""
 
 
-def error_code(words: str) -> int | None:
-    """The code in a service's words, `Error code 1217; ...` or `"code": 1217`."""
-    found = re.search(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
-    return int(found[1]) if found else None
-
-
-def is_queue_full(error: QhcError) -> bool:
-    """Whether a submission failed because too many jobs are pending already."""
-    return error_code(str(error)) == QUEUE_FULL
-
-
-def is_refused(error: QhcError) -> bool:
+def is_refused(error: QhcError, meaning: Meaning | None) -> bool:
     """Whether the service turned a submission down, or did not get it; it may take it later."""
-    if isinstance(error, TransientError):
-        return error.is_unsent or error.status_code == TOO_MANY_REQUESTS or is_queue_full(error)
-    return isinstance(error, TokenRefusedError) or is_queue_full(error)
+    if isinstance(error, TransientError) and (
+        error.is_unsent or error.status_code == TOO_MANY_REQUESTS
+    ):
+        return True
+    return isinstance(error, TokenRefusedError) or meaning is Meaning.QUEUE_FULL
 
 
-def is_workload_closed(error: QhcError) -> bool:
-    """Whether a submission failed because its batch or session takes no more jobs."""
-    return error_code(str(error)) == WORKLOAD_CLOSED
-
-
-def is_sent_again(entry: Entry) -> bool:
+def is_sent_again(entry: Entry, meanings: Meanings) -> bool:
     """Whether a job ended unexecuted because its batch did, for the first time."""
-    closed = error_code(entry.words) == WORKLOAD_CLOSED
+    closed = meanings(entry.words) is Meaning.WORKLOAD_CLOSED
     return entry.state is State.FAILED and closed and entry.attempt < MOST_ATTEMPTS
 
 
@@ -146,11 +131,15 @@ def remark_on(machine: str, machines: Sequence[MachineInfo]) -> str:
 
 
 def failure(
-    entries: Sequence[Entry], machine: str, run: str | None, remark: str = ""
+    entries: Sequence[Entry],
+    machine: str,
+    run: str | None,
+    meanings: Meanings,
+    remark: str = "",
 ) -> BackendError:
     """The error for a request of which jobs ended without a result; the first gives its class.
 
-    `remark` is what there is to say of the machine.
+    `meanings` are its vendor's, `remark` is what there is to say of the machine.
     """
     ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
     first, is_failed = ended[0], ended[0].state is State.FAILED
@@ -164,7 +153,7 @@ def failure(
         message += "; the results of the other jobs are kept"
     if remark:
         message += f"; {remark}"
-    if error_code(first.words) == RAN_TOO_LONG or TOO_LONG in first.words:
+    if meanings(first.words) is Meaning.RAN_TOO_LONG:
         message += "; allow it more time with --set machine.max_execution_time=SECONDS"
     if run is None:
         message += "; to send these rows once more, make the request again"

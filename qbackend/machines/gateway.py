@@ -18,7 +18,7 @@ from ..errors import (
     TokenRefusedError,
     TransientError,
 )
-from .endings import is_queue_full, is_refused
+from .endings import Meanings, is_refused
 from .ledger.entries import Entry, State
 from .ledger.ledger import Ledger
 from .patience import (
@@ -36,7 +36,7 @@ from .patience import (
     retry_pauses,
     within,
 )
-from .service import Call, Service, Workload
+from .service import Call, Meaning, Service, Workload
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class Gateway:
 
     Args:
         connect: makes the connection.
+        meanings: of the service's words; needed to submit.
         tell: is told why there is a wait.
         clock: what the waits are measured by.
         call_seconds: limit of one question.
@@ -75,6 +76,7 @@ class Gateway:
         self,
         connect: Callable[[], Service],
         *,
+        meanings: Meanings = lambda words: None,
         tell: Callable[[str], None] = lambda words: None,
         clock: Clock | None = None,
         call_seconds: float = CALL_SECONDS,
@@ -83,6 +85,7 @@ class Gateway:
         deadline: float | None = None,
     ) -> None:
         self.clock = clock or Clock()
+        self.meanings = meanings
         self._connect = connect
         self._tell = tell
         self._call_seconds = call_seconds
@@ -140,11 +143,12 @@ class Gateway:
                 found = [job_id]
             except (TransientError, TokenRefusedError) as error:
                 # What is on its way may be accepted at any later time.
-                since = None if is_refused(error) else ledger.doubted(tag)
+                meaning = self.meanings(str(error))
+                since = None if is_refused(error, meaning) else ledger.doubted(tag)
                 is_certain = is_certain and since is None
                 if is_certain:
                     ledger.answered(tag)
-                if is_queue_full(error):
+                if meaning is Meaning.QUEUE_FULL:
                     raise
                 found = [] if since is None else self.find(tag)
                 if not found:

@@ -16,7 +16,6 @@ from ..errors import BackendError, JobNotFoundError, QhcError
 from ..layers.inputs import Array
 from ..seam.jobs import Job, JobStatus
 from ..seam.requests import Result
-from .dispatch import Dispatcher
 from .endings import GONE, USELESS, Whereabouts, failure, is_sent_again, is_useless, remark_on
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger.entries import Entry, State
@@ -25,6 +24,7 @@ from .ledger.work import Work
 from .patience import REMARK_SECONDS, poll_pauses, retry_pauses
 from .service import RemoteState
 from .vendor import Vendor
+from .workloads import Dispatcher
 
 LOCAL_POLL = (0.02, 0.5)
 """Pauses where the service is in this process: nobody is spared by longer ones."""
@@ -280,7 +280,7 @@ class RemoteJob(Job):
         self._ledger.ended(entry.tag, ENDED[state.status], state.words)
         self._gateway.charge(self._ledger, entry)
         ended = self._now(entry)
-        if is_sent_again(ended):
+        if is_sent_again(ended, self._vendor.meaning):
             self._ledger.plan_again([ended], ended.instance)
 
     def _assemble(self) -> Result:
@@ -315,7 +315,8 @@ class RemoteJob(Job):
                     self._gateway.charge(self._ledger, entry)
 
     def _failure(self) -> BackendError:
-        return failure(self._entries(), self._machine, self._ledger.run, self._remark())
+        run, meanings = self._ledger.run, self._vendor.meaning
+        return failure(self._entries(), self._machine, run, meanings, self._remark())
 
     def _remote_state(self, job_id: str) -> RemoteState:
         return self._gateway.ask(lambda service: service.state(job_id))

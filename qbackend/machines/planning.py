@@ -1,4 +1,7 @@
-"""Before anything is sent: how a request is divided into jobs, what they cost, and who said yes."""
+"""Before anything is sent: whether the machine can still execute it, in which jobs, at what cost.
+
+A calibration changes, and may lose what was compiled for the one before.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..errors import JobFailedError, RunFolderError
+from qiskit.transpiler import Target
+
+from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
-from ..seam.requests import Request
+from ..seam.requests import CompiledLayer, Request
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
-from .dispatch import Dispatcher
 from .endings import MOST_ATTEMPTS, is_gone, is_useless
 from .gateway import Gateway
-from .layout import check_executable
 from .ledger.entries import Entry, Intent, Recovered, State
 from .ledger.identity import request_key
 from .ledger.ledger import Ledger
@@ -24,7 +27,7 @@ from .ledger.recovery import keep_layers
 from .ledger.tags import KEY_LENGTH
 from .options import ExecutionOptions
 from .vendor import Vendor
-from .workloads import settle_sessions
+from .workloads import Dispatcher, settle_sessions
 
 _LOGGER = logging.getLogger("qbackend")
 
@@ -205,3 +208,37 @@ def _gaps(there: Sequence[Recovered], n_rows: int) -> list[range]:
             gaps.append(range(next_row, job.first_row))
         next_row = max(next_row, job.first_row + job.n_rows)
     return [*gaps, range(next_row, n_rows)] if next_row < n_rows else gaps
+
+
+def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:
+    """Gates and measurements of a compiled layer that the target has not (any more)."""
+    circuit = compiled.circuit
+    wanted = [
+        (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
+        for item in circuit.data
+        if item.operation.name != "barrier"
+    ]
+    terms = (term for each in compiled.observables for term in each.to_sparse_list())
+    measured = {qubit for _, qubits, _ in terms for qubit in qubits}
+    wanted += [("measure", (qubit,)) for qubit in sorted(measured) or [0]]
+    missing = [each for each in dict.fromkeys(wanted) if not _has(target, *each)]
+    return [f"{name} on {', '.join(map(str, qubits))}" for name, qubits in missing]
+
+
+def check_executable(compiled: CompiledLayer, device: Device) -> None:
+    """Raise `MachineError` for a layer that the device cannot execute as it is calibrated now."""
+    if lost := lost_places(compiled, device.target):
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        raise MachineError(
+            f"the calibration of {device.name} has lost what this run's circuit was compiled for "
+            f"({'; '.join(lost[:3])}{more}): nothing was sent. The results that are there are "
+            "kept; to compile anew, begin a new run: qhc run"
+        )
+
+
+def _has(target: Target, name: str, qubits: tuple[int, ...]) -> bool:
+    """Whether a gate is there and calibrated: an error of 1 is reported for one that is not."""
+    if not target.instruction_supported(name, qubits):
+        return False
+    reported = target[name].get(qubits)
+    return reported is None or reported.error is None or reported.error < 1

@@ -1,4 +1,4 @@
-"""What the rest of the package asks of a service that executes: IBM's, or Runtime's local mode.
+"""What is asked of a service that executes: a vendor's, or what simulates it in this process.
 
 Everything that a client library raises is translated behind this protocol into the errors of
 `qbackend.errors`: `TransientError` for what a later try may do, `TokenRefusedError` for what needs
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from ..layers.inputs import Array
@@ -33,7 +34,6 @@ class Call:
         shots: per row.
         seed: of a simulator's sampling; a machine has none.
         options: how to execute.
-        calibration: whether the job also carries the circuits that readout mitigation needs.
         tags: of the job beside its own, see `tags`.
     """
 
@@ -42,7 +42,6 @@ class Call:
     shots: int
     seed: int | None
     options: ExecutionOptions
-    calibration: bool = False
     tags: tuple[str, ...] = ()
 
 
@@ -85,6 +84,14 @@ class TaggedJob:
     tags: tuple[str, ...]
 
 
+class Meaning(Enum):
+    """What a service's words may mean, beside that something failed."""
+
+    QUEUE_FULL = "too many jobs are pending"
+    WORKLOAD_CLOSED = "the batch or session takes no more jobs"
+    RAN_TOO_LONG = "the job took longer than it was allowed to"
+
+
 class Workload(Protocol):
     """A batch or a session that jobs are started in; close it in `finally`."""
 
@@ -101,7 +108,7 @@ class Service(Protocol):
 
     @property
     def instance(self) -> str:
-        """CRN of the account's instance, `LOCAL` in this process."""
+        """What of the account pays, by a name of its own; `LOCAL` in this process."""
 
     def paying_for(self, machine: str) -> str:
         """The instance that pays for jobs on the machine, from now on for all there is to ask.
@@ -143,7 +150,7 @@ class Service(Protocol):
     def state(self, job_id: str) -> RemoteState: ...
 
     def fetch(self, job_id: str) -> bytes:
-        """The job's raw result, as text that `primitives.decode` reads; call it once it is done."""
+        """The job's raw result, which its vendor decodes; call it once it is done."""
 
     def cancel(self, job_id: str) -> None:
         """End a job; raises `BackendError` if it had ended otherwise before."""

@@ -1,27 +1,22 @@
-"""Who sells time on machines: what a vendor must be able to do, and which there are.
+"""What a vendor of machines' time must be able to do; `registry` finds them.
 
-Other packages add theirs through the entry-point group `qbackend.vendors`: each entry names a
-`Vendor`. What is asked of it by the name of a machine loads none of its client's libraries.
+Its `Service` executes; what is asked of it here needs no account, and loads its client's libraries
+no sooner than they are used.
+
+Letters: N rows, M observables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import UnknownNameError
 from ..layers.inputs import Array
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
 from .cost import MachineCost
 from .options import ExecutionOptions
-from .service import Call, PlanInfo, Service
-
-ENTRY_POINT_GROUP = "qbackend.vendors"
-OURS = (EntryPoint("ibm", "qbackend.ibm.vendor:IBM", ENTRY_POINT_GROUP),)
+from .service import Call, Meaning, PlanInfo, Service
 
 
 class Vendor(Protocol):
@@ -59,6 +54,9 @@ class Vendor(Protocol):
     def calibrated(self, machine: str) -> Device | None:
         """A machine by its calibration of today, None where no account reaches it."""
 
+    def meaning(self, words: str) -> Meaning | None:
+        """What its service says by words, of an error or of a job's end; None for nothing else."""
+
     def pack(
         self, n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
     ) -> list[range]:
@@ -89,26 +87,3 @@ class Vendor(Protocol):
         Raises:
             BackendError: it is not a result of this call.
         """
-
-
-@cache
-def vendors() -> tuple[Vendor, ...]:
-    """Ours, then those of other packages."""
-    return tuple(entry.load() for entry in (*OURS, *entry_points(group=ENTRY_POINT_GROUP)))
-
-
-def find_vendor(machine: str) -> Vendor | None:
-    """Who sells the machine of that name."""
-    for vendor in vendors():
-        if machine.startswith((*vendor.prefixes, *vendor.local_prefixes)):
-            return vendor
-    return None
-
-
-def vendor_of(machine: str) -> Vendor:
-    """The same; raises `UnknownNameError` where nobody does."""
-    vendor = find_vendor(machine)
-    if vendor is None:
-        known: Sequence[str] = [form for each in vendors() for form, _ in each.forms]
-        raise UnknownNameError(f"nobody sells a machine '{machine}': known are {', '.join(known)}")
-    return vendor

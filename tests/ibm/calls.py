@@ -30,4 +30,4 @@ def layer() -> CompiledLayer:
 def call(options: ExecutionOptions | None = None, n_rows: int = 4) -> Call:
     chosen = options or ExecutionOptions()
     parameters = layer().rows(features(SPEC, n_rows, 0), weights(SPEC, 0))
-    return Call(layer(), parameters, SHOTS, None, chosen, calibration=chosen.calibrates)
+    return Call(layer(), parameters, SHOTS, None, chosen)

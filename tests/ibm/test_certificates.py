@@ -22,9 +22,9 @@ from qbackend.ibm.service import connect
 from qbackend.machines.gateway import Gateway
 from tests.loopback import LoopbackServer
 from tests.loopback.client import served
+from tests.machines.fakes import Time
 
 from .calls import NAME, small_machine
-from .fakes import Time
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import limits
 from qbackend.ibm.cost import estimate
 from qbackend.ibm.instructions import load
+from qbackend.ibm.limits import estimate
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import PlanInfo
 from qbackend.seam.requests import CompiledLayer
-
-from .fakes import small_target
+from tests.machines.fakes import small_target
 
 OPEN = PlanInfo("open", has_sessions=False, seconds_left=600.0)
 

@@ -11,7 +11,7 @@ import pytest
 
 from qbackend import errors
 from qbackend.ibm.credentials import Credentials, Secret
-from qbackend.ibm.primitives import decode
+from qbackend.ibm.results import decode
 from qbackend.ibm.service import connect
 from qbackend.ibm.translate import redacted
 from qbackend.machines.options import ExecutionOptions

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from qbackend.errors import BackendError, QhcError, TransientError
+from qbackend.ibm.client import SingleTryService
 from qbackend.ibm.credentials import find_credentials
 from qbackend.ibm.service import RuntimeService, connect
-from qbackend.ibm.transport import SingleTryService
 from tests.loopback import PAID_PLAN, Fault, Instance, Reset, Status, instant_retries
 from tests.loopback.client import served
 

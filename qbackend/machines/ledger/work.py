@@ -48,6 +48,5 @@ class Work:
             shots=self.shots,
             seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
             options=self.options,
-            calibration=self.options.calibrates,
             tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
         )

@@ -17,11 +17,11 @@ from qbackend.ibm.service import connect
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.patience import DOUBT_SECONDS, LONGEST_RETRY_AFTER, Limit
+from tests.ibm.calls import NAME, call, small_machine
 from tests.loopback import Fault as ServerFault
 from tests.loopback import Hang, LoopbackServer, Reset, Status
 from tests.loopback.client import served
 
-from .calls import NAME, call, small_machine
 from .fakes import SPEC, FakeService, Fault, Time, ask, backend_of, undisturbed
 from .machine_room import LIST, POLL, RESULTS, SUBMIT, expected, loopback_backend, ready
 

@@ -1,4 +1,4 @@
-"""Options that a primitive, a generation or a fake device cannot honour are errors, by name."""
+"""Options that a primitive cannot honour are errors, by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from qbackend import errors
-from qbackend.ibm.local import check_local
 from qbackend.machines.options import ExecutionOptions
 
 
@@ -52,39 +51,3 @@ def test_what_both_primitives_have(primitive: Any, generation: Any) -> None:
         max_execution_time=10800,
     )
     assert not options.calibrates
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"dynamical_decoupling": "XX"}, "dynamical_decoupling"),
-        ({"gate_twirling": True}, "gate_twirling"),
-        ({"measurement_twirling": True}, "measurement_twirling"),
-        ({"primitive": "estimator", "zne": (1, 3, 5)}, "zne"),
-        ({"primitive": "estimator", "readout_mitigation": "trex"}, "readout_mitigation=trex"),
-    ],
-)
-def test_a_fake_device_has_what_the_client_does(options: dict[str, Any], name: str) -> None:
-    with pytest.raises(errors.OptionError, match=f"has no {name} with .*machine.generation=client"):
-        check_local(ExecutionOptions(**options))
-    check_local(ExecutionOptions(generation="client", **options))
-
-
-def test_a_fake_device_does_not_twirl_calibrating_gates_alone() -> None:
-    options = {"generation": "client", "gate_twirling": True, "readout_mitigation": "m3"}
-    with pytest.raises(errors.OptionError, match=r"machine\.measurement_twirling=true"):
-        check_local(ExecutionOptions(**options))
-    check_local(ExecutionOptions(**options, measurement_twirling=True))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"primitive": "estimator", "precision": 0.1},
-        {"readout_mitigation": "m3"},
-        {"max_execution_time": 60, "mode": "session"},
-    ],
-)
-def test_a_fake_device_takes_what_is_done_here(options: dict[str, Any]) -> None:
-    check_local(ExecutionOptions(**options))

@@ -16,10 +16,10 @@ from qbackend import QuantumLayer, get_backend
 from qbackend.errors import ApprovalError, OptionError
 from qbackend.machines import consent
 from qbackend.machines.cost import MachineCost
+from tests.ibm.calls import NAME, SPEC
 from tests.loopback import LoopbackServer
 from tests.support.distant import Distant
 
-from .calls import NAME, SPEC
 from .fakes import FakeService, ask, backend_of
 
 ROWS = torch.linspace(0.1, 1.2, 12).reshape(3, 4)

@@ -1,4 +1,12 @@
-"""The way from credentials to the client of IBM's service.
+"""The client of IBM's service: how it is opened, and that every request of it goes out once.
+
+By itself the client repeats what was answered by a 5xx, submissions too, so that a job that was
+accepted is accepted again; and it sleeps through `Retry-After` within a call, where nobody sees it
+and nothing ends it. Here it does neither: what is tried again, and when, the `Gateway` says.
+
+The client has no setting for that. Each of its connections becomes its active one before it is
+used, and has a session of requests' that takes other adapters. Both are private to the client:
+where they are not found, nothing is sent.
 
 Addresses and proxies are whatever the environment says, or the account that Qiskit saved.
 https://quantum.cloud.ibm.com/docs/guides/initialize-account
@@ -9,14 +17,62 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from typing import Any
 
+import requests
+from qiskit_ibm_runtime import QiskitRuntimeService, Session, __version__
 from qiskit_ibm_runtime.exceptions import IBMInputValueError
+from requests.adapters import HTTPAdapter
 
-from ..errors import CredentialsError
+from ..errors import BackendError, CredentialsError
 from . import primitives
 from .credentials import Credentials, searched_files
 from .translate import RAW_KEY_WARNING, translate, translated
-from .transport import SingleTryService
+
+
+class SingleTryService(QiskitRuntimeService):
+    """The client's service object; what it makes (machines, jobs, batches) has its connections.
+
+    Raises:
+        BackendError: the client is of a version whose own repeats are not known here.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if "_connection" not in self.__dict__:
+            raise _unknown_client()
+
+    @property
+    def _active_api_client(self) -> Any:
+        return self._connection
+
+    @_active_api_client.setter
+    def _active_api_client(self, connection: Any) -> None:
+        session = getattr(connection, "_session", None)
+        if not isinstance(session, requests.Session):
+            raise _unknown_client()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(max_retries=0))
+        self._connection = connection
+
+
+class RuntimeWorkload:
+    """The client's object of it, anew for each connection: `owner` is the one in use."""
+
+    def __init__(self, session: Session, owner: object) -> None:
+        self._session = session
+        self._owner = owner
+
+    @property
+    def id(self) -> str:
+        return self._session.session_id
+
+    def mode(self, service: object, client: QiskitRuntimeService) -> Session:
+        """The client's object for jobs that `service` starts, which may be a later connection."""
+        if service is not self._owner:
+            self._session = type(self._session).from_id(self.id, client)
+            self._owner = service
+        return self._session
 
 
 def open_client(credentials: Credentials) -> SingleTryService:
@@ -87,4 +143,12 @@ def no_credentials() -> CredentialsError:
         "there are no credentials for IBM Quantum: copy credentials.example.toml to "
         f"credentials.toml (or {folder}) and fill in the token, or set QISKIT_IBM_TOKEN; "
         "without an account take a fake device, for example --backend fake_brisbane"
+    )
+
+
+def _unknown_client() -> BackendError:
+    return BackendError(
+        f"qiskit-ibm-runtime {__version__} would submit jobs again by itself, in a way that this "
+        "qhc cannot switch off, and each would be paid for; nothing was sent. Install an earlier "
+        f"one: pip install 'qiskit-ibm-runtime<{__version__}'"
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from qbackend.errors import JobNotFoundError, JobsPendingError
+from qbackend.ibm.vendor import IBM
 from qbackend.machines.endings import failure
 from qbackend.machines.gateway import Gateway, cancel_all
 from qbackend.machines.ledger.entries import State
@@ -61,5 +62,5 @@ def test_a_job_that_was_not_sent_is_not_named_by_an_id(path: Path) -> None:
     with pytest.raises(JobsPendingError, match="interrupted"):
         backend.submit(ask(backend))
     cancel_all(Gateway(lambda: service, clock=Time().clock), Ledger(path))
-    error = failure(Ledger(path).entries(), MACHINE, None)
+    error = failure(Ledger(path).entries(), MACHINE, None, IBM.meaning)
     assert "a job that was not sent on ibm_fake was cancelled" in str(error)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qiskit.primitives import StatevectorSampler
+from qiskit.primitives import DataBin, PrimitiveResult, PubResult, StatevectorSampler
 from qiskit.transpiler import Target
 
 from qbackend.errors import BackendError, JobNotFoundError, MachineError, TransientError
-from qbackend.ibm import primitives
+from qbackend.ibm.primitives import pubs
+from qbackend.ibm.results import encode_result
+from qbackend.ibm.vendor import IBM
 from qbackend.layers.spec import LayerSpec
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.consent import approve_all
@@ -253,7 +255,14 @@ class FakeService:
 def executed(call: Call) -> bytes:
     """What a machine without noise gives for a call, by its seed."""
     sampler = StatevectorSampler(default_shots=call.shots, seed=call.seed)
-    return primitives.encode_result(sampler.run(primitives.pubs(call)).result())
+    return encode_result(sampler.run(pubs(call)).result())
+
+
+def estimated(values: np.ndarray, stderr: np.ndarray | None = None) -> bytes:
+    """An Estimator's result: values (M, N) and their standard errors, 0.1 unless given."""
+    stds = np.full(values.shape, 0.1) if stderr is None else stderr
+    data = DataBin(evs=values, stds=stds, shape=values.shape)
+    return encode_result(PrimitiveResult([PubResult(data)]))
 
 
 def backend_of(
@@ -265,6 +274,7 @@ def backend_of(
     execution = {name: options.pop(name) for name in list(options) if name in names}
     return MachineBackend(
         MACHINE,
+        IBM,
         shots=SHOTS,
         options=ExecutionOptions(**execution),
         ledger=ledger,

@@ -14,7 +14,7 @@ from qiskit.transpiler import InstructionProperties, Target
 from qbackend import get_backend
 from qbackend.errors import JobFailedError, JobsPendingError, MachineError, OptionError
 from qbackend.machines.cost import MachineCost
-from qbackend.machines.layout import lost_places
+from qbackend.machines.planning import lost_places
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
 from qbackend.seam.requests import Cost

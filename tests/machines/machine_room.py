@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qbackend.ibm.vendor import IBM
 from qbackend.layers.inputs import Array
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.consent import approve_all
@@ -47,6 +48,7 @@ def loopback_backend(
     execution = {name: options.pop(name) for name in list(options) if name in names}
     backend = MachineBackend(
         NAME,
+        IBM,
         shots=SHOTS,
         ledger=ledger,
         approve=approve_all,
@@ -55,6 +57,7 @@ def loopback_backend(
     )
     backend.gateway = Gateway(
         backend._service,
+        meanings=IBM.meaning,
         clock=clock,
         tell=backend._tell,
         call_seconds=call_seconds,

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from qbackend.ibm import limits
+from qbackend.ibm.vendor import IBM
 from qbackend.machines.gateway import Gateway
 
 from .machine_room import HASTE, asked, loopback_backend
@@ -98,6 +99,7 @@ def _evaluate(
         backend.ledger = Watched(backend.ledger, LEDGER, executioner)
         backend.gateway = Gateway(
             lambda: Watched(connect(), SERVICE, executioner),
+            meanings=IBM.meaning,
             clock=HASTE,
             tell=backend._tell,
             doubt_seconds=0.0,

@@ -11,6 +11,7 @@ import pytest
 
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.errors import InputError, JobTimeoutError, MachineError, OptionError, TransientError
+from qbackend.ibm.vendor import IBM
 from qbackend.layers.spec import LayerSpec
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.gateway import Progress
@@ -189,7 +190,7 @@ def test_refusals_come_before_anything_is_sent() -> None:
     with pytest.raises(InputError):
         type(request)(request.compiled, request.parameters * np.nan, shots=1)
     with pytest.raises(OptionError, match="--shots and --precision"):
-        MachineBackend(MACHINE, shots=64, options=ExecutionOptions("estimator", precision=0.1))
+        MachineBackend(MACHINE, IBM, shots=64, options=ExecutionOptions("estimator", precision=0.1))
     assert service.jobs == []
 
 
