@@ -18,7 +18,6 @@ from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import limits
-from qbackend.ibm.cost import estimate
 from qbackend.ibm.instructions import load
 from qbackend.ibm.limits import estimate
 from qbackend.machines.budget import total

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from qbackend import errors, get_backend
-from qbackend.ibm.cost import estimate
 from qbackend.ibm.credentials import find_credentials
 from qbackend.ibm.limits import estimate
 from qbackend.ibm.results import decode

@@ -12,24 +12,26 @@ import numpy as np
 import pytest
 from qiskit.primitives import StatevectorEstimator
 
-from qbackend import get_backend, list_backends
-from qbackend.errors import ApprovalError, OptionError, SendingInterruptedError
+from qbackend import get_backend, list_backends, registry
+from qbackend.errors import ApprovalError, BackendError, OptionError, SendingInterruptedError
 from qbackend.layers.inputs import Array
-from qbackend.machines import vendor as vendors
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.options import ExecutionOptions
-from qbackend.machines.service import Call, PlanInfo, Service
+from qbackend.machines.service import Call, Meaning, PlanInfo, Service
 from qbackend.registry import parse_name
 from qbackend.seam.device import Device
 from qbackend.seam.requests import CompiledLayer
+from tests.support.command_line import Qhc, last_line
 
-from ..ibm.fakes import SHOTS, FakeService, Fault, ask
+from .fakes import SHOTS, FakeService, Fault, Time, ask
 
 MACHINE = "acme_one"
+HASTE = ("--set", "machine.poll=[0.02, 0.05]")
 SECONDS_PER_ROW = 0.25
 MOST_ROWS = 2
+FULL = "come back later"
 
 
 class AcmeService(FakeService):
@@ -64,6 +66,9 @@ class Acme:
 
     def calibrated(self, machine: str) -> Device | None:
         return None
+
+    def meaning(self, words: str) -> Meaning | None:
+        return Meaning.QUEUE_FULL if words == FULL else None
 
     def pack(
         self, n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
@@ -110,13 +115,15 @@ ACME = Acme()
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[AcmeService]:
     """Of Acme's, whose package is installed meanwhile."""
-    entry = EntryPoint("acme", f"{__name__}:ACME", vendors.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(vendors, "entry_points", lambda group: (entry,))
-    vendors.vendors.cache_clear()
+    entry = EntryPoint("acme", f"{__name__}:ACME", registry.VENDORS)
+    monkeypatch.setattr(
+        registry, "entry_points", lambda group: [entry] if group == entry.group else []
+    )
+    registry.vendors.cache_clear()
     ACME.service = AcmeService()
     yield ACME.service
     monkeypatch.undo()
-    vendors.vendors.cache_clear()
+    registry.vendors.cache_clear()
 
 
 def backend_of(ledger: Path | None = None, **options: object) -> MachineBackend:
@@ -175,3 +182,35 @@ def test_what_it_accepted_unseen_is_found_by_its_tag(service: AcmeService, tmp_p
     again.close()
     entries = Ledger.existing(path).entries()
     assert [entry.job_id for entry in entries] == [service.jobs[0].id]
+
+
+def test_its_service_is_understood_by_its_own_words(service: AcmeService) -> None:
+    """What does not fit into its queue waits here, and is sent once there is room."""
+    service.faults.append(Fault("start", BackendError(FULL), first=2))
+    backend = MachineBackend(
+        MACHINE, ACME, shots=SHOTS, approve=lambda cost: True, clock=Time().clock
+    )
+    assert len(backend.evaluate(ask(backend, 4)).job_ids) == len(service.jobs) == 2
+    service.faults.append(Fault("start", BackendError("no such circuit")))
+    with pytest.raises(BackendError, match="no such circuit"):
+        backend.evaluate(ask(backend, 6))
+
+
+def test_a_trained_model_is_validated_on_its_machine(service: AcmeService, qhc: Qhc) -> None:
+    few = ("--epochs", "1", "--train-limit", "64", "--limit", "4", "--json")
+    code, out, err = qhc("run", *few, "--out", "made")
+    assert code == 0, err
+    loss = last_line(out)["loss"]
+    given = ("--checkpoint", "made", "--backend", MACHINE, "--limit", "4", *HASTE)
+    code, out, err = qhc("estimate", *given, "--json")
+    assert code == 0, err
+    assert last_line(out)["qpu_seconds"] == 4 * SECONDS_PER_ROW
+    code, out, err = qhc("run", *given, "--yes", "--out", "sold", "--json")
+    assert code == 0, err
+    assert last_line(out)["loss"] == pytest.approx(loss, abs=1e-6)
+    assert len(service.jobs) == 2
+    code, out, _ = qhc("jobs", "sold", "--json")
+    assert [job["state"] for job in last_line(out)["jobs"]] == ["done", "done"]
+    code, out, _ = qhc("backends", "--device", "fake_manila")
+    assert "acme_NAME" in out
+    assert "machines (credentials from the test; plan premium" in out
