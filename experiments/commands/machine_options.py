@@ -21,13 +21,15 @@ _KINDS: dict[str, Any] = {"X": float, "LIST": Numbers(), "S": float}
 
 def _flags() -> dict[str, Any]:
     """The options of an execution that have a flag, by name."""
-    return {option.name: option for option in fields(ExecutionOptions) if option.metadata}
+    return {option.name: option for option in fields(ExecutionOptions) if option.metadata["words"]}
 
 
 def _flag(name: str, words: str | None = None) -> Any:
     option = _flags()[name]
     dashed, takes = f"--{name.replace('_', '-')}", option.metadata["takes"]
-    given: dict[str, Any] = {"help": words or option.metadata["words"], "cls": MachineOption}
+    default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    told = words or option.metadata["words"].format(default)
+    given: dict[str, Any] = {"help": told, "cls": MachineOption}
     if takes == SWITCH:
         return click.option(dashed, name, is_flag=True, default=None, **given)
     kind = int if "int" in option.type else _KINDS.get(takes, str)

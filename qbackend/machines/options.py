@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import OptionError, suggest
 
@@ -24,21 +24,26 @@ https://quantum.cloud.ibm.com/docs/guides/max-execution-time
 SWITCH = ""
 """What a flag takes that is there or not."""
 
-_CHOICES: dict[str, Any] = {
-    "primitive": Primitive,
-    "generation": Generation,
-    "mode": Mode,
-    "dynamical_decoupling": Decoupling,
-    "readout_mitigation": Mitigation,
-}
+ABOVE_ZERO = (0.0, math.inf)
+"""Limits of a number that is finite and above 0."""
 
 
-def _said(words: str, takes: str = "NAME", *, is_physical: bool = False) -> dict[str, Any]:
-    """What an option's flag says, what value that takes, and whether a result depends on it.
+def _said(
+    words: str = "",
+    takes: str = "NAME",
+    *,
+    limits: tuple[float, float] | None = None,
+    is_physical: bool = False,
+) -> dict[str, Any]:
+    """All that is to be said of an option beside its name, its type and its default.
 
-    The options that are not physical say how to wait, and what to spend.
+    Args:
+        words: of its flag's help, `{}` for the default; an option without words has no flag.
+        takes: what the flag's help calls its value.
+        limits: of a number, `ABOVE_ZERO` or the least and the most.
+        is_physical: whether a result depends on it; the others say how to wait and what to spend.
     """
-    return {"words": words, "takes": takes, "is_physical": is_physical}
+    return {"words": words, "takes": takes, "limits": limits, "is_physical": is_physical}
 
 
 @dataclass(frozen=True)
@@ -46,48 +51,34 @@ class ExecutionOptions:
     """How a machine is asked to execute.
 
     The one statement of these options: the recipe's [machine] section, the command's flags and a
-    request's identity follow from it.
-
-    Attributes:
-        primitive: Sampler gives every Z observable from one circuit per row, Estimator any
-            observable.
-        generation: of Runtime's primitives: processed on the "server" or by the "client".
-        precision: target standard error of the Estimator, in place of shots.
-        dynamical_decoupling: the sequence on idle qubits, None for none.
-        gate_twirling: Pauli twirling of the two-qubit gates.
-        measurement_twirling: random flips before readout.
-        readout_mitigation: "m3" and "tensored" correct the Sampler's counts here, "trex" is the
-            Estimator's own.
-        zne: noise factors of zero-noise extrapolation, linear; empty for none; Estimator only.
-        max_execution_time: seconds of QPU time after which a job is stopped, at most 10800.
-        max_qpu_seconds: budget of all jobs of a run, by the estimate before they are sent.
-        deadline: seconds to wait for results before giving up waiting, None for ever.
-        mode: "auto" is job mode for one job and a batch for several.
-        poll: shortest and longest pause between two looks at a job, seconds.
+    request's identity follow from it. What a vendor's machines do not have, its `check` refuses.
 
     Raises:
         OptionError: a value out of range, or one that the chosen primitive does not have.
     """
 
     primitive: Primitive = field(
-        default="sampler",
-        metadata=_said("sampler or estimator.  [default: sampler]", is_physical=True),
+        default="sampler", metadata=_said("sampler or estimator.  [default: {}]", is_physical=True)
     )
+    """Sampler gives every Z observable from one circuit per row, Estimator any observable."""
     generation: Generation = field(
         default="server",
         metadata=_said(
-            "Runtime's primitives of the server or of the client.  [default: server]",
+            "Runtime's primitives of the server or of the client.  [default: {}]",
             is_physical=True,
         ),
     )
+    """Who processes what the primitives are asked for."""
     mode: Mode = field(
-        default="auto", metadata=_said("auto, job, batch or session.  [default: auto]")
+        default="auto", metadata=_said("auto, job, batch or session.  [default: {}]")
     )
+    """auto is job mode for one job and a batch for several."""
     precision: float | None = field(
         default=None,
         metadata=_said(
             "Standard error for the Estimator to reach, in place of --shots.",
             "X",
+            limits=ABOVE_ZERO,
             is_physical=True,
         ),
     )
@@ -100,10 +91,12 @@ class ExecutionOptions:
     measurement_twirling: bool = field(
         default=False, metadata=_said("Twirl measurements.", SWITCH, is_physical=True)
     )
+    """Random flips before readout."""
     readout_mitigation: Mitigation = field(
         default="none",
         metadata=_said("m3 or tensored for the Sampler, trex for the Estimator.", is_physical=True),
     )
+    """m3 and tensored correct the Sampler's counts here, trex is the Estimator's own."""
     zne: tuple[float, ...] = field(
         default=(),
         metadata=_said(
@@ -112,24 +105,30 @@ class ExecutionOptions:
             is_physical=True,
         ),
     )
+    """Extrapolated by a line; empty for none."""
     max_execution_time: int | None = field(
-        default=None, metadata=_said("Seconds of QPU time after which a job is stopped.", "S")
+        default=None,
+        metadata=_said(
+            "Seconds of QPU time after which a job is stopped.",
+            "S",
+            limits=(1, MAX_EXECUTION_SECONDS),
+        ),
     )
     max_qpu_seconds: float = field(
-        default=60.0, metadata=_said("Budget of QPU time for the whole run.  [default: 60]", "S")
+        default=60.0,
+        metadata=_said(
+            "Budget of QPU time for the whole run.  [default: {}]", "S", limits=ABOVE_ZERO
+        ),
     )
+    """By the estimate, before jobs are sent."""
     deadline: float | None = field(
-        default=None, metadata=_said("Seconds to wait for results.", "S")
+        default=None, metadata=_said("Seconds to wait for results.", "S", limits=ABOVE_ZERO)
     )
-    poll: tuple[float, float] = (5.0, 30.0)
+    """None for ever."""
+    poll: tuple[float, float] = field(default=(5.0, 30.0), metadata=_said())
+    """Shortest and longest pause between two looks at a job, seconds."""
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value is not None and value not in get_args(choices):
-                raise OptionError(
-                    f"unknown {name} '{value}': {suggest(str(value), get_args(choices))}"
-                )
         _check_ranges(self)
         if self.primitive == "sampler":
             _check_sampler(self)
@@ -141,7 +140,7 @@ class ExecutionOptions:
         return {
             each.name: getattr(self, each.name)
             for each in fields(self)
-            if each.metadata.get("is_physical")
+            if each.metadata["is_physical"]
         }
 
     @property
@@ -151,15 +150,12 @@ class ExecutionOptions:
 
 
 def _check_ranges(options: ExecutionOptions) -> None:
-    for name in ("precision", "max_qpu_seconds", "deadline"):
-        value = getattr(options, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise OptionError(f"{name} must be a number above 0, got {value!r}")
-    seconds = options.max_execution_time
-    if seconds is not None and not 1 <= seconds <= MAX_EXECUTION_SECONDS:
-        raise OptionError(
-            f"max_execution_time must be 1 to {MAX_EXECUTION_SECONDS} seconds, got {seconds!r}"
-        )
+    types = get_type_hints(ExecutionOptions)
+    for each in fields(ExecutionOptions):
+        value = getattr(options, each.name)
+        if value is not None:
+            _check_choice(each.name, value, types[each.name])
+            _check_limits(each.name, value, each.metadata["limits"])
     if options.zne and (len(set(options.zne)) < 2 or min(options.zne) < 1):
         raise OptionError(
             f"zne takes at least two different noise factors of at least 1, got {options.zne}; "
@@ -168,6 +164,21 @@ def _check_ranges(options: ExecutionOptions) -> None:
     shortest, longest = options.poll
     if not 0 <= shortest <= longest < math.inf:
         raise OptionError(f"poll must be two rising numbers of seconds, got {options.poll}")
+
+
+def _check_choice(name: str, value: object, kind: Any) -> None:
+    """Raise `OptionError` for a value that is none of a `Literal`'s, alone or beside None."""
+    literals = [kind, *get_args(kind)]
+    choices = next((get_args(each) for each in literals if get_origin(each) is Literal), None)
+    if choices is not None and value not in choices:
+        raise OptionError(f"unknown {name} '{value}': {suggest(str(value), choices)}")
+
+
+def _check_limits(name: str, value: float, limits: tuple[float, float] | None) -> None:
+    if limits == ABOVE_ZERO and not (math.isfinite(value) and value > 0):
+        raise OptionError(f"{name} must be a number above 0, got {value!r}")
+    if limits is not None and not limits[0] <= value <= limits[1]:
+        raise OptionError(f"{name} must be {limits[0]} to {limits[1]} seconds, got {value!r}")
 
 
 def _check_sampler(options: ExecutionOptions) -> None:

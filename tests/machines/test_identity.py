@@ -11,7 +11,7 @@ import pytest
 
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.layers.spec import LayerSpec
-from qbackend.machines.ledger.identity import content_key, layer_key, request_key
+from qbackend.machines.ledger.identity import content_key, layer_key, request_key, what_key
 from qbackend.machines.ledger.layers import from_text, to_text
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.requests import CompiledLayer
@@ -86,3 +86,29 @@ def test_keys_of_layers_and_rows() -> None:
     assert len(keys) == 4
     rows = np.arange(6.0)
     assert request_key("c", rows.reshape(2, 3)) != request_key("c", rows.reshape(3, 2))
+
+
+MITIGATED = ExecutionOptions(
+    "estimator",
+    "client",
+    precision=0.05,
+    dynamical_decoupling="XY4",
+    gate_twirling=True,
+    readout_mitigation="trex",
+    zne=(1.0, 3.0),
+    deadline=7.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        (ExecutionOptions(), "ab90bf38a3483de2f955a2082ead6731655a74552ff7ae628a1de43445bb19d5"),
+        (MITIGATED, "6ed19ec8c7617e9d4a33a61f2cbeaa48879be48c307e5e14299247bc8f0d42fe"),
+    ],
+)
+def test_keys_are_those_of_ledgers_that_are_there(options: ExecutionOptions, key: str) -> None:
+    """Under any other, what was paid for would be paid for once more."""
+    assert what_key(LayerSpec(2), MACHINE, 3, 64, 5, options) == key
+    layer = "ddcfed2b139598b9e671d1b5ed3150d833494ce15288fe14ad9f224bd47ff1c1"
+    assert layer_key(LayerSpec(2), MACHINE, "auto") == layer

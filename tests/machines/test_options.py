@@ -1,11 +1,15 @@
-"""Options that a primitive cannot honour are errors, by name."""
+"""Options of an execution: stated once, and those that a primitive cannot honour are errors."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from experiments.commands.run import run
+from experiments.config.section import table_types
+from experiments.config.sections import Config
 from qbackend import errors
 from qbackend.machines.options import ExecutionOptions
 
@@ -51,3 +55,19 @@ def test_what_both_primitives_have(primitive: Any, generation: Any) -> None:
         max_execution_time=10800,
     )
     assert not options.calibrates
+
+
+def test_section_flags_and_identity_follow_from_the_one_statement() -> None:
+    names = [each.name for each in fields(ExecutionOptions)]
+    assert list(table_types(type(Config.model_fields["machine"].default))) == names
+    helps = {each.name: getattr(each, "help", None) for each in run.params}
+    told = {each.name: each.metadata["words"] for each in fields(ExecutionOptions)}
+    assert {name for name, words in told.items() if words} == set(helps) & set(names)
+    assert all(
+        helps[name].startswith(told[name].removesuffix("{}]")) for name in helps if name in told
+    )
+    assert helps["mode"].endswith("[default: auto]")
+    assert helps["max_qpu_seconds"].endswith("[default: 60]")
+    assert [name for name in names if not told[name]] == ["poll"]
+    waiting = {"mode", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
+    assert set(ExecutionOptions().physical()) == set(names) - waiting
