@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,16 @@ def test_other_packages_add_names(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert get_backend("acme:fast", shots=3, seed=0) == ("fast", 3, 0)
     assert "acme" in [info.name for info in list_backends()]
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_ibm_is_a_vendor_like_others(monkeypatch: pytest.MonkeyPatch, is_older: bool) -> None:
+    """Once, also where the metadata are of a qhc that named none."""
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
+    named = project["project"]["entry-points"][registry.VENDORS]
+    entries = [EntryPoint(name, value, registry.VENDORS) for name, value in named.items()]
+    assert [entry.name for entry in entries] == ["ibm"]
+    found = {registry.VENDORS: [] if is_older else entries}
+    monkeypatch.setattr(registry, "entry_points", lambda group: found.get(group, []))
+    # Past the cache, which the whole process shares.
+    assert registry.vendors.__wrapped__() == (registry.IBM,)
