@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qbackend.seam.uncertainty import share_interval
 
-from ..records.lines import STAGES, Agreement, Stage
+from ..records.comparisons import Agreement
+from ..records.lines import STAGES, Stage
 
 
 @dataclass(frozen=True)

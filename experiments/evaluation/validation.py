@@ -20,9 +20,10 @@ from qbackend.machines.ledger.ledger import Ledger
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
+from ..records.comparisons import Charges, ValidationRecord
 from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
-from ..records.lines import STAGES, Charges, Stage, ValidationRecord
+from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, ideal_passages, save_simulated_noise
 from .correct import Passage, calibrated, fit_maps

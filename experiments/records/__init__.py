@@ -4,8 +4,8 @@ Lowest first, with the names that other folders use:
 
 - `recorded`: Recorded
 - `scores`: ClassScores, Means, Scores, TrainingMeans
-- `lines`: STAGES, Agreement, Calibration, Charges, Compiled, EpochRecord, EvaluationRecord,
-  FittedMap, LayerErrors, RowRecord, Simulated, Stage, ValidationRecord, WholeSet
+- `lines`: STAGES, Calibration, Compiled, EpochRecord, EvaluationRecord, FittedMap, Stage
+- `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord, WholeSet
 - `state`: Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `files`: append_line, csv_content, is_writable, write_atomically

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .lines import Charges, Compiled, Stage, ValidationRecord
+from .comparisons import Charges, ValidationRecord
+from .lines import Compiled, Stage
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""

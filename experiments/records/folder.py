@@ -37,9 +37,10 @@ from qbackend.errors import RunFolderError
 
 from ..config.recipe import load_config
 from ..config.sections import Config
+from .comparisons import RowRecord, ValidationRecord
 from .environment import versions, without_home
 from .files import append_line, csv_content, write_atomically
-from .lines import EpochRecord, EvaluationRecord, Line, RowRecord, ValidationRecord
+from .lines import EpochRecord, EvaluationRecord, Line
 from .state import Provenance, State, Status
 
 Record = dict[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .comparisons import LayerErrors, RowRecord, Simulated, WholeSet
 from .facts import charge_facts, percent
-from .lines import LayerErrors, RowRecord, Simulated, WholeSet
 
 
 def row_facts(found: RowRecord) -> dict[str, str]:

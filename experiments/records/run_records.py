@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from ..config.sections import Config
+from .comparisons import RowRecord, ValidationRecord
 from .folder import RunFolder
-from .lines import EpochRecord, EvaluationRecord, RowRecord, ValidationRecord
+from .lines import EpochRecord, EvaluationRecord
 from .state import Provenance, State
 
 

@@ -27,8 +27,9 @@ from ..assembly.feed import Batches
 from ..evaluation.assess import assess, in_order
 from ..evaluation.device_run import DeviceRun
 from ..evaluation.validation import ledger_summary
+from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
 from ..records.files import write_atomically
-from ..records.lines import Compiled, LayerErrors, RowRecord, Simulated, WholeSet
+from ..records.lines import Compiled
 from .count import rows_per_convolution
 from .draw import DrawnRows, draw_rows, share_rows
 from .errors import fit_distortion, row_errors

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from experiments.config.recipe import load_config
+from experiments.records.comparisons import Charges, ValidationRecord
 from experiments.records.environment import computer, peak_memory_mib, versions
 from experiments.records.folder import RunFolder, command_line
-from experiments.records.lines import Charges, EpochRecord, EvaluationRecord, ValidationRecord
+from experiments.records.lines import EpochRecord, EvaluationRecord
 from experiments.records.loggers import check_loggers, numbers, open_loggers
 from experiments.records.run_records import RunRecords
 from experiments.records.scores import ClassScores, Means, TrainingMeans

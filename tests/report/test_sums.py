@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.records.comparisons import Charges, RowRecord, ValidationRecord
 from experiments.records.folder import RunFolder
-from experiments.records.lines import Charges, RowRecord, ValidationRecord
 from experiments.report.comparison.groups import group_runs
 from experiments.report.reading import Run, read_run
 from experiments.report.run.provenance import cost

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ...records.comparisons import ValidationRecord
 from ...records.facts import STAGE_WORDS, charge_facts, compiled_words, device_words
-from ...records.lines import STAGES, ValidationRecord
+from ...records.lines import STAGES
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
