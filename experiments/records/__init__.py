@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `recorded`: Recorded
+- `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
 - `lines`: STAGES, Calibration, Compiled, EpochRecord, EvaluationRecord, FittedMap, Stage
 - `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord, WholeSet

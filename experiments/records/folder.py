@@ -27,6 +27,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -132,7 +133,7 @@ class RunFolder:
         config, budget = load_config(str(self.config_file)), self.state.max_qpu_seconds
         if budget is None:
             return config
-        machine = config.machine.model_copy(update={"max_qpu_seconds": budget})
+        machine = replace(config.machine, max_qpu_seconds=budget)
         return config.model_copy(update={"machine": machine})
 
     @property

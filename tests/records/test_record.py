@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -100,7 +101,7 @@ def test_a_new_budget_takes_the_recipes_place(tmp_path: Path) -> None:
     config = load_config("digits", ["run.backend=ibm_fez", "machine.max_qpu_seconds=5"])
     folder = RunFolder.create(tmp_path / "run", config)
     folder.note(max_qpu_seconds=90.0)
-    machine = config.machine.model_copy(update={"max_qpu_seconds": 90.0})
+    machine = replace(config.machine, max_qpu_seconds=90.0)
     assert folder.config() == config.model_copy(update={"machine": machine})
     assert load_config(str(folder.path)) == config
 
