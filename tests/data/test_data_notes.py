@@ -110,5 +110,5 @@ def test_notes_are_printed_before_training_and_recorded(qhc: Qhc, tmp_path: Path
         assert 0 < err.index(f"note: {note}") < err.index("epoch   1")
     code, _, err = qhc("run", "--checkpoint", "here", "--limit", "99", "--out", "again")
     assert code == 0, err
-    again = RunFolder.open(Path("again")).state.notes
+    again = list(RunFolder.open(Path("again")).state.notes)
     assert again == [note for note in notes if "validation" not in note]

@@ -173,7 +173,7 @@ def notes_of(qhc: Qhc, checkpoint: Path, *arguments: str) -> list[str]:
     """What is recorded, and printed before the results."""
     code, _, err = qhc("run", "--checkpoint", str(checkpoint), "--out", "shown", *arguments)
     assert code == 0, err
-    notes = RunFolder.open(Path("shown")).state.notes
+    notes = list(RunFolder.open(Path("shown")).state.notes)
     assert all(f"note: {note}" in err for note in notes)
     return notes
 

@@ -132,7 +132,7 @@ def test_a_model_is_trained_before_where_none_is_given(qhc: Qhc, server: Loopbac
     code, out, err = qhc("run", "--backend", MACHINE, *small, "--yes", "--out", "a", "--json")
     assert code == 0, err
     records = RunFolder.open(Path("a")).evaluations()
-    assert [record.get("stage") for record in records] == [None, "ideal", "noise", "machine"]
+    assert [record.stage for record in records] == [None, "ideal", "noise", "machine"]
     assert [record.backend for record in records][-1] == last_line(out)["backend"] == MACHINE
     assert [job.rows for job in server.jobs] == [N_IMAGES]
 
