@@ -35,7 +35,8 @@ from experiments.bench.timing import conditions
 from experiments.config.recipe import load_config
 from experiments.config.sections import Config
 from experiments.data.splits import ImageData
-from experiments.records.folder import Record, RunFolder
+from experiments.records.folder import RunFolder
+from experiments.records.lines import EpochRecord
 from experiments.run.display import Display
 from experiments.training.train import Training
 from qbackend.errors import QhcError
@@ -81,8 +82,8 @@ class Stopwatch:
         self.steps.append(self._row)
         self._row = []
 
-    def end(self, record: Record) -> None:
-        self.epochs.append(record["seconds"])
+    def end(self, record: EpochRecord) -> None:
+        self.epochs.append(record.seconds)
 
     def _note(self, *_: Any) -> None:
         now = time.perf_counter()
@@ -111,7 +112,7 @@ class Arm:
     def train(self, data: ImageData, fabric: Fabric) -> None:
         """One pass over the images, by the command's own loop."""
         with TemporaryDirectory() as temporary, self.watch.display.training():
-            folder = RunFolder.create(Path(temporary) / "run", self.config, {})
+            folder = RunFolder.create(Path(temporary) / "run", self.config)
             training = Training(self.config, data, self.model, folder, fabric, self.watch)
             self.watch.follow(training)
             training.run()

@@ -12,7 +12,7 @@ Lowest first, with the names that other folders use:
   n_training_batches, training_batches, validation_batches
 - `parents`: end_with
 - `fabric`: device_name, launch, leave
-- `same_data`: check_same_data, check_size, data_record
+- `same_data`: check_same_data, check_size, data_sha256
 - `shown_data`: difference_notes, in_classes_of
 - `threads`: use_threads
 - `thread_count`: settled, with_threads

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..records.environment import without_home
+from ..records.state import Provenance
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Access:
             recorded["profile"] = self.profile
         return recorded
 
-    def with_account_of(self, recorded: Mapping[str, Any]) -> Access:
+    def with_account_of(self, recorded: Provenance) -> Access:
         """The same with the account that a record names, where this one names none."""
         if self.credentials is not None or self.profile is not None:
             return self
-        file = recorded.get("credentials")
+        file = recorded.credentials
         credentials = None if file is None else Path(file).expanduser()
-        return replace(self, credentials=credentials, profile=recorded.get("profile"))
+        return replace(self, credentials=credentials, profile=recorded.profile)
 
 
 DEFAULT_ACCESS = Access()

@@ -11,9 +11,7 @@ from qbackend.errors import DataError
 
 from ..config.sections import Config
 from ..data.splits import ImageData
-from ..records.folder import Record, RunFolder
-
-_DIGEST = "data_sha256"
+from ..records.folder import RunFolder
 
 
 def check_size(config: Config, data: ImageData) -> None:
@@ -31,14 +29,14 @@ def check_size(config: Config, data: ImageData) -> None:
         ) from None
 
 
-def data_record(data: ImageData) -> Record:
+def data_sha256(data: ImageData) -> str:
     """By what `check_same_data` knows the images again."""
     digest = sha256(repr((data.classes, data.mean, data.std)).encode())
     for split in (data.train, data.validation, data.test):
         for tensor in (split.images, split.labels):
             digest.update(repr(tuple(tensor.shape)).encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
-    return {_DIGEST: digest.hexdigest()}
+    return digest.hexdigest()
 
 
 def check_same_data(folder: RunFolder, data: ImageData) -> None:
@@ -46,8 +44,8 @@ def check_same_data(folder: RunFolder, data: ImageData) -> None:
 
     A run of before they were recorded passes.
     """
-    began_with = folder.run.get(_DIGEST)
-    if began_with is not None and data_record(data)[_DIGEST] != began_with:
+    began_with = folder.provenance.data_sha256
+    if began_with is not None and data_sha256(data) != began_with:
         raise DataError(
             f"{data.name} is not what {folder.path} began with: images, classes or splits have "
             "changed since. Put them back as they were, or begin anew with qhc run"

@@ -24,7 +24,7 @@ from .section import table_types
 from .sections import PROTOCOLS, Config
 
 _FOLDER = Path(__file__).parent / "recipes"
-_RECORDED = ("versions", "computer")
+_RECORDED = ("versions", "quantum_layer", "computer")
 
 Values = dict[str, Any]
 

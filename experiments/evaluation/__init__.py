@@ -2,10 +2,10 @@
 
 Lowest first, with the names that other folders use:
 
-- `agreement`: STAGES
+- `agreement`
 - `device_run`: DeviceRun
 - `meter`
-- `metrics`: Scores
+- `metrics`
 - `evaluate`: Batches, evaluate, predict
 - `correct`: observe
 - `assess`: assess, assess_on_target, in_order

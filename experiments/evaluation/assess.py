@@ -22,7 +22,8 @@ from ..config.sections import Config
 from ..data.batches import batches
 from ..data.splits import ImageData, Split
 from ..records.files import write_atomically
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
+from ..records.lines import Calibration, Compiled, FittedMap
 from .correct import Passage, calibrated, fit_maps, observe
 from .evaluate import Evaluation, evaluate
 
@@ -92,23 +93,15 @@ def assess(
     if keep is not None:
         keep(evaluation)
     circuits = _compiled_circuits(layers)
-    if circuits and "device" in circuits[0]:
-        more["compiled"] = circuits[0]
-        more["narrower"] = circuits[1:]
+    if circuits and circuits[0].device is not None:
+        more |= {"compiled": circuits[0], "narrower": circuits[1:]}
     if maps and config.run.calibrate is not None:
-        more["calibration"] = {
-            "images": min(config.run.calibrate, len(data.train)),
-            "maps": [found.to_dict() for found in maps],
-        }
-    folder.append(
-        evaluation.record(
-            backend=backend or config.run.backend,
-            shots=evaluation.shots,
-            split="test",
-            checkpoint=checkpoint,
-            **more,
+        more["calibration"] = Calibration(
+            images=min(config.run.calibrate, len(data.train)),
+            maps=tuple(FittedMap.from_dict(found.to_dict()) for found in maps),
         )
-    )
+    name = backend or config.run.backend
+    folder.append(evaluation.record(backend=name, split="test", checkpoint=checkpoint, **more))
 
 
 def ideal_passages(model: nn.Module, config: Config, data: ImageData) -> list[Passage]:
@@ -132,12 +125,12 @@ def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
         save_noise(folder.noise, noise)
 
 
-def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Record]:
+def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Compiled]:
     """What the record says of every kind of circuit, the widest first, and how many there are."""
     kinds = Counter(layer.spec for layer in _widest_first(layers))
     compiled = {layer.spec: layer.neural_network.compiled.record for layer in layers}
     return [
-        {**compiled[spec], "n_circuits": count, "n_wires": spec.n_wires}
+        Compiled.from_dict({**compiled[spec], "n_circuits": count, "n_wires": spec.n_wires})
         for spec, count in kinds.items()
     ]
 

@@ -21,9 +21,10 @@ from models import HybridCNN
 
 from ..assembly.construct import quantum_layers
 from ..data.splits import Split
-from ..records.folder import Record
+from ..records.lines import EvaluationRecord
+from ..records.scores import Scores
 from .meter import metered, shot_error
-from .metrics import Scores, score
+from .metrics import score
 
 N_SAMPLES = 64
 """Images that an evaluation keeps to show, wrong answers among them."""
@@ -124,23 +125,21 @@ class Evaluation:
     shots: int | None = None
     shot_error: float | None = None
 
-    def record(
-        self, *, backend: str, shots: int | None, split: str, checkpoint: str, **more: Any
-    ) -> Record:
+    def record(self, *, backend: str, split: str, checkpoint: str, **more: Any) -> EvaluationRecord:
         """The line of `metrics.jsonl`, with `more` at its end."""
-        return {
-            "kind": "evaluation",
-            "backend": backend,
-            "shots": shots,
-            "split": split,
-            "checkpoint": checkpoint,
-            **self.scores.to_dict(),
-            "seconds": round(self.seconds, 3),
-            "jobs": self.jobs,
-            "qpu_seconds": self.qpu_seconds,
-            **({} if self.shot_error is None else {"shot_error": self.shot_error}),
+        if self.shot_error is not None:
+            more["shot_error"] = self.shot_error
+        return EvaluationRecord(
+            backend=backend,
+            shots=self.shots,
+            split=split,
+            checkpoint=checkpoint,
+            **dict(self.scores),
+            seconds=round(self.seconds, 3),
+            jobs=self.jobs,
+            qpu_seconds=self.qpu_seconds,
             **more,
-        }
+        )
 
     def arrays(self, split: Split, classes: Sequence[str]) -> bytes:
         """The content of `evaluation.npz`, without any pickle.

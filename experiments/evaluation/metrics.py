@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
@@ -18,59 +17,7 @@ from torchmetrics.classification import (
 
 from qbackend.seam.uncertainty import share_interval
 
-
-@dataclass(frozen=True)
-class ClassScores:
-    """One class: its scores and `support`, the number of images that belong to it."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the run's record has it."""
-        return {"class": self.name, **{k: v for k, v in asdict(self).items() if k != "name"}}
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How well labels were predicted.
-
-    Attributes:
-        n_images: evaluated.
-        loss: mean over the images.
-        accuracy: share of images whose largest logit is the label's.
-        accuracy_interval: 95 % confidence interval of the accuracy (Wilson's score interval).
-        precision, recall, f1: means over the classes that occur in labels or predictions.
-        per_class: the classes in the order of the logits.
-        confusion: images by label (outer) and prediction (inner).
-    """
-
-    n_images: int
-    loss: float
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    precision: float
-    recall: float
-    f1: float
-    per_class: tuple[ClassScores, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    def summary(self) -> dict[str, float]:
-        """The numbers that an epoch's record keeps."""
-        return {
-            "loss": self.loss,
-            "accuracy": self.accuracy,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the run's record has it."""
-        return {**asdict(self), "per_class": [each.to_dict() for each in self.per_class]}
+from ..records.scores import ClassScores, Scores
 
 
 def score(
@@ -120,7 +67,7 @@ def score(
         recall=found["recall"],
         f1=found["f1"],
         per_class=tuple(
-            ClassScores(name, precision, recall, f1, sum(row))
+            ClassScores(name=name, precision=precision, recall=recall, f1=f1, support=sum(row))
             for name, precision, recall, f1, row in per_class
         ),
         confusion=tuple(tuple(row) for row in confusion),

@@ -20,9 +20,11 @@ from qbackend.machines.ledger.ledger import Ledger
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
+from ..records.comparisons import Charges, ValidationRecord
 from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
-from .agreement import STAGES, Answer, agreements
+from ..records.lines import STAGES, Stage
+from .agreement import Answer, agreements
 from .assess import assess, ideal_passages, save_simulated_noise
 from .correct import Passage, calibrated, fit_maps
 from .device_run import DeviceRun
@@ -43,7 +45,7 @@ class Validation(DeviceRun):
             QhcError: as the backend's `submit` and `result`.
         """
         seed = self.config.run.seed
-        recorded = {record.get("stage") for record in self.folder.evaluations()}
+        recorded = {record.stage for record in self.folder.evaluations()}
         if "ideal" not in recorded:
             to_backend(self.model, ideal_backend(), seed=seed)
             self._assess("ideal", LOCAL_BACKEND)
@@ -69,7 +71,7 @@ class Validation(DeviceRun):
         self._compare()
 
     def _assess(
-        self, stage: str, backend: str | None = None, maps: Sequence[AffineMap] = ()
+        self, stage: Stage, backend: str | None = None, maps: Sequence[AffineMap] = ()
     ) -> None:
         assess(
             self.model,
@@ -107,18 +109,17 @@ class Validation(DeviceRun):
         # A session is charged until it is closed.
         self.target.close()
         self.folder.append(
-            {
-                "kind": "validation",
-                "machine": self.config.run.backend,
-                "n_images": len(arrays["labels"]),
-                "changed": len(changed),
-                "agreement": [each.to_dict() for each in agreements(answers)],
-                **ledger_summary(self.folder.ledger),
-            }
+            ValidationRecord(
+                machine=self.config.run.backend,
+                n_images=len(arrays["labels"]),
+                changed=len(changed),
+                agreement=tuple(agreements(answers)),
+                charges=ledger_summary(self.folder.ledger),
+            )
         )
 
 
-def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
+def answers_of(arrays: dict[str, np.ndarray]) -> dict[Stage, Answer]:
     """The stages in the arrays of `validation.npz`."""
     return {
         stage: Answer(arrays[f"{stage}_logits"], arrays.get(f"{stage}_outputs"))
@@ -127,14 +128,14 @@ def answers_of(arrays: dict[str, np.ndarray]) -> dict[str, Answer]:
     }
 
 
-def ledger_summary(path: Path) -> Record:
-    """What the jobs of a run took, as far as its ledger knows; nothing without a ledger.
+def ledger_summary(path: Path) -> Charges | None:
+    """What the jobs of a run took, as far as its ledger knows; None without a ledger.
 
     Attempts without a result are charged too; what they took is compared with its estimate. A
     session is charged as a whole, whatever its jobs took.
     """
     if not path.exists():
-        return {}
+        return None
     ledger = Ledger.existing(path)
     entries = ledger.entries()
     sessions, charged = ledger.sessions(), ledger.charged_seconds()
@@ -143,12 +144,12 @@ def ledger_summary(path: Path) -> Record:
     executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
     alone = [e for e in entries if e.job_id is not None and e.workload not in sessions]
     charges = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
-    return {
-        "job_ids": [entry.job_id for entry in done],
-        "estimated_seconds": sum(entry.estimate_seconds for entry in executed),
-        "charged_seconds": charged,
-        "unsettled": sum(seconds is None for seconds in charges),
-    }
+    return Charges(
+        job_ids=tuple(entry.job_id for entry in done if entry.job_id is not None),
+        estimated_seconds=sum(entry.estimate_seconds for entry in executed),
+        charged_seconds=charged,
+        unsettled=sum(seconds is None for seconds in charges),
+    )
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -164,7 +165,7 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _rows(arrays: dict[str, np.ndarray], answers: dict[str, Answer]) -> Iterator[Record]:
+def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterator[Record]:
     """One per image and stage."""
     classes = arrays["classes"]
     for stage, answer in answers.items():

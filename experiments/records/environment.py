@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 from joblib import cpu_count
 
+from .state import Computer
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -32,15 +34,15 @@ def versions() -> dict[str, str]:
     return {**found, "commit": commit} if commit else found
 
 
-def computer(accelerator: str) -> dict[str, str | int]:
-    """Processor, cores, memory; `accelerator` names the device in use."""
-    return {
-        "processor": _processor(),
-        "cores": cpu_count(),
-        "memory_mib": psutil.virtual_memory().total // _MIB,
-        "system": f"{platform.system()} {platform.machine()}",
-        "accelerator": accelerator,
-    }
+def computer(accelerator: str) -> Computer:
+    """This one; `accelerator` names the device in use."""
+    return Computer(
+        processor=_processor(),
+        cores=cpu_count(),
+        memory_mib=psutil.virtual_memory().total // _MIB,
+        system=f"{platform.system()} {platform.machine()}",
+        accelerator=accelerator,
+    )
 
 
 def peak_memory_mib() -> float:

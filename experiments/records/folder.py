@@ -1,6 +1,7 @@
 """The run folder: everything that one invocation of `qhc run` leaves on disk.
 
-config.toml             the resolved recipe, the command, versions, computer, status
+config.toml             the resolved recipe and layer, the command, versions; written once
+state.json              what happened to the run: how far it came, notes, the computer
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch, or the one that was given
@@ -13,6 +14,8 @@ validation.npz, .csv    what a machine and the simulators in its place answered,
 rows.csv                rows of feature maps that a device executed, where not whole images were
 noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
+
+A run of old has its state in `config.toml` too: its first change goes to a `state.json`.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import tomli_w
 
@@ -33,16 +38,16 @@ from qbackend.errors import RunFolderError
 
 from ..config.recipe import load_config
 from ..config.sections import Config
+from .comparisons import RowRecord, ValidationRecord
 from .environment import versions, without_home
 from .files import append_line, csv_content, write_atomically
+from .lines import EpochRecord, EvaluationRecord, Line
+from .state import Provenance, State, Status
 
-Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
-"""waiting is for jobs that were sent and go on by themselves."""
 Record = dict[str, Any]
+"""Plain values by name, as JSON has them."""
 
-
-FORMER_KEYS = {"encoder": "preparation"}
-"""Of records, whose files stay as they are."""
+AnyLine = TypeVar("AnyLine", bound=Line)
 
 
 class RunFolder:
@@ -51,6 +56,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file = path / "config.toml"
+        self.state_file = path / "state.json"
         self.metrics = path / "metrics.jsonl"
         self.checkpoint = path / "checkpoint.safetensors"
         self.given = path / "given.safetensors"
@@ -64,13 +70,23 @@ class RunFolder:
         self.row_table = path / "rows.csv"
 
     @classmethod
-    def create(cls, path: Path | None, config: Config, run: Mapping[str, Any]) -> RunFolder:
+    def create(
+        cls,
+        path: Path | None,
+        config: Config,
+        provenance: Provenance | None = None,
+        *,
+        layer: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+    ) -> RunFolder:
         """A new folder at `path`, or under `runs/` by time and recipe.
 
         Args:
             path: must be empty or not there yet.
             config: the resolved recipe.
-            run: what else to record under [run], such as the command and the notes.
+            provenance: what else the run is begun with.
+            layer: the quantum layer as its `to_dict` gives it, where the network has one.
+            notes: where it is not quite what its headings say.
 
         Raises:
             RunFolderError: `path` is taken.
@@ -82,9 +98,14 @@ class RunFolder:
         except OSError as error:
             raise RunFolderError(f"{folder.path} cannot be made: {error.strerror}") from None
         values = config.to_dict()
-        started = datetime.now().astimezone().isoformat(timespec="seconds")
-        values["run"] |= {**run, "started": started, "status": "running"}
-        folder._write_config({**values, "versions": versions()})
+        if provenance is not None:
+            values["run"] |= provenance.to_dict()
+        if layer is not None:
+            values["quantum_layer"] = layer
+        values["versions"] = versions()
+        # A folder with a config is a run, and has a state.
+        folder._write_state(State(status="running", started=now(), notes=tuple(notes)))
+        write_atomically(folder.config_file, tomli_w.dumps(values).encode())
         return folder
 
     @staticmethod
@@ -104,20 +125,21 @@ class RunFolder:
         if not folder.config_file.is_file():
             reason = "has no config.toml" if path.is_dir() else "does not exist"
             raise RunFolderError(f"{path} is not a run: it {reason}")
-        try:
-            folder._read_config()["run"]
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-            raise RunFolderError(f"{folder.config_file} is damaged: {error}") from None
+        _ = folder.state
         return folder
 
     def config(self) -> Config:
-        """The resolved recipe; raises `ConfigError`."""
-        return load_config(str(self.config_file))
+        """The resolved recipe, with the budget of today; raises `ConfigError`."""
+        config, budget = load_config(str(self.config_file)), self.state.max_qpu_seconds
+        if budget is None:
+            return config
+        machine = replace(config.machine, max_qpu_seconds=budget)
+        return config.model_copy(update={"machine": machine})
 
     @property
-    def run(self) -> Record:
-        """The [run] table, with what was recorded beside the recipe."""
-        return self._read_config()["run"]
+    def provenance(self) -> Provenance:
+        """What the run was begun with, beside its recipe."""
+        return Provenance.from_dict(self._read_config().get("run", {}))
 
     @property
     def versions(self) -> dict[str, str]:
@@ -125,68 +147,84 @@ class RunFolder:
         return self._read_config().get("versions", {})
 
     @property
+    def state(self) -> State:
+        """What happened to the run; raises `RunFolderError` for a damaged file."""
+        if not self.state_file.exists():
+            content = self._read_config()
+            with _reading(self.config_file):
+                return State.from_dict({**content["run"], "computer": content.get("computer")})
+        with _reading(self.state_file):
+            return State.from_dict(json.loads(self.state_file.read_text(encoding="utf-8")))
+
+    @property
     def status(self) -> Status:
         """How far the run has come, as far as its folder knows."""
-        return self.run["status"]
+        return self.state.status
 
-    def note(self, table: str, **values: Any) -> None:
-        """Enter values into a table of `config.toml`."""
-        content = self._read_config()
-        content[table] = {**content.get(table, {}), **values}
-        self._write_config(content)
+    def note(self, **values: Any) -> None:
+        """Enter values of a `State` into `state.json`; None takes one away."""
+        noted = {**self.state.to_dict(), **values}
+        kept = {key: value for key, value in noted.items() if value is not None}
+        self._write_state(State.from_dict(kept))
 
-    def append(self, record: Mapping[str, Any]) -> None:
+    def append(self, line: Line) -> None:
         """Add a line to `metrics.jsonl`, and to `metrics.csv` if it is an epoch's."""
-        append_line(self.metrics, json.dumps(record, allow_nan=False))
-        if record["kind"] == "epoch":
+        append_line(self.metrics, _written(line))
+        if isinstance(line, EpochRecord):
             self._write_csv()
 
-    def epochs(self) -> list[Record]:
+    def epochs(self) -> list[EpochRecord]:
         """The epochs' records, in order."""
-        return [record for record in self._records() if record["kind"] == "epoch"]
+        return list(self._lines(EpochRecord))
 
-    def evaluations(self) -> list[Record]:
+    def evaluations(self) -> list[EvaluationRecord]:
         """The evaluations' records, in order."""
-        return [record for record in self._records() if record["kind"] == "evaluation"]
+        return list(self._lines(EvaluationRecord))
 
     @property
-    def validation_record(self) -> Record | None:
+    def validation_record(self) -> ValidationRecord | None:
         """The comparison of a machine's answers with the simulated ones, None before there is."""
-        return self._last("validation")
+        return self._last(ValidationRecord)
 
     @property
-    def row_record(self) -> Record | None:
+    def row_record(self) -> RowRecord | None:
         """The error of rows of feature maps on a device, None before they were executed."""
-        return self._last("rows")
+        return self._last(RowRecord)
 
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""
-        kept = [record for record in self.epochs() if record["epoch"] <= epoch]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.metrics, text.encode())
+        kept = [record for record in self.epochs() if record.epoch <= epoch]
+        write_atomically(self.metrics, "".join(f"{_written(each)}\n" for each in kept).encode())
         self._write_csv()
 
-    def _last(self, kind: str) -> Record | None:
-        found = [record for record in self._records() if record["kind"] == kind]
+    def _last(self, kind: type[AnyLine]) -> AnyLine | None:
+        found = list(self._lines(kind))
         return found[-1] if found else None
 
-    def _records(self) -> Iterator[Record]:
+    def _lines(self, kind: type[AnyLine]) -> Iterator[AnyLine]:
         if not self.metrics.exists():
             return
-        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-            # A process that was killed may leave half a line, always the last one.
-            if line.endswith("\n"):
-                yield json.loads(line, object_hook=_in_words_of_today)
+        with _reading(self.metrics):
+            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+                # A process that was killed may leave half a line, always the last one.
+                if line.endswith("\n") and (values := json.loads(line))["kind"] == kind.kind:
+                    yield kind.from_dict(values)
 
     def _write_csv(self) -> None:
-        rows = [_flat(record) for record in self.epochs()]
+        rows = [_flat(record.to_dict()) for record in self.epochs()]
         write_atomically(self.path / "metrics.csv", csv_content(rows))
 
     def _read_config(self) -> Record:
-        return tomllib.loads(self.config_file.read_text(encoding="utf-8"))
+        with _reading(self.config_file):
+            return tomllib.loads(self.config_file.read_text(encoding="utf-8"))
 
-    def _write_config(self, content: Record) -> None:
-        write_atomically(self.config_file, tomli_w.dumps(content).encode())
+    def _write_state(self, state: State) -> None:
+        write_atomically(self.state_file, json.dumps(state.to_dict(), indent=1).encode())
+
+
+def now() -> str:
+    """The time of day, ISO 8601."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def command_line(arguments: list[str]) -> str:
@@ -202,16 +240,24 @@ def _free_path(config: Config) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raises `RunFolderError` where a file does not hold what it should."""
+    try:
+        yield
+    except (ValueError, KeyError) as error:
+        raise RunFolderError(f"{path} is damaged: {error}") from None
+
+
+def _written(line: Line) -> str:
+    return json.dumps({"kind": line.kind, **line.to_dict()}, allow_nan=False)
+
+
 def _flat(record: Mapping[str, Any]) -> Record:
     flat: Record = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
             flat |= {f"{key}_{name}": entry for name, entry in value.items()}
-        elif key != "kind":
+        else:
             flat[key] = value
     return flat
-
-
-def _in_words_of_today(values: Record) -> Record:
-    """The same under the keys that were once called otherwise."""
-    return {FORMER_KEYS.get(key, key): value for key, value in values.items()}

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from qbackend.errors import OptionError
 
 from ..config.sections import Config
-from .folder import Record
+from .lines import EpochRecord
 
 
 class Logger(Protocol):
     """Is told of every epoch's record."""
 
-    def log(self, record: Record) -> None:
+    def log(self, record: EpochRecord) -> None:
         """Keep the record's numbers under its epoch."""
 
 
@@ -29,9 +29,9 @@ class TensorBoardLogger:
 
         self._writer = SummaryWriter(str(folder))
 
-    def log(self, record: Record) -> None:
+    def log(self, record: EpochRecord) -> None:
         for name, value in numbers(record).items():
-            self._writer.add_scalar(name, value, record["epoch"])
+            self._writer.add_scalar(name, value, record.epoch)
 
     def close(self) -> None:
         """Write out what is still held back."""
@@ -49,8 +49,8 @@ class MlflowLogger:
         mlflow.start_run(run_name=name)
         mlflow.log_params(_flat(config.to_dict()))
 
-    def log(self, record: Record) -> None:
-        self._mlflow.log_metrics(numbers(record), step=record["epoch"])
+    def log(self, record: EpochRecord) -> None:
+        self._mlflow.log_metrics(numbers(record), step=record.epoch)
 
     def close(self) -> None:
         """End the run."""
@@ -81,14 +81,14 @@ def check_loggers(config: Config) -> None:
             )
 
 
-def numbers(record: Record) -> dict[str, float]:
+def numbers(record: EpochRecord) -> dict[str, float]:
     """The record's numbers, each under a path such as `validation/accuracy`."""
-    flat = _flat(record, "/")
+    flat = _flat(record.to_dict(), "/")
     return {key: value for key, value in flat.items() if isinstance(value, int | float)}
 
 
-def _flat(values: Record, separator: str = ".", prefix: str = "") -> Record:
-    flat: Record = {}
+def _flat(values: dict[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
             flat |= _flat(value, separator, f"{prefix}{key}{separator}")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import statistics
-import tomllib
 import zipfile
 from csv import DictReader
 from dataclasses import dataclass
@@ -18,8 +15,9 @@ from qbackend.errors import ConfigError, RunFolderError
 from qbackend.layers.spec import LayerSpec
 
 from ..assembly.construct import model_plan
-from ..config.sections import Config
 from ..records.folder import Record, RunFolder
+from ..records.lines import EvaluationRecord
+from ..records.run_records import RunRecords
 
 NOT_SETTINGS = ("run.seed", "run.threads", "description", "remarks", "data.download", "log.")
 """Keys of a recipe in which runs of one group may differ."""
@@ -53,30 +51,8 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run's records.
-
-    Attributes:
-        folder: where they are.
-        config: the resolved recipe.
-        run: the [run] table, with what was recorded beside the recipe.
-        versions: of the software.
-        computer: that it ran on.
-        epochs: one record each, in order.
-        evaluations: one record each, in order.
-        validation: the comparison of a machine's answers with the simulated ones, if any.
-        rows: the error of rows of feature maps on a device, if any were executed.
-    """
-
-    folder: Path
-    config: Config
-    run: Record
-    versions: Record
-    computer: Record
-    epochs: tuple[Record, ...]
-    evaluations: tuple[Record, ...]
-    validation: Record | None = None
-    rows: Record | None = None
+class Run(RunRecords):
+    """One run's records, and its arrays."""
 
     @property
     def seed(self) -> int:
@@ -87,11 +63,6 @@ class Run:
         return self.config.model.arm
 
     @property
-    def started(self) -> str:
-        """ISO 8601."""
-        return str(self.run.get("started", ""))
-
-    @property
     def spec(self) -> LayerSpec | None:
         """The quantum layer that every image passes once, None for a model without it."""
         return model_plan(self.config).circuit(self.arm)
@@ -99,38 +70,19 @@ class Run:
     @property
     def is_quantum(self) -> bool:
         """Whether a backend has a part in the model's answers."""
-        return self.run.get("quantum_parameters", 0) > 0
+        return self.state.quantum_parameters > 0
 
     @property
-    def headline(self) -> Record | None:
+    def headline(self) -> EvaluationRecord | None:
         """The evaluation that speaks for the run: the last on test images, else the last."""
-        tested = tuple(record for record in self.evaluations if record["split"] == "test")
+        tested = tuple(record for record in self.evaluations if record.split == "test")
         candidates = tested or self.evaluations
         return candidates[-1] if candidates else None
-
-    @property
-    def best_epoch(self) -> Record | None:
-        """The epoch whose model was kept: highest validation accuracy, then lowest loss."""
-        if not self.epochs:
-            return None
-        return max(
-            self.epochs,
-            key=lambda epoch: (epoch["validation"]["accuracy"], -epoch["validation"]["loss"]),
-        )
 
     def settings(self) -> Record:
         """The recipe flat, by dotted key, without what may differ inside a group."""
         flat = _flat(self.config.to_dict())
         return {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
-
-    def after_warm_up(self) -> tuple[Record, ...]:
-        """The epochs whose time counts: all but the first, which compiles and allocates."""
-        return self.epochs[1:] if len(self.epochs) > 1 else self.epochs
-
-    def median(self, key: str) -> float:
-        """Median of a number of the epochs after warm-up, NaN without epochs."""
-        values = [epoch[key] for epoch in self.after_warm_up()]
-        return statistics.median(values) if values else float("nan")
 
     def stages(self) -> dict[str, NDArray[Any]]:
         """The arrays of a validation on a machine (`validation.npz`), empty where there was none.
@@ -194,28 +146,15 @@ def read_run(path: Path) -> Run:
         RunFolderError: no such folder, one that is not a run's, or damaged records.
     """
     try:
-        folder = RunFolder.open(path)
+        RunFolder.open(path)
     except RunFolderError as error:
         raise RunFolderError(
             f"{error}; give a folder that `qhc run` made: qhc report runs/<time>-<recipe>"
         ) from None
-    content = tomllib.loads(folder.config_file.read_text(encoding="utf-8"))
     try:
-        return Run(
-            folder=path,
-            config=folder.config(),
-            run=folder.run,
-            versions=content.get("versions", {}),
-            computer=content.get("computer", {}),
-            epochs=tuple(folder.epochs()),
-            evaluations=tuple(folder.evaluations()),
-            validation=folder.validation_record,
-            rows=folder.row_record,
-        )
+        return Run.read(path)
     except ConfigError as error:
-        raise RunFolderError(f"{folder.config_file} is not a run's record: {error}") from None
-    except (json.JSONDecodeError, KeyError) as error:
-        raise RunFolderError(f"{folder.metrics} is damaged: {error}") from None
+        raise RunFolderError(f"{path / 'config.toml'} is not a run's record: {error}") from None
 
 
 def _flat(values: Record, prefix: str = "") -> Record:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ..config.sections import Config
-from ..records.folder import Record
+from ..records.lines import EvaluationRecord
 from .reading import Run
 
 ABSENT = "–"
@@ -20,13 +21,13 @@ def percent(share: float, decimals: int = 2) -> str:
     return f"{100 * share:.{decimals}f} %" if math.isfinite(share) else ABSENT
 
 
-def number(value: float, decimals: int = 4) -> str:
+def number(value: float | None, decimals: int = 4) -> str:
     """A number with fixed decimals and thin groups of thousands, a dash where there is none.
 
     >>> number(142530, 0)
     '142,530'
     """
-    return f"{value:,.{decimals}f}" if math.isfinite(value) else ABSENT
+    return ABSENT if value is None or not math.isfinite(value) else f"{value:,.{decimals}f}"
 
 
 def duration(seconds: float) -> str:
@@ -57,16 +58,26 @@ def counted(count: int, name: str) -> str:
     return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
-def described_backend(record: Record) -> str:
+def titled(facts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Facts as a page has them: their names begin with a capital letter."""
+    return [(name[:1].upper() + name[1:], fact) for name, fact in facts.items()]
+
+
+def interval_words(interval: tuple[float, float]) -> str:
+    """A confidence interval of a share."""
+    low, high = (100 * bound for bound in interval)
+    return f"95 % interval {low:.2f} to {high:.2f} %"
+
+
+def described_backend(record: EvaluationRecord) -> str:
     """A backend and how its values come about."""
-    shots = record.get("shots")
-    return f"{record['backend']} ({counted(shots, 'shot') if shots else 'exact'})"
+    words = counted(record.shots, "shot") if record.shots else "exact"
+    return f"{record.backend} ({words})"
 
 
 def described_status(run: Run) -> str:
     """How far a run has come."""
-    status = str(run.run.get("status", "of unknown status"))
-    return "not finished yet" if status == "running" else status
+    return "not finished yet" if run.state.status == "running" else run.state.status
 
 
 def augmentation_words(config: Config) -> str:

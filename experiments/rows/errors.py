@@ -6,7 +6,6 @@ Letters: N rows, M outputs of a kernel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -63,10 +62,6 @@ class RowErrors:
     bias: float
     bias_error: float
     shot_error: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(vars(self))
 
 
 def row_errors(exact: Array, measured: Array, stderr: Array) -> RowErrors:

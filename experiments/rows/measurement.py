@@ -27,8 +27,9 @@ from ..assembly.feed import Batches
 from ..evaluation.assess import assess, in_order
 from ..evaluation.device_run import DeviceRun
 from ..evaluation.validation import ledger_summary
+from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
 from ..records.files import write_atomically
-from ..records.folder import Record
+from ..records.lines import Compiled
 from .count import rows_per_convolution
 from .draw import DrawnRows, draw_rows, share_rows
 from .errors import fit_distortion, row_errors
@@ -48,7 +49,7 @@ class RowMeasurement(DeviceRun):
         config, seed = self.config, self.config.run.seed
         assert config.run.rows is not None
         to_backend(self.model, ideal_backend(), seed=seed)
-        if "ideal" not in {record.get("stage") for record in self.folder.evaluations()}:
+        if "ideal" not in {record.stage for record in self.folder.evaluations()}:
             assess(
                 self.model, config, self.data, self.folder,
                 checkpoint=self.checkpoint, backend=LOCAL_BACKEND, stage="ideal",
@@ -60,21 +61,30 @@ class RowMeasurement(DeviceRun):
         results = self._execute(drawn)
         seconds = time.perf_counter() - start
         write_atomically(self.folder.row_table, self._table(drawn, results).encode())
-        record = {
-            "kind": "rows",
-            "backend": config.run.backend,
-            "rows": config.run.rows,
-            "shots": results[0].shots,
-            "jobs": sum(len(result.job_ids) for result in results),
-            "qpu_seconds": sum(result.qpu_seconds for result in results),
-            **_errors(drawn, results),
-            **self._accuracies(drawn, results),
-            "whole": self._whole(per_image, seconds / config.run.rows),
-            "compiled": self._compiled(),
-        }
+        expected, corrected = self._accuracies(drawn, results)
+        ideal = [each for each in self.folder.evaluations() if each.stage == "ideal"][-1]
+        whole, compiled = self._whole(per_image, seconds / config.run.rows), self._compiled()
         # A session is charged until it is closed.
         self.target.close()
-        self.folder.append({**record, **ledger_summary(self.folder.ledger)})
+        self.folder.append(
+            RowRecord(
+                backend=config.run.backend,
+                rows=config.run.rows,
+                shots=results[0].shots,
+                jobs=sum(len(result.job_ids) for result in results),
+                qpu_seconds=sum(result.qpu_seconds for result in results),
+                layers=tuple(map(_errors, drawn, results)),
+                maps_rmse=_rmse(drawn, results),
+                n_images=ideal.n_images,
+                ideal_accuracy=ideal.accuracy,
+                expected=expected,
+                corrected=corrected,
+                assumption=ASSUMPTION,
+                whole=whole,
+                compiled=compiled,
+                charges=ledger_summary(self.folder.ledger),
+            )
+        )
 
     def _execute(self, drawn: Sequence[DrawnRows]) -> list[Result]:
         """One request per convolution: its kernels are the same circuit with other weights.
@@ -102,7 +112,9 @@ class RowMeasurement(DeviceRun):
             raise pending
         return [job.result() for job in jobs]
 
-    def _accuracies(self, drawn: Sequence[DrawnRows], results: Sequence[Result]) -> Record:
+    def _accuracies(
+        self, drawn: Sequence[DrawnRows], results: Sequence[Result]
+    ) -> tuple[Simulated, Simulated]:
         """What to expect of the device, as it answers and with its outputs corrected."""
         pairs = {
             rows.layer: (rows.exact, result.values)
@@ -110,16 +122,10 @@ class RowMeasurement(DeviceRun):
         }
         maps = {name: fit_affine_map(measured, exact) for name, (exact, measured) in pairs.items()}
         given = (self.model, self._batches, pairs, self.config.run.seed)
-        ideal = [r for r in self.folder.evaluations() if r.get("stage") == "ideal"][-1]
-        return {
-            "n_images": ideal["n_images"],
-            "ideal_accuracy": ideal["accuracy"],
-            "expected": _spread(simulated_accuracies(*given)),
-            "corrected": _spread(simulated_accuracies(*given, maps)),
-            "assumption": ASSUMPTION,
-        }
+        answered, corrected = simulated_accuracies(*given), simulated_accuracies(*given, maps)
+        return _spread(answered), _spread(corrected)
 
-    def _whole(self, per_image: Mapping[str, int], seconds_per_row: float) -> Record:
+    def _whole(self, per_image: Mapping[str, int], seconds_per_row: float) -> WholeSet:
         """What the whole test split would take; the machine may be gone by now."""
         config, n_images = self.config, len(self.data.test)
         counts = {name: n_rows * n_images for name, n_rows in per_image.items()}
@@ -132,17 +138,18 @@ class RowMeasurement(DeviceRun):
             price = vendor_of(config.run.backend).estimate
             costs = [price(compiled[name], n_rows, *asked) for name, n_rows in counts.items()]
         n_rows = sum(counts.values())
-        return {
-            "images": n_images,
-            "rows": n_rows,
-            "machine_seconds": sum(cost.machine_seconds for cost in costs),
-            "seconds": n_rows * seconds_per_row,
-        }
+        return WholeSet(
+            images=n_images,
+            rows=n_rows,
+            machine_seconds=sum(cost.machine_seconds for cost in costs),
+            seconds=n_rows * seconds_per_row,
+        )
 
-    def _compiled(self) -> Record:
+    def _compiled(self) -> Compiled:
         """Of the largest kernel."""
         specs = [layer.spec for _, layer in quantum_pointwise(self.model)]
-        return self.target.compile(max(specs, key=lambda spec: spec.n_wires)).record
+        widest = max(specs, key=lambda spec: spec.n_wires)
+        return Compiled.from_dict(self.target.compile(widest).record)
 
     def _batches(self) -> Batches:
         return in_order(self.split, self.model, self.config, self.data)
@@ -164,27 +171,24 @@ class RowMeasurement(DeviceRun):
         return text.getvalue()
 
 
-def _errors(drawn: Sequence[DrawnRows], results: Sequence[Result]) -> Record:
-    """Of each convolution's maps, and of all together."""
-    layers, squares = [], []
-    for rows, result in zip(drawn, results, strict=True):
-        squares.append(((result.values - rows.exact) ** 2).ravel())
-        layers.append(
-            {
-                "layer": rows.layer,
-                "live_share": rows.live_share,
-                **row_errors(rows.exact, result.values, result.stderr).to_dict(),
-                **fit_distortion(rows.exact, result.values).to_dict(),
-            }
-        )
-    return {"layers": layers, "maps_rmse": float(np.sqrt(np.concatenate(squares).mean()))}
+def _errors(rows: DrawnRows, result: Result) -> LayerErrors:
+    """Of one convolution's maps."""
+    errors = vars(row_errors(rows.exact, result.values, result.stderr))
+    fitted = fit_distortion(rows.exact, result.values).to_dict()
+    named = {"layer": rows.layer, "live_share": rows.live_share}
+    return LayerErrors.from_dict({**named, **errors, **fitted})
 
 
-def _spread(accuracies: Array) -> Record:
-    """Mean, and the interval that holds 95 % of the draws."""
+def _rmse(drawn: Sequence[DrawnRows], results: Sequence[Result]) -> float:
+    """Of all maps together."""
+    pairs = zip(drawn, results, strict=True)
+    squares = [((result.values - rows.exact) ** 2).ravel() for rows, result in pairs]
+    return float(np.sqrt(np.concatenate(squares).mean()))
+
+
+def _spread(accuracies: Array) -> Simulated:
+    """Of all draws."""
     low, high = np.quantile(accuracies, [0.025, 0.975])
-    return {
-        "mean": float(accuracies.mean()),
-        "interval": [float(low), float(high)],
-        "draws": len(accuracies),
-    }
+    return Simulated(
+        mean=float(accuracies.mean()), interval=(float(low), float(high)), draws=len(accuracies)
+    )

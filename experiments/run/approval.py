@@ -53,7 +53,7 @@ class Approval:
 
         Raises `OptionError` where there is nobody to ask.
         """
-        if self.folder.run.get("approved"):
+        if self.folder.state.approved:
             return True
         plan = self.plan
         assert plan is not None
@@ -68,7 +68,7 @@ class Approval:
                 if not Confirm.ask(question, console=self.display.console, default=False):
                     self.display.say(f"asked again by: qhc resume {self.folder.path}")
                     return False
-        self.folder.note("run", approved=True)
+        self.folder.note(approved=True)
         return True
 
 

@@ -21,7 +21,8 @@ from rich.status import Status
 
 from ..config.sections import Config
 from ..records.facts import percent
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
+from ..records.lines import EpochRecord
 
 if TYPE_CHECKING:
     from qbackend.machines.gateway import Progress as MachineProgress
@@ -55,7 +56,7 @@ class Display:
             f"backend {config.run.backend}{shots}, seed {config.run.seed}: "
             f"{parameters:,} parameters, {quantum} of them quantum"
         )
-        for note in folder.run["notes"]:
+        for note in folder.state.notes:
             self.say(f"note: {note}")
         self.say(f"run folder: {folder.path}")
 
@@ -154,14 +155,14 @@ class Display:
             self._shown = time.monotonic()
             self._progress.update(self._progress.task_ids[0], completed=self._done)
 
-    def end(self, record: Record) -> None:
-        train, validation = record["train"], record["validation"]
+    def end(self, record: EpochRecord) -> None:
+        train, validation = record.train, record.validation
         self.say(
-            f"epoch {record['epoch']:3d}   loss {train['loss']:.4f}   "
-            f"accuracy {percent(train['accuracy'])}   "
-            f"validation: loss {validation['loss']:.4f}   "
-            f"accuracy {percent(validation['accuracy'])}   F1 {validation['f1']:.4f}   "
-            f"{record['seconds'] + record['validation_seconds']:.2f} s"
+            f"epoch {record.epoch:3d}   loss {train.loss:.4f}   "
+            f"accuracy {percent(train.accuracy)}   "
+            f"validation: loss {validation.loss:.4f}   "
+            f"accuracy {percent(validation.accuracy)}   F1 {validation.f1:.4f}   "
+            f"{record.seconds + record.validation_seconds:.2f} s"
         )
 
 

@@ -23,7 +23,7 @@ from ..evaluation.assess import in_order
 from ..evaluation.evaluate import evaluate
 from ..records.environment import without_home
 from ..records.files import write_atomically
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
 
 SAME_LOGITS = 1e-3
 """By which logits of one float32 network may differ between computers, relative or absolute.
@@ -51,8 +51,8 @@ class Given:
             ) from None
         return cls(without_home(str(path)), hashlib.sha256(content).hexdigest(), content)
 
-    def record(self) -> Record:
-        """What [run] says of it."""
+    def record(self) -> dict[str, str]:
+        """What the run's record says of it."""
         return {"checkpoint": self.name, "checkpoint_sha256": self.sha256}
 
 
@@ -76,11 +76,11 @@ def given_checkpoint(folder: RunFolder, config: Config) -> Path | None:
     Raises:
         CheckpointError: the copy is not what the run was given, or there is none any more.
     """
-    run = folder.run
-    if "checkpoint" not in run:
+    recorded = folder.provenance
+    if recorded.checkpoint is None:
         return None
-    path, copy = Path(run["checkpoint"]).expanduser(), own_copy(folder, config)
-    sha256 = run.get("checkpoint_sha256")
+    path, copy = Path(recorded.checkpoint).expanduser(), own_copy(folder, config)
+    sha256 = recorded.checkpoint_sha256
     if sha256 is None:
         return path
     if copy.exists() and Given.read(copy).sha256 == sha256:
@@ -103,7 +103,7 @@ def check_proven(
     planned on a machine, nothing can be mixed or paid twice; what is trained in the loop is kept
     from its first epoch on.
     """
-    if "checkpoint_sha256" in folder.run or not config.backend.is_machine:
+    if folder.provenance.checkpoint_sha256 is not None or not config.backend.is_machine:
         return
     if folder.training.exists() or not _has_jobs(folder):
         return
@@ -128,7 +128,7 @@ def _has_jobs(folder: RunFolder) -> bool:
 
 def _recorded_logits(folder: RunFolder) -> np.ndarray | None:
     """Of the evaluation without noise."""
-    if "ideal" not in {record.get("stage") for record in folder.evaluations()}:
+    if "ideal" not in {record.stage for record in folder.evaluations()}:
         return None
     # Rows of feature maps are followed by no other evaluation.
     for path, name in ((folder.validation, "ideal_logits"), (folder.evaluation, "logits")):

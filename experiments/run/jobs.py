@@ -179,7 +179,7 @@ def sending_words(folder: RunFolder) -> str:
 
     What a request asks for may depend on the answers to those before it.
     """
-    planned = folder.run.get("requests", 1)
+    planned = folder.state.requests
     if planned == 1 or not folder.ledger.exists():
         return ""
     ledger = Ledger.existing(folder.ledger)
@@ -274,7 +274,7 @@ def _gateway(
     folder: RunFolder, access: Access, tell: Callable[[str], None] = lambda words: None
 ) -> Gateway:
     """The way to the service that the run's machine belongs to."""
-    account = access.with_account_of(folder.run).account()
+    account = access.with_account_of(folder.provenance).account()
     backend = folder.config().backend
     vendor = vendor_of(backend.key)
     return Gateway(lambda: vendor.connect(**account, is_local=backend.is_fake), tell=tell)

@@ -22,15 +22,14 @@ from ..records.folder import RunFolder
 
 def run_tag(folder: RunFolder) -> str | None:
     """The tag of the run's jobs; None for a run that was approved before jobs had one."""
-    run = folder.run
-    if "tag" not in run and not _was_approved(folder):
-        folder.note("run", tag=new_run_tag())
-    return folder.run.get("tag")
+    if folder.state.tag is None and not _was_approved(folder):
+        folder.note(tag=new_run_tag())
+    return folder.state.tag
 
 
 def check_ledger(folder: RunFolder) -> None:
     """Raise `RunFolderError` where a run may have sent what its ledger does not tell any more."""
-    run, backend = folder.run, folder.config().backend
+    backend = folder.config().backend
     if not (backend.is_machine and _was_approved(folder)):
         return
     if (reason := _missing(folder)) is None:
@@ -46,7 +45,7 @@ def check_ledger(folder: RunFolder) -> None:
         f"{folder.ledger} {reason}: what this run has sent and paid is not known here, and nothing "
         "was sent"
     )
-    if "tag" in run:
+    if folder.state.tag is not None:
         raise RunFolderError(
             f"{words}. To make it anew from what the service has of the run: "
             f"qhc jobs {folder.path} --rebuild"
@@ -96,7 +95,7 @@ def rebuild_ledger(folder: RunFolder, gateway: Gateway) -> Rebuilt:
         RunFolderError: the ledger is whole, or there is nothing that jobs could be found by.
         QhcError: the service does not answer.
     """
-    tag, reason = folder.run.get("tag"), _missing(folder)
+    tag, reason = folder.state.tag, _missing(folder)
     if reason is None or not _was_approved(folder):
         raise RunFolderError(f"nothing is missing from the ledger of {folder.path}")
     if tag is None:
@@ -104,7 +103,7 @@ def rebuild_ledger(folder: RunFolder, gateway: Gateway) -> Rebuilt:
         raise RunFolderError(f"the jobs of {folder.path} have no tag that they could be found by")
     jobs = gateway.ask(lambda service: service.tagged(tag))
     known = rebuild(folder.ledger, jobs)
-    folder.note("run", approved=False)
+    folder.note(approved=False)
     return Rebuilt(known, gateway.service.instance, folder)
 
 
@@ -113,7 +112,7 @@ MISSING, EMPTY, DAMAGED = "is missing", "was emptied", "is damaged"
 
 def _was_approved(folder: RunFolder) -> bool:
     """Whether anything may have been sent; a rebuilt ledger does not undo that."""
-    return "approved" in folder.run
+    return folder.state.approved is not None
 
 
 def _missing(folder: RunFolder) -> str | None:

@@ -50,4 +50,4 @@ def note_versions(folder: RunFolder) -> None:
     ]
     if changed:
         note = f"resumed with {', '.join(changed)}"
-        folder.note("run", notes=[*folder.run["notes"], note])
+        folder.note(notes=[*folder.state.notes, note])

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import io
-import statistics
+from collections.abc import Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ..records.facts import (
-    best_epoch,
-    charged_words,
     compiled_facts,
     compiled_words,
     device_words,
-    job_words,
     machine_facts,
     percent,
 )
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
+from ..records.lines import EvaluationRecord
 from ..records.row_facts import row_facts, row_summary
+from ..records.run_records import RunRecords
+from ..records.scores import Means
 
 UNLIMITED = 10_000
 """Characters of a line; no table is as wide."""
@@ -28,71 +29,74 @@ UNLIMITED = 10_000
 
 def show_results(folder: RunFolder, console: Console) -> None:
     """The run's accuracy, cost and report; precision and recall are in the report."""
-    epochs, run = folder.epochs(), folder.run
-    evaluations = folder.evaluations()
-    backends = list(dict.fromkeys(record["backend"] for record in evaluations))
+    run = RunRecords.read(folder.path)
+    backends = list(dict.fromkeys(record.backend for record in run.evaluations))
+    console.print(_table(run, backends))
+    for name, fact in _facts(run, backends).items():
+        console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
+    console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
+
+
+def _table(run: RunRecords, backends: Sequence[str]) -> Table:
+    """A row per evaluation, and one for the best epoch."""
     table = Table("split", box=SIMPLE_HEAD)
     # A device's name is not to be cut short.
     longest = max(len(name) for name in ("calibrated", *backends)) if len(backends) > 1 else 0
     table.add_column("weights", min_width=longest)
     for heading in ("images", "accuracy", "95 % interval", "loss", "F1"):
         table.add_column(heading, justify="right", no_wrap=True)
-    best = best_epoch(epochs)
-    if best is not None:
-        table.add_row("validation", "best", "", *_scores(best["validation"]))
-    for record in evaluations:
-        weights = record["checkpoint"] if epochs else "given"
-        place = f" on {record['backend']}" if len(backends) > 1 else ""
-        place += ", calibrated" if "calibration" in record else ""
-        images = f"{record['n_images']:,}"
-        table.add_row(record["split"], f"{weights}{place}", images, *_scores(record))
-    console.print(table)
-    facts = {"parameters": f"{run['parameters']:,}, {run['quantum_parameters']} of them quantum"}
+    if run.best_epoch is not None:
+        table.add_row("validation", "best", "", *_scores(run.best_epoch.validation, ""))
+    for record in run.evaluations:
+        weights = record.checkpoint if run.epochs else "given"
+        place = f" on {record.backend}" if len(backends) > 1 else ""
+        place += ", calibrated" if record.calibration is not None else ""
+        low, high = record.accuracy_interval
+        scores = _scores(record, f"{100 * low:.1f} to {100 * high:.1f}")
+        table.add_row(record.split, f"{weights}{place}", f"{record.n_images:,}", *scores)
+    return table
+
+
+def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
+    """What the table does not say."""
+    state, last, best = run.state, run.evaluations[-1], run.best_epoch
+    facts = {"parameters": f"{state.parameters:,}, {state.quantum_parameters} of them quantum"}
     facts["backend"] = ", then ".join(backends)
-    compiled = evaluations[-1].get("compiled")
-    if compiled is not None:
-        facts["device"] = device_words(compiled)
-        facts |= compiled_facts(evaluations[-1], compiled_words)
-    validation = folder.validation_record
-    if validation is not None:
-        facts |= machine_facts(validation)
-    rows = folder.row_record
-    if rows is not None:
-        facts |= row_facts(rows)
-        if "job_ids" in rows:
-            facts["jobs"] = job_words(rows["job_ids"])
-            facts["QPU time"] = charged_words(rows)
-    if "checkpoint" in run:
-        facts["checkpoint"] = run["checkpoint"]
+    if last.compiled is not None:
+        facts["device"] = device_words(last.compiled)
+        facts |= compiled_facts(last.compiled, last.narrower, compiled_words)
+    if run.validation is not None:
+        facts |= machine_facts(run.validation)
+    if run.rows is not None:
+        facts |= row_facts(run.rows)
+    if run.provenance.checkpoint is not None:
+        facts["checkpoint"] = run.provenance.checkpoint
     if best is not None:
-        facts["best epoch"] = f"{best['epoch']} of {len(epochs)}, by validation accuracy"
-        # The first epoch also compiles kernels and fills caches.
-        seconds = statistics.median(epoch["seconds"] for epoch in epochs[1:] or epochs)
+        facts["best epoch"] = f"{best.epoch} of {len(run.epochs)}, by validation accuracy"
+        seconds = run.median(lambda epoch: epoch.seconds)
         facts["time per epoch"] = f"{seconds:.2f} s (median), validation not counted"
-        facts["peak memory"] = f"{max(epoch['peak_memory_mib'] for epoch in epochs):,.0f} MiB"
-    facts["report"] = str(folder.report)
-    for name, fact in facts.items():
-        console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
+        facts["peak memory"] = f"{run.peak_memory_mib:,.0f} MiB"
+    return facts
 
 
-def summary(folder: RunFolder) -> Record:
+def summary(folder: RunFolder) -> dict[str, Any]:
     """The line that `--json` prints: the run's last evaluation."""
-    record, run = folder.evaluations()[-1], folder.run
-    sampled = record["jobs"] > 0
+    run = RunRecords.read(folder.path)
+    record = run.evaluations[-1]
     return {
         "run": str(folder.path),
-        **{key: record[key] for key in ("backend", "split", "n_images", "accuracy")},
-        **{key: record[key] for key in ("accuracy_interval", "loss", "precision", "recall", "f1")},
-        **({key: record[key] for key in ("shots", "jobs", "qpu_seconds")} if sampled else {}),
-        **_device_summary(folder),
-        **_machine_summary(folder),
-        **({} if folder.row_record is None else row_summary(folder.row_record)),
-        "seed": run["seed"],
+        **record.only("backend", "split", "n_images", "accuracy"),
+        **record.only("accuracy_interval", "loss", "precision", "recall", "f1"),
+        **(record.only("shots", "jobs", "qpu_seconds") if record.jobs > 0 else {}),
+        **_device_summary(run),
+        **_machine_summary(run),
+        **({} if run.rows is None else row_summary(run.rows)),
+        "seed": run.config.run.seed,
         "report": str(folder.report),
     }
 
 
-def waiting_summary(folder: RunFolder) -> Record:
+def waiting_summary(folder: RunFolder) -> dict[str, Any]:
     """The line that `--json` prints of a run whose jobs are on their way."""
     from ..assembly.access import Access
     from .jobs import list_jobs
@@ -102,41 +106,36 @@ def waiting_summary(folder: RunFolder) -> Record:
     return {"run": str(folder.path), "backend": backend, "status": "waiting", "jobs": jobs}
 
 
-def _device_summary(folder: RunFolder) -> Record:
+def _device_summary(run: RunRecords) -> dict[str, Any]:
     """Of a device's last evaluation: what it was, and the accuracy without its noise."""
-    evaluations = folder.evaluations()
-    compiled = evaluations[-1].get("compiled")
+    compiled, ideal = run.evaluations[-1].compiled, run.ideal_accuracy
     if compiled is None:
         return {}
     keys = ("device", "calibration", "calibrated_at", "two_qubit_gates", "preparation", "noise")
-    ideal = [record["accuracy"] for record in evaluations if "compiled" not in record]
-    return {
-        **({"ideal_accuracy": ideal[-1]} if ideal else {}),
-        **{key: compiled[key] for key in keys if key in compiled},
-    }
+    return {**({} if ideal is None else {"ideal_accuracy": ideal}), **compiled.only(*keys)}
 
 
-def _machine_summary(folder: RunFolder) -> Record:
+def _machine_summary(run: RunRecords) -> dict[str, Any]:
     """Of a validation on a machine: the simulated accuracies, agreement, and what it cost."""
-    found = folder.validation_record
+    found = run.validation
     if found is None:
         return {}
-    accuracies = {r["stage"]: r["accuracy"] for r in folder.evaluations() if "stage" in r}
-    pairs = {tuple(pair["stages"]): pair for pair in found["agreement"]}
-    ideal = pairs["ideal", "machine"]
-    keys = ("job_ids", "estimated_seconds", "charged_seconds")
+    accuracies = {record.stage: record.accuracy for record in run.evaluations}
+    ideal, charges = found.pair("ideal", "machine"), found.charges
+    line = {"ideal_accuracy": accuracies["ideal"]}
+    if "noise" in accuracies:
+        line["noise_accuracy"] = accuracies["noise"]
+    line["machine_accuracy"] = accuracies["machine"]
     return {
-        "ideal_accuracy": accuracies["ideal"],
-        **({"noise_accuracy": accuracies["noise"]} if "noise" in accuracies else {}),
-        "machine_accuracy": accuracies["machine"],
-        "agreement": ideal["share"],
-        "output_rmse": ideal["output_rmse"],
-        **{key: found[key] for key in keys if key in found},
+        **line,
+        "agreement": ideal.share,
+        "output_rmse": ideal.output_rmse,
+        **found.only("job_ids", "estimated_seconds", "charged_seconds"),
         # Those of all requests, where the last evaluation's are one request's.
         **(
-            {"jobs": len(found["job_ids"]), "qpu_seconds": found["charged_seconds"]}
-            if "job_ids" in found
-            else {}
+            {}
+            if charges is None
+            else {"jobs": len(charges.job_ids), "qpu_seconds": charges.charged_seconds}
         ),
     }
 
@@ -149,7 +148,5 @@ def table_text(table: Table) -> str:
     return drawn.getvalue()
 
 
-def _scores(record: Record) -> tuple[str, ...]:
-    low, high = record.get("accuracy_interval", (None, None))
-    interval = "" if low is None else f"{100 * low:.1f} to {100 * high:.1f}"
-    return percent(record["accuracy"]), interval, f"{record['loss']:.4f}", f"{record['f1']:.4f}"
+def _scores(record: Means | EvaluationRecord, interval: str) -> tuple[str, ...]:
+    return percent(record.accuracy), interval, f"{record.loss:.4f}", f"{record.f1:.4f}"

@@ -47,13 +47,13 @@ def resume(
     folder = RunFolder.open(path)
     if budget is not None:
         ExecutionOptions(max_qpu_seconds=budget)
-        folder.note("machine", max_qpu_seconds=budget)
-    config, recorded = folder.config(), folder.run
+        folder.note(max_qpu_seconds=budget)
+    config, recorded = folder.config(), folder.provenance
     _check_resumed(config, access, deadline)
     if deadline is not None:
         machine = replace(config.machine, deadline=deadline)
         config = config.model_copy(update={"machine": machine})
-    if recorded["status"] == "finished":
+    if folder.status == "finished":
         close_left(folder, access, display.say)
         display.say(f"{path} is finished; nothing is left to do")
         if not folder.report.exists():
@@ -64,15 +64,15 @@ def resume(
     # A run that recorded no threads began before they were recorded, and goes on as it began.
     is_older = config.run.threads is None
     config = config if is_older else settled(config)
-    root = data_root or Path(recorded["data_root"]).expanduser()
+    root = data_root or Path(recorded.data_root).expanduser()
     access = access.with_account_of(recorded)
-    is_tuned, is_given = config.train.weights == "quantum", "checkpoint" in recorded
+    is_tuned, is_given = config.train.weights == "quantum", recorded.checkpoint is not None
     checkpoint: Path | None
     if config.backend.is_machine and folder.evaluations() and (is_tuned or not is_given):
         # Once something is evaluated, nothing is left to train.
         checkpoint, name, is_tuned, is_given = folder.checkpoint, "best", False, False
     else:
-        checkpoint, name = given_checkpoint(folder, config), recorded.get("checkpoint", "")
+        checkpoint, name = given_checkpoint(folder, config), recorded.checkpoint or ""
     with connected(config, access, display) as target:
         if checkpoint is None:
             fabric = launch(config.fabric)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from ..assembly.fabric import device_name, leave
 from ..evaluation.assess import assess, assess_on_target
 from ..evaluation.validation import Validation
 from ..records.checkpoint import load_model
-from ..records.environment import computer
-from ..records.folder import RunFolder, Status
+from ..records.environment import computer, without_home
+from ..records.folder import RunFolder, now
 from ..records.loggers import Logger, open_loggers
+from ..records.state import Status
 from ..report.write import write_report
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
@@ -95,8 +97,8 @@ class Runner:
     def _begin(self) -> None:
         run, folder = self.run, self.folder
         everything, quantum = count_parameters(run.model)
-        folder.note("run", parameters=everything, quantum_parameters=quantum)
-        folder.note("computer", **computer(device_name(run.fabric.device)))
+        on = computer(device_name(run.fabric.device))
+        folder.note(parameters=everything, quantum_parameters=quantum, computer=on)
         run.display.begin_run(run.config, folder, everything, quantum)
 
     def _go_to_target(self) -> None:
@@ -106,9 +108,9 @@ class Runner:
             return
         approval = Approval(name, folder, run.display, yes=run.access.yes)
         run.target.keep_jobs(folder.ledger, approve=approval, run_tag=run_tag(folder))
-        if not folder.run.get("approved"):
+        if not folder.state.approved:
             approval.plan = self.plan or run.affordable_plan()
-            folder.note("run", requests=approval.plan.total.requests)
+            folder.note(requests=approval.plan.total.requests)
 
     def _training(self, loggers: Sequence[Logger] = ()) -> Training:
         run = self.run
@@ -142,10 +144,10 @@ class Runner:
         """Keeps [run] status in step with what happens inside; the target is closed behind it."""
         folder, say = self.folder, self.run.display.say
         try:
-            folder.note("run", status="running")
+            folder.note(status="running", process=os.getpid(), ended=None, error=None)
             with closing(self.run.target):
                 yield
-            folder.note("run", status="finished")
+            folder.note(status="finished", ended=now())
         except KeyboardInterrupt:
             # The interruption may come between the sending of jobs and the wait for them.
             status: Status = "interrupted"
@@ -162,11 +164,18 @@ class Runner:
                 raise
             for words in filter(None, (str(pending), sending_words(folder))):
                 say(words)
-        except BaseException:
-            self._note_end("failed")
+        except BaseException as error:
+            self._note_end("failed", error)
             raise
 
-    def _note_end(self, status: Status) -> None:
+    def _note_end(self, status: Status, error: BaseException | None = None) -> None:
         # What stopped the run is worth more to the caller than a second error about its record.
         with suppress(RecordError):
-            self.folder.note("run", status=status)
+            self.folder.note(status=status, ended=now(), error=_words(error))
+
+
+def _words(error: BaseException | None) -> str | None:
+    """For the record; what others raise may tell more than it should."""
+    if not isinstance(error, QhcError):
+        return None if error is None else type(error).__name__
+    return f"{type(error).__name__}: {without_home(str(error))}"

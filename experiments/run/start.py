@@ -11,17 +11,19 @@ from pathlib import Path
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.backends import trains_there
 from ..assembly.bounds import bounded
+from ..assembly.construct import model_plan
 from ..assembly.fabric import launch
 from ..assembly.feed import data_notes
-from ..assembly.same_data import data_record
+from ..assembly.same_data import data_sha256
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..records.checkpoint import load_model
 from ..records.environment import without_home
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
 from ..records.loggers import check_loggers
+from ..records.state import Provenance
 from ..training.train import steps_per_epoch
 from .display import Display
 from .given import Given, keep
@@ -79,8 +81,7 @@ def start(
         notes += backend_notes(model, config, trains_elsewhere=elsewhere)
         path = ""
         if fabric.is_global_zero:
-            recorded = _recorded(place, config, data, access, notes, trains=True)
-            path = str(RunFolder.create(place.out, config, recorded).path)
+            path = str(_folder(place, config, data, access, notes).path)
         folder = RunFolder(Path(fabric.broadcast(path)))
         return Runner(run, folder, plan).train()
 
@@ -127,8 +128,7 @@ def validate(
             *backend_notes(model, config, trains_elsewhere=False),
             *notes,
         ]
-        recorded = _recorded(place, config, data, access, notes, trains=is_tuned)
-        folder = RunFolder.create(place.out, config, {**recorded, **given.record()})
+        folder = _folder(place, config, data, access, notes, given)
         # Whatever lies at the checkpoint's path by now, the run is of what it keeps.
         load_model(keep(given, folder, config), model)
         runner = Runner(run, folder, plan)
@@ -169,20 +169,28 @@ def plan_of(
     return plan
 
 
-def _recorded(
+def _folder(
     place: Place,
     config: Config,
     data: ImageData,
     access: Access,
     notes: list[str],
-    *,
-    trains: bool,
-) -> Record:
-    """What [run] says beside the recipe."""
-    return {
-        "command": place.command,
-        "data_root": without_home(str(place.data_root)),
-        "notes": [*config.notes(), *data_notes(config, data, trains=trains), *notes],
-        **data_record(data),
+    given: Given | None = None,
+) -> RunFolder:
+    """Of a new run, with all that it is begun with."""
+    trains = given is None or config.train.weights == "quantum"
+    provenance = Provenance(
+        command=place.command,
+        data_root=without_home(str(place.data_root)),
+        data_sha256=data_sha256(data),
+        **({} if given is None else given.record()),
         **access.record(),
-    }
+    )
+    spec = model_plan(config).spec
+    return RunFolder.create(
+        place.out,
+        config,
+        provenance,
+        layer=None if spec is None else spec.to_dict(),
+        notes=[*config.notes(), *data_notes(config, data, trains=trains), *notes],
+    )

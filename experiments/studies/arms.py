@@ -100,11 +100,11 @@ def compare(runs: dict[str, list[Run]]) -> list[ArmScores]:
     return [
         ArmScores(
             arm=arm,
-            parameters=group.runs[0].run["parameters"],
+            parameters=group.runs[0].state.parameters,
             test=group.spread(lambda run: _test_accuracy(run, "best")),
             last=group.spread(lambda run: _test_accuracy(run, "last")),
             validation=group.spread(_validation_accuracy),
-            seconds=group.spread(lambda run: run.median("seconds")),
+            seconds=group.spread(lambda run: run.median(lambda epoch: epoch.seconds)),
             difference=(
                 paired_difference(group, reference, lambda run: _test_accuracy(run, "best"))
                 if reference is not None and arm != REFERENCE
@@ -164,16 +164,16 @@ def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
 def _test_accuracy(run: Run, checkpoint: str) -> float:
     """Of the last such evaluation, NaN without one."""
     found = [
-        record["accuracy"]
+        record.accuracy
         for record in run.evaluations
-        if record["split"] == "test" and record["checkpoint"] == checkpoint
+        if record.split == "test" and record.checkpoint == checkpoint
     ]
     return found[-1] if found else float("nan")
 
 
 def _validation_accuracy(run: Run) -> float:
     best = run.best_epoch
-    return best["validation"]["accuracy"] if best is not None else float("nan")
+    return best.validation.accuracy if best is not None else float("nan")
 
 
 def _row(scores: ArmScores) -> dict[str, Any]:

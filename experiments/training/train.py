@@ -27,11 +27,12 @@ from ..assembly.feed import n_training_batches, training_batches, validation_bat
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..evaluation.evaluate import predict
-from ..evaluation.metrics import Scores
 from ..records.checkpoint import Best, load_training, save_model, save_training
 from ..records.environment import peak_memory_mib
-from ..records.folder import Record, RunFolder
+from ..records.folder import RunFolder
+from ..records.lines import EpochRecord
 from ..records.loggers import Logger
+from ..records.scores import Scores, TrainingMeans
 from .optimise import build_loss, build_optimiser, build_schedule
 
 CHECK_EVERY = 50
@@ -47,7 +48,7 @@ class Watcher(Protocol):
     def step(self) -> None:
         """A batch is done."""
 
-    def end(self, record: Record) -> None:
+    def end(self, record: EpochRecord) -> None:
         """The epoch is done and recorded."""
 
 
@@ -152,18 +153,17 @@ class Training:
         improved = best is None or best.is_beaten_by(reached, self.config.train.ties)
         kept = reached if improved or best is None else best
         if self.fabric.is_global_zero:
-            record = {
-                "kind": "epoch",
-                "epoch": epoch,
-                "lr": lr,
-                "train": {"loss": passed.loss, "accuracy": passed.accuracy},
-                "validation": scores.summary(),
-                "seconds": round(passed.seconds, 4),
-                "validation_seconds": round(validation_seconds, 4),
-                "cpu_seconds": round(passed.cpu_seconds, 4),
-                "peak_memory_mib": peak_memory_mib(),
+            record = EpochRecord(
+                epoch=epoch,
+                lr=lr,
+                train=TrainingMeans(loss=passed.loss, accuracy=passed.accuracy),
+                validation=scores.means,
+                seconds=round(passed.seconds, 4),
+                validation_seconds=round(validation_seconds, 4),
+                cpu_seconds=round(passed.cpu_seconds, 4),
+                peak_memory_mib=peak_memory_mib(),
                 **self._device_memory(),
-            }
+            )
             self.folder.append(record)
             if improved:
                 save_model(
@@ -267,7 +267,7 @@ class Training:
         for layer in quantum_layers(self.model):
             layer.reseed(seed)
 
-    def _device_memory(self) -> Record:
+    def _device_memory(self) -> dict[str, float]:
         if self.fabric.device.type != "cuda":
             return {}
         peak = torch.cuda.max_memory_allocated(self.fabric.device)

@@ -54,7 +54,7 @@ def test_a_run_goes_on_with_the_images_it_began_with(
     if again:
         name = "validated"
         assert qhc("run", *again, *data, "--out", name)[0] == 0
-    RunFolder.open(Path(name)).note("run", status="interrupted")
+    RunFolder.open(Path(name)).note(status="interrupted")
     alter(Path("images"))
     code, _, err = qhc("resume", name)
     if alter is leave:

@@ -184,10 +184,10 @@ def test_a_number_out_of_range_is_named(number: str) -> None:
 @pytest.mark.usefixtures("two_cores")
 def test_a_comparison_goes_on_with_the_number_that_it_began_with(tmp_path: Path) -> None:
     config = load_config("digits")
-    RunFolder.create(tmp_path / "here", load_config("digits", ["run.threads=2"]), {})
+    RunFolder.create(tmp_path / "here", load_config("digits", ["run.threads=2"]))
     check_same(tmp_path / "here", config)
     with pytest.raises(RunFolderError, match=r"run\.threads is 2 there and 3 here"):
         check_same(tmp_path / "here", load_config("digits", ["run.threads=3"]))
-    RunFolder.create(tmp_path / "older", config, {})
+    RunFolder.create(tmp_path / "older", config)
     with pytest.raises(RunFolderError, match=r"run\.threads is None there and 1 here"):
         check_same(tmp_path / "older", config)

@@ -11,6 +11,7 @@ from experiments.config.recipe import load_config
 from experiments.config.run import RunSection
 from experiments.records.folder import RunFolder
 from qbackend import get_backend
+from tests.records.test_old_run import OLD_EVALUATION
 
 FOR_A_DEVICE = "has no noise and no preparation"
 
@@ -36,12 +37,13 @@ def test_an_option_of_the_library() -> None:
 
 
 def test_a_folder_of_then(tmp_path: Path) -> None:
-    folder = RunFolder.create(tmp_path / "run", load_config("digits", []), {})
+    folder = RunFolder.create(tmp_path / "run", load_config("digits"))
     text = folder.config_file.read_text(encoding="utf-8")
     written = text.replace("[run]", '[run]\nencoder = "textbook"', 1)
     folder.config_file.write_text(written, encoding="utf-8")
-    line = '{"kind": "evaluation", "compiled": {"encoder": "compact"}}'
-    folder.metrics.write_text(f"{line}\n", encoding="utf-8")
+    folder.metrics.write_text(OLD_EVALUATION, encoding="utf-8")
     there = RunFolder.open(tmp_path / "run")
     assert there.config().run.preparation == "textbook"
-    assert there.evaluations()[0]["compiled"] == {"preparation": "compact"}
+    compiled = there.evaluations()[0].compiled
+    assert compiled is not None
+    assert compiled.preparation == "compact"

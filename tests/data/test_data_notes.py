@@ -104,11 +104,11 @@ def test_notes_are_printed_before_training_and_recorded(qhc: Qhc, tmp_path: Path
         "run", *arguments, "--set", "model.arm=linear", "--set", "train.batch_size=8"
     )
     assert code == 0, err
-    notes = RunFolder.open(Path("here")).run["notes"]
+    notes = RunFolder.open(Path("here")).state.notes
     assert len(notes) == 4
     for note in notes:
         assert 0 < err.index(f"note: {note}") < err.index("epoch   1")
     code, _, err = qhc("run", "--checkpoint", "here", "--limit", "99", "--out", "again")
     assert code == 0, err
-    again = RunFolder.open(Path("again")).run["notes"]
+    again = list(RunFolder.open(Path("again")).state.notes)
     assert again == [note for note in notes if "validation" not in note]

@@ -139,8 +139,8 @@ def test_jobs_are_counted_where_there_are_any() -> None:
     (layer,) = (module for module in model.modules() if isinstance(module, QuantumLayer))
     assert layer.backend.shots == 10
     assert type(layer.backend).__name__ != "Meter"
-    record = sampled.record(backend="aer", shots=10, split="test", checkpoint="best")
-    assert (record["shots"], record["jobs"], record["n_images"]) == (10, 3, 40)
+    record = sampled.record(backend="aer", split="test", checkpoint="best")
+    assert (record.shots, record.jobs, record.n_images) == (10, 3, 40)
 
 
 def test_a_machine_is_asked_once_for_all_images() -> None:
@@ -160,9 +160,8 @@ def test_a_machine_is_asked_once_for_all_images() -> None:
     # The variance of an output is at most 1 / shots.
     assert (found.outputs - exact.outputs).abs().max() < 5 / math.sqrt(400)
     assert 0 < found.shot_error <= 1 / math.sqrt(400)
-    assert found.record(backend="distant", shots=400, split="test", checkpoint="best")[
-        "shot_error"
-    ] == pytest.approx(found.shot_error)
+    record = found.record(backend="distant", split="test", checkpoint="best")
+    assert record.shot_error == pytest.approx(found.shot_error)
     assert exact.shots is exact.shot_error is None
 
 

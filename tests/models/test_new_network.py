@@ -99,8 +99,8 @@ def test_it_is_trained_validated_and_reported(qhc: Qhc) -> None:
     chosen = (*TRAINED, "--set", "layer.heads=3", "--set", "layer.n_layers=2")
     code, out, err = qhc("run", *chosen, *FEW, "--out", "made", "--json")
     assert code == 0, err
-    accuracy, run = last_line(out)["accuracy"], RunFolder.open(Path("made")).run
-    assert (run["quantum_parameters"], run["parameters"]) == (3 * 6, 18 + 65 * 3 + 10 * 10)
+    accuracy, state = last_line(out)["accuracy"], RunFolder.open(Path("made")).state
+    assert (state.quantum_parameters, state.parameters) == (3 * 6, 18 + 65 * 3 + 10 * 10)
 
     code, out, err = qhc("run", "--checkpoint", "made", "--limit", "20", "--backend", "native",
                          "--out", "again", "--json")  # fmt: skip

@@ -31,7 +31,7 @@ from tests.support.runs import synthetic_run
 
 from .pages import Page, drawn
 
-IMAGES = {"n_images": 1_000_000}
+IMAGES = SimpleNamespace(n_images=1_000_000)
 """So many that one of them moves no deviation."""
 
 
@@ -79,7 +79,8 @@ def test_seeds_that_differ_alike_leave_an_interval() -> None:
 
 
 def replaced(run: Any, n_images: int) -> Any:
-    return SimpleNamespace(seed=run.seed, value=run.value, headline={"n_images": n_images})
+    headline = SimpleNamespace(n_images=n_images)
+    return SimpleNamespace(seed=run.seed, value=run.value, headline=headline)
 
 
 @given(st.permutations(["quantum", "quantum-frozen", "linear", "none"]))
@@ -187,8 +188,9 @@ def test_groups_differ_in_more_than_the_seed(several: list[Path]) -> None:
 
 
 def test_of_two_runs_alike_the_later_counts(several: list[Path]) -> None:
-    earlier, later = read_run(several[0]), read_run(several[0])
-    later.run["started"] = "2999-01-01T00:00:00+00:00"
+    earlier = read_run(several[0])
+    state = earlier.state.model_copy(update={"started": "2999-01-01T00:00:00+00:00"})
+    later = replace(earlier, state=state)
     (group,) = group_runs([later, earlier])
     assert group.runs == (later,)
 
@@ -197,10 +199,10 @@ def test_a_band_covers_the_runs_that_reached_an_epoch(several: list[Path]) -> No
     runs = [read_run(several[0]), read_run(several[-1])]
     found = band(Group("both", {}, tuple(runs)), "validation", "accuracy")
     assert list(found.epochs) == [1, 2, 3, 4, 5, 6, 7, 8]
-    values = [run.epochs[1]["validation"]["accuracy"] for run in runs]
+    values = [run.epochs[1].validation.accuracy for run in runs]
     assert found.mean[1] == pytest.approx(sum(values) / 2, abs=1e-15)
     assert found.deviation[1] == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2), abs=1e-15)
-    assert found.mean[7] == runs[1].epochs[7]["validation"]["accuracy"]
+    assert found.mean[7] == runs[1].epochs[7].validation.accuracy
 
 
 def test_several_runs_side_by_side(several: list[Path], tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_several_runs_side_by_side(several: list[Path], tmp_path: Path) -> None:
     page = Page(write_report(several, tmp_path / "comparison"))
     assert page.sections == ["results", "differences", "curves", "cost", "settings", "runs"]
     for group in group_runs([read_run(folder) for folder in several]):
-        values = np.array([run.evaluations[0]["accuracy"] for run in group.runs])
+        values = np.array([run.evaluations[0].accuracy for run in group.runs])
         (row,) = (row for row in page.rows if row[:1] == [group.name] and len(row) == 8)
         assert row[1:3] == [str(len(values)), f"{100 * values.mean():.2f}"]
         assert row[3] == (f"{100 * values.std(ddof=1):.2f}" if len(values) > 1 else "–")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from experiments.records.scores import Means
 from experiments.report.comparison import figures as comparison_figures
 from experiments.report.comparison.groups import Group, PairedDifference
 from experiments.report.comparison.page import accuracy
-from experiments.report.reading import read_run
+from experiments.report.reading import Run, read_run
 from experiments.report.studies import noise_figures, qpc_figures
 from experiments.report.studies.qpc_figures import Point
 from experiments.report.style import looks
@@ -35,11 +38,17 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> list[Group]:
     """Two runs that differ much, and that a mean less a deviation is far below 0 and above 1 of."""
     root = tmp_path_factory.mktemp("runs")
     runs = [read_run(synthetic_run(root / str(seed), seed=seed, n_images=40)) for seed in (0, 1)]
-    for run, value in zip(runs, (0.0, 1.0), strict=True):
-        run.evaluations[0]["accuracy"] = value
-        for epoch in run.epochs:
-            epoch["validation"] = {"accuracy": value, "f1": value, "loss": 3 * value}
-    return [Group("both", {}, tuple(runs))]
+    return [Group("both", {}, tuple(map(answering, runs, (0.0, 1.0))))]
+
+
+def answering(run: Run, value: float) -> Run:
+    """The run, with that value for all its scores."""
+    means = Means(loss=3 * value, accuracy=value, precision=value, recall=value, f1=value)
+    return replace(
+        run,
+        evaluations=(run.evaluations[0].model_copy(update={"accuracy": value}),),
+        epochs=tuple(epoch.model_copy(update={"validation": means}) for epoch in run.epochs),
+    )
 
 
 def test_bars_of_a_comparison(groups: list[Group]) -> None:

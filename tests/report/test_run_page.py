@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 
-from experiments.records.folder import RunFolder
 from experiments.report.projection import pca
 from experiments.report.reading import read_run
 from experiments.report.run import figures
 from experiments.report.write import write_report
 from qbackend.errors import RecordError, RunFolderError
-from tests.support.runs import synthetic_run
+from tests.support.runs import as_of_old, synthetic_run
 
 from .pages import Page, drawn
 
@@ -51,29 +50,37 @@ def test_a_page_is_the_runs_and_names_it(digits: Path) -> None:
     assert "qhc run --recipe digits --seed 0" in page.text
 
 
+def test_a_run_of_old_has_the_same_page(digits: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(digits, tmp_path / "digits")
+    as_of_old(folder)
+    before = Page(folder / "report.html")
+    page = Page(write_report([folder]))
+    assert (page.rows, page.pictures) == (before.rows, before.pictures)
+
+
 def test_numbers_are_those_of_the_records(digits: Path) -> None:
     page = Page(digits / "report.html")
     run = read_run(digits)
     (found,) = run.evaluations
-    low, high = (100 * bound for bound in found["accuracy_interval"])
-    scores = [f"{100 * found[name]:.2f}" for name in ("precision", "recall", "f1")]
-    accuracy = f"{100 * found['accuracy']:.2f}"
+    low, high = (100 * bound for bound in found.accuracy_interval)
+    scores = [f"{100 * getattr(found, name):.2f}" for name in ("precision", "recall", "f1")]
+    accuracy = f"{100 * found.accuracy:.2f}"
     assert [
         "test, best epoch",
         "aer (exact)",
         "120",
-        f"{found['loss']:.4f}",
+        f"{found.loss:.4f}",
         accuracy,
         f"{low:.2f} to {high:.2f}",
         *scores,
-        f"{found['seconds']:.2f}",
+        f"{found.seconds:.2f}",
     ] in page.rows
-    for record in found["per_class"]:
-        row = [f"{100 * record[name]:.2f}" for name in ("precision", "recall", "f1")]
-        assert [record["class"], str(record["support"]), *row] in page.rows
-    median = np.median([epoch["seconds"] for epoch in run.epochs[1:]])
+    for record in found.per_class:
+        row = [f"{100 * getattr(record, name):.2f}" for name in ("precision", "recall", "f1")]
+        assert [record.name, str(record.support), *row] in page.rows
+    median = np.median([epoch.seconds for epoch in run.epochs[1:]])
     assert f"{1000 * median:.1f} ms" in page.text
-    assert f"{max(epoch['peak_memory_mib'] for epoch in run.epochs):.1f} MiB" in page.text
+    assert f"{max(epoch.peak_memory_mib for epoch in run.epochs):.1f} MiB" in page.text
     assert ["Parameters", "12,345, of which 8 quantum"] in page.rows
 
 
@@ -96,7 +103,7 @@ def test_a_machines_jobs_and_seconds_are_told(tmp_path: Path) -> None:
 
 def test_the_most_frequent_confusion_comes_first(digits: Path) -> None:
     (found,) = read_run(digits).evaluations
-    matrix = np.array(found["confusion"])
+    matrix = np.array(found.confusion)
     np.fill_diagonal(matrix, 0)
     rows = Page(digits / "report.html").rows
     first = rows[rows.index(["True class", "Predicted class", "Images", "Share (%)"]) + 1]
@@ -164,8 +171,8 @@ def test_half_a_line_is_as_good_as_none(tmp_path: Path) -> None:
 
 
 def test_a_validation_without_training_has_no_curves(tmp_path: Path) -> None:
-    folder = synthetic_run(tmp_path / "run", epochs=0, n_images=40)
-    RunFolder(folder).note("run", checkpoint="runs/other/checkpoint.safetensors")
+    given = "runs/other/checkpoint.safetensors"
+    folder = synthetic_run(tmp_path / "run", epochs=0, n_images=40, checkpoint=given)
     page = Page(write_report([folder]))
     assert "curves" not in page.sections
     assert "results" in page.sections
@@ -185,7 +192,7 @@ def test_a_hundred_classes_scroll_and_carry_no_numbers(tmp_path: Path) -> None:
     assert numbered[-100:] == [[str(index), name] for index, name in enumerate(classes)]
     assert any(each.get("class") == "scroll tall" for each in page.all("div"))
     (found,) = read_run(folder).evaluations
-    axes = figures.confusion(np.array(found["confusion"]), classes).axes[0]
+    axes = figures.confusion(np.array(found.confusion), classes).axes[0]
     assert not axes.texts
     points = pca(np.random.default_rng(0).normal(size=(300, 4)))
     assert not figures.scatter(points, np.arange(300) % 100, classes, "PCA").legends
@@ -229,6 +236,8 @@ def test_no_folder_at_all() -> None:
         ("metrics.jsonl", b"not JSON\n"),
         ("evaluation.npz", b"not an archive"),
         ("config.toml", b"[run]\nseed = 'x'\n"),
+        ("state.json", b'{"status": "lost"}'),
+        ("metrics.jsonl", b'{"kind": "epoch", "epoch": 1}\n'),
     ],
 )
 def test_damaged_records_are_named(digits: Path, tmp_path: Path, name: str, content: bytes) -> None:

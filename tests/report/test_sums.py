@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.records.comparisons import Charges, RowRecord, ValidationRecord
 from experiments.records.folder import RunFolder
 from experiments.report.comparison.groups import group_runs
 from experiments.report.reading import Run, read_run
@@ -32,8 +34,8 @@ def costs(run: Run) -> dict[str, str]:
 def test_images_are_those_of_the_classes_and_of_the_answers(run: Run) -> None:
     page = Page(write_report([run.folder]))
     (found,) = run.evaluations
-    n_images, right = found["n_images"], round(found["accuracy"] * found["n_images"])
-    matrix = np.array(found["confusion"])
+    n_images, right = found.n_images, round(found.accuracy * found.n_images)
+    matrix = np.array(found.confusion)
     assert (matrix.sum(), np.trace(matrix)) == (n_images, right)
     classes = [row for row in page.rows if len(row) == 5 and row[1].isdigit()]
     assert sum(int(row[1]) for row in classes) == n_images
@@ -46,28 +48,33 @@ def test_images_are_those_of_the_classes_and_of_the_answers(run: Run) -> None:
 
 def test_times_are_those_of_the_epochs(run: Run) -> None:
     facts, epochs = costs(run), run.epochs
-    seconds = sum(e["seconds"] for e in epochs) + sum(e["validation_seconds"] for e in epochs)
+    seconds = sum(e.seconds for e in epochs) + sum(e.validation_seconds for e in epochs)
     assert facts["Training and validation"] == f"{duration(seconds)} together"
-    cpu = sum(e["cpu_seconds"] for e in epochs)
+    cpu = sum(e.cpu_seconds for e in epochs)
     assert facts["CPU time of the process"].endswith(f"{duration(cpu)} in all")
 
 
 def test_sampled_evaluations_add_up(tmp_path: Path) -> None:
     folder = RunFolder.open(synthetic_run(tmp_path / "run", n_images=30, jobs=2, qpu_seconds=1.5))
-    folder.append({**folder.evaluations()[0], "jobs": 3, "qpu_seconds": 2.0})
+    folder.append(folder.evaluations()[0].model_copy(update={"jobs": 3, "qpu_seconds": 2.0}))
     assert costs(read_run(folder.path))["Jobs"] == "5, 3.5 s of QPU time"
 
 
-@pytest.mark.parametrize("kind", ["validation", "rows"])
+LINES = {"validation": ValidationRecord, "rows": RowRecord}
+
+
+@pytest.mark.parametrize("kind", LINES)
 def test_a_machines_jobs_are_counted_once(tmp_path: Path, kind: str) -> None:
     """A corrected evaluation asks for the test's job again, and its calibration is none."""
     folder = RunFolder.open(
         synthetic_run(tmp_path / "run", n_images=30, epochs=0, jobs=1, qpu_seconds=4.0)
     )
-    folder.append({**folder.evaluations()[0], "stage": "corrected"})
-    ledger = {"job_ids": ["test", "calibration"], "charged_seconds": 5.5}
-    folder.append({"kind": kind, **ledger})
-    assert costs(read_run(folder.path))["Jobs"] == "2, 5.5 s of QPU time"
+    folder.append(folder.evaluations()[0].model_copy(update={"stage": "corrected"}))
+    charges = Charges(
+        job_ids=("test", "calibration"), estimated_seconds=5.0, charged_seconds=5.5, unsettled=0
+    )
+    run = replace(read_run(folder.path), **{kind: LINES[kind].model_construct(charges=charges)})
+    assert costs(run)["Jobs"] == "2, 5.5 s of QPU time"
 
 
 def test_a_comparison_is_that_of_its_runs(tmp_path: Path) -> None:

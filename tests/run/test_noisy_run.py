@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from experiments.data.batches import batches
 from experiments.evaluation.evaluate import evaluate
 from experiments.records.checkpoint import load_model_info
 from experiments.records.folder import RunFolder
+from experiments.records.lines import EvaluationRecord
 from qbackend import get_backend
 from qbackend.devices.correction import AffineMap
 from qbackend.devices.noise_spec import NoiseSpec, load_noise
@@ -28,7 +28,7 @@ AER, NATIVE = "aer:fake_manila", "native:fake_manila"
 SMALL = ("--epochs", "1", "--limit", "40", "--set", "data.validation=0.9")
 
 
-def evaluations(folder: str) -> list[dict[str, Any]]:
+def evaluations(folder: str) -> list[EvaluationRecord]:
     return RunFolder.open(Path(folder)).evaluations()
 
 
@@ -36,16 +36,16 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
     code, out, err = qhc("run", "--backend", AER, "--calibrate", "30", *SMALL, "--out", "a")
     assert code == 0, err
     note = f"trained on aer, exactly: a step on {AER} takes too long; native:fake_manila trains"
-    assert any(each.startswith(note) for each in RunFolder.open(Path("a")).run["notes"])
+    assert any(each.startswith(note) for each in RunFolder.open(Path("a")).state.notes)
     last, ideal, noisy, corrected = evaluations("a")
-    assert [each["backend"] for each in (last, ideal, noisy, corrected)] == ["aer", "aer", AER, AER]
-    assert "compiled" not in ideal
-    assert noisy["compiled"]["device"] == "fake_manila"
-    assert noisy["compiled"]["calibration"] == "snapshot"
-    assert noisy["compiled"]["calibrated_at"].startswith("2024-05-27")
+    assert [each.backend for each in (last, ideal, noisy, corrected)] == ["aer", "aer", AER, AER]
+    assert ideal.compiled is None
+    assert noisy.compiled.device == "fake_manila"
+    assert noisy.compiled.calibration == "snapshot"
+    assert noisy.compiled.calibrated_at.startswith("2024-05-27")
     for words in ("fake_manila, calibration from the shipped snapshot of 2024-05-27", "calibrated"):
         assert words in out
-    gates = noisy["compiled"]["two_qubit_gates"]
+    gates = noisy.compiled.two_qubit_gates
     assert f"{gates} two-qubit gates, compact preparation" in out
 
     # The correction is the recorded map on the noisy outputs, for the images of the evaluation.
@@ -58,8 +58,8 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
     images = batches(split, 64, device="cpu", mean=info.mean, std=info.std)
     outputs = evaluate(model, images, data.classes, 0.0).outputs
     assert outputs is not None
-    found = AffineMap.from_dict(corrected["calibration"]["maps"][0])
-    assert corrected["calibration"]["images"] == 30
+    found = AffineMap.from_dict(corrected.calibration.maps[0].to_dict())
+    assert corrected.calibration.images == 30
     kept = np.load("a/evaluation.npz")["outputs"]
     np.testing.assert_allclose(kept, found.apply(outputs.numpy()), atol=1e-6)
 
@@ -73,19 +73,19 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
     assert code == 0, err
     summary = last_line(out)
     assert summary["calibration"] == "file"
-    assert summary["accuracy"] == noisy["accuracy"]
-    assert summary["ideal_accuracy"] == ideal["accuracy"]
+    assert summary["accuracy"] == noisy.accuracy
+    assert summary["ideal_accuracy"] == ideal.accuracy
     again = evaluations("b")[-1]
-    assert again["loss"] == pytest.approx(noisy["loss"], abs=1e-6)
+    assert again.loss == pytest.approx(noisy.loss, abs=1e-6)
 
 
 def test_a_backend_with_derivatives_trains_under_the_noise(qhc: Qhc) -> None:
     strong = ("--set", "noise.two_qubit=20")
     assert qhc("run", "--backend", NATIVE, *strong, *SMALL, "--out", "noisy")[0] == 0
     assert qhc("run", "--backend", "native", *SMALL, "--out", "ideal")[0] == 0
-    assert [each["backend"] for each in evaluations("noisy")] == [NATIVE, "aer", NATIVE]
-    assert not any("trained on" in note for note in RunFolder.open(Path("noisy")).run["notes"])
-    assert evaluations("noisy")[-1]["compiled"]["noise"]["two_qubit"] == 20
+    assert [each.backend for each in evaluations("noisy")] == [NATIVE, "aer", NATIVE]
+    assert not any("trained on" in note for note in RunFolder.open(Path("noisy")).state.notes)
+    assert evaluations("noisy")[-1].compiled.noise["two_qubit"] == 20
     files = [Path(name, "checkpoint.safetensors").read_bytes() for name in ("noisy", "ideal")]
     assert files[0] != files[1]
     # The strength belongs to that run: another evaluation of its model does not inherit it.
@@ -98,7 +98,7 @@ def test_a_backend_with_derivatives_trains_under_the_noise(qhc: Qhc) -> None:
 def test_sampled_shots_train(qhc: Qhc) -> None:
     code, _, err = qhc("run", "--shots", "16", *SMALL, "--out", "sampled")
     assert code == 0, err
-    assert [each["shots"] for each in evaluations("sampled")] == [16, 16]
+    assert [each.shots for each in evaluations("sampled")] == [16, 16]
 
 
 @pytest.mark.parametrize(

@@ -30,23 +30,24 @@ def test_a_run_leaves_its_folder_and_one_line_of_json(qhc: Qhc) -> None:
     assert (line["backend"], line["n_images"]) == ("aer", 50)
     assert not {"shots", "jobs", "qpu_seconds"} & line.keys()
     assert {path.name for path in folder.path.iterdir()} == {
-        "config.toml", "metrics.jsonl", "metrics.csv", "checkpoint.safetensors",
+        "config.toml", "state.json", "metrics.jsonl", "metrics.csv", "checkpoint.safetensors",
         "training.safetensors", "evaluation.npz",
     }  # fmt: skip
-    run = folder.run
-    assert (run["status"], run["parameters"], run["quantum_parameters"]) == ("finished", 12302, 0)
-    assert run["command"].startswith("qhc run --epochs 2")
-    assert [record["epoch"] for record in folder.epochs()] == [1, 2]
+    state = folder.state
+    assert (state.status, state.parameters, state.quantum_parameters) == ("finished", 12302, 0)
+    assert folder.provenance.command.startswith("qhc run --epochs 2")
+    assert [record.epoch for record in folder.epochs()] == [1, 2]
     last, best = folder.evaluations()
-    assert (last["checkpoint"], best["checkpoint"]) == ("last", "best")
-    assert {last["split"], best["split"]} == {"test"}
-    assert line["accuracy"] == best["accuracy"]
-    assert set(best) == {
+    assert (last.checkpoint, best.checkpoint) == ("last", "best")
+    assert {last.split, best.split} == {"test"}
+    assert line["accuracy"] == best.accuracy
+    written = json.loads(folder.metrics.read_text().splitlines()[-1])
+    assert set(written) == {
         "kind", "backend", "shots", "split", "checkpoint", "n_images", "loss", "accuracy",
         "accuracy_interval", "precision", "recall", "f1", "per_class", "confusion", "seconds",
         "jobs", "qpu_seconds",
     }  # fmt: skip
-    assert set(best["per_class"][0]) == {"class", "precision", "recall", "f1", "support"}
+    assert set(written["per_class"][0]) == {"class", "precision", "recall", "f1", "support"}
     assert "epoch   2" in err
     assert "12,302" in err
 
@@ -76,7 +77,7 @@ def test_published_quirks_are_printed_and_recorded(qhc: Qhc) -> None:
     settings = ("--set", "protocol=published", "--set", "model.arm=classical", "--epochs", "1")
     code, _, err = qhc("run", *settings, "--out", "here")
     assert code == 0
-    notes = RunFolder.open(Path("here")).run["notes"]
+    notes = RunFolder.open(Path("here")).state.notes
     assert len(notes) == 9
     assert all(f"note: {note}" in err for note in notes)
 
@@ -86,8 +87,8 @@ def test_a_checkpoint_is_validated_on_any_backend(qhc: Qhc, tmp_path: Path) -> N
     trained = RunFolder.open(Path("trained"))
     code, out, _ = qhc("run", "--checkpoint", "trained", "--out", "again", "--json")
     assert code == 0
-    assert json.loads(out)["accuracy"] == trained.evaluations()[-1]["accuracy"]
-    assert json.loads(out)["loss"] == trained.evaluations()[-1]["loss"]
+    assert json.loads(out)["accuracy"] == trained.evaluations()[-1].accuracy
+    assert json.loads(out)["loss"] == trained.evaluations()[-1].loss
     images = {}
     for name, flags in {
         "exact": ("--backend", "aer"),
@@ -106,9 +107,9 @@ def test_a_checkpoint_is_validated_on_any_backend(qhc: Qhc, tmp_path: Path) -> N
     assert images["exact"] == images["sampled"] == images["file"]
     assert line["backend"] == "native"
     sampled = RunFolder.open(Path("sampled"))
-    assert sampled.evaluations()[-1]["shots"] == 100
-    assert sampled.evaluations()[-1]["jobs"] == 1
-    assert sampled.run["checkpoint"] == "trained/checkpoint.safetensors"
+    assert sampled.evaluations()[-1].shots == 100
+    assert sampled.evaluations()[-1].jobs == 1
+    assert sampled.provenance.checkpoint == "trained/checkpoint.safetensors"
     assert sampled.checkpoint.read_bytes() == Path("trained/checkpoint.safetensors").read_bytes()
 
 
@@ -173,8 +174,8 @@ def test_a_machine_only_validates(qhc: Qhc, monkeypatch: pytest.MonkeyPatch) -> 
     line = json.loads(out)
     assert (line["backend"], line["shots"], line["jobs"]) == ("machine", 20, 1)
     records = RunFolder.open(Path(line["run"])).evaluations()
-    assert [record["backend"] for record in records] == ["aer", "aer", "machine"]
-    assert [record["jobs"] for record in records] == [0, 0, 1]
+    assert [record.backend for record in records] == ["aer", "aer", "machine"]
+    assert [record.jobs for record in records] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("backend", ["aer", "aer:fake_manila", "fake_manila"])

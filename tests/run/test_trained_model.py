@@ -173,7 +173,7 @@ def notes_of(qhc: Qhc, checkpoint: Path, *arguments: str) -> list[str]:
     """What is recorded, and printed before the results."""
     code, _, err = qhc("run", "--checkpoint", str(checkpoint), "--out", "shown", *arguments)
     assert code == 0, err
-    notes = RunFolder.open(Path("shown")).run["notes"]
+    notes = list(RunFolder.open(Path("shown")).state.notes)
     assert all(f"note: {note}" in err for note in notes)
     return notes
 
@@ -281,20 +281,23 @@ def test_an_arm_without_a_circuit_is_noted_where_a_device_is_named(qhc: Qhc, bac
     )
     assert code == 0, err
     words = f"hybrid-digits (arm linear) has no quantum layer: nothing of it runs on {backend}"
-    assert words in RunFolder.open(Path("here")).run["notes"]
+    assert words in RunFolder.open(Path("here")).state.notes
 
 
 def test_going_on_with_other_versions_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = RunFolder.create(tmp_path / "run", DIGITS, {"notes": ["odd"]})
+    folder = RunFolder.create(tmp_path / "run", DIGITS, notes=["odd"])
     run_notes.note_versions(folder)
-    assert folder.run["notes"] == ["odd"]
+    assert folder.state.notes == ("odd",)
     now = {**folder.versions, "torch": "9.9", "commit": "another"}
     monkeypatch.setattr(run_notes, "versions", lambda: now)
     run_notes.note_versions(folder)
     before = folder.versions["torch"]
-    assert folder.run["notes"] == ["odd", f"resumed with torch 9.9 in place of {before}"]
+    assert folder.state.notes == (
+        "odd",
+        f"resumed with torch 9.9 in place of {before}",
+    )
 
 
 def test_the_report_names_the_loss_that_was_made_small() -> None:

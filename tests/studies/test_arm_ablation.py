@@ -26,7 +26,7 @@ def test_arms_are_compared_seed_by_seed_and_never_trained_twice(
     quantum, linear, none = content["arms"]
     accuracy = {
         arm: [
-            RunFolder.open(tmp_path / "arms" / f"{arm}-seed{seed}").evaluations()[-1]["accuracy"]
+            RunFolder.open(tmp_path / "arms" / f"{arm}-seed{seed}").evaluations()[-1].accuracy
             for seed in range(3)
         ]
         for arm in ("quantum", "linear", "none")
@@ -50,7 +50,7 @@ def test_arms_are_compared_seed_by_seed_and_never_trained_twice(
     for path in lost.iterdir():
         path.unlink()
     lost.rmdir()
-    RunFolder.open(killed).note("run", status="running")
+    RunFolder.open(killed).note(status="running")
     code, _, err = qhc(*command)
     assert code == 0
     assert re.findall(r"run \d of 9: (\S+)", err) == ["linear-seed1", "none-seed2"]

@@ -215,8 +215,8 @@ def test_a_run_of_the_ablation_is_a_run_like_any_other(folder: Path) -> None:
         for row in rows_of(folder)
         if (row["arm"], row["loss"], row["seed"]) == ("quantum", "cross_entropy", "0")
     ]
-    best = [each for each in run.evaluations() if each["checkpoint"] == "best"]
-    assert float(row["test_best"]) == best[-1]["accuracy"]
+    best = [each for each in run.evaluations() if each.checkpoint == "best"]
+    assert float(row["test_best"]) == best[-1].accuracy
     assert sum(p.numel() for p in model.parameters()) == int(row["parameters"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from experiments.config.recipe import load_config
 from experiments.config.sections import Config
 from experiments.data.splits import ImageData
 from experiments.records.folder import Record, RunFolder
+from experiments.records.lines import EpochRecord
+from experiments.records.recorded import Recorded
 from experiments.training.train import Training
 
 N_EPOCHS = 3
@@ -26,7 +29,7 @@ class Silent:
 
     def __init__(self, stop_at: tuple[int, int] | None = None) -> None:
         self.stop_at, self.epoch, self.done = stop_at, 0, 0
-        self.records: list[Record] = []
+        self.records: list[EpochRecord] = []
         self.model: Any = None
 
     def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
@@ -37,7 +40,7 @@ class Silent:
         if (self.epoch, self.done) == self.stop_at:
             raise KeyboardInterrupt
 
-    def end(self, record: Record) -> None:
+    def end(self, record: EpochRecord) -> None:
         self.records.append(record)
 
 
@@ -56,14 +59,16 @@ def training(
 ) -> Training:
     folder = RunFolder(path)
     if not folder.config_file.exists():
-        folder = RunFolder.create(path, config, {})
+        folder = RunFolder.create(path, config)
     if model is None:
         model = new_model(config, data, backend=config.run.backend, shots=config.run.shots)
     return Training(config, data, model, folder, fabric, watcher or Silent())
 
 
-def timeless(records: list[Record]) -> list[Record]:
-    return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+def timeless(records: Iterable[Recorded]) -> list[Record]:
+    """Their values, apart from times."""
+    values = [record.to_dict() for record in records]
+    return [{key: value for key, value in each.items() if key not in TIMES} for each in values]
 
 
 def same_files(one: Path, other: Path) -> bool:

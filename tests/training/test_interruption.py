@@ -47,7 +47,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(
     for name in ("checkpoint", "training"):
         assert same_files(getattr(straight.folder, name), getattr(resumed.folder, name))
     assert timeless(straight.folder.epochs()) == timeless(resumed.folder.epochs())
-    assert [record["epoch"] for record in resumed.folder.epochs()] == [1, 2, 3]
+    assert [record.epoch for record in resumed.folder.epochs()] == [1, 2, 3]
 
 
 def test_a_finished_training_is_not_repeated(

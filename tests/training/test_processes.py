@@ -19,6 +19,7 @@ from experiments.records.checkpoint import Best
 from experiments.records.folder import RunFolder
 from experiments.training.train import Training
 from tests.support.command_line import exit_code, start_qhc, without_reports
+from tests.support.runs import as_of_old
 
 from .small import same_files, timeless
 
@@ -65,7 +66,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_bits(
     for records in ("epochs", "evaluations"):
         one, other = (timeless(getattr(run, records)()) for run in (straight, folder))
         assert one == other
-    assert json.loads(out)["accuracy"] == straight.evaluations()[-1]["accuracy"]
+    assert json.loads(out)["accuracy"] == straight.evaluations()[-1].accuracy
     assert (folder.path / "report.html").exists()
 
 
@@ -79,23 +80,25 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     assert len(out.splitlines()) == 1
     folder = RunFolder.open(tmp_path / "two")
     assert folder.status == "finished"
-    assert [record["epoch"] for record in folder.epochs()] == [1, 2]
-    losses = [record["train"]["loss"] for record in folder.epochs()]
+    assert [record.epoch for record in folder.epochs()] == [1, 2]
+    losses = [record.train.loss for record in folder.epochs()]
     assert losses == sorted(losses, reverse=True)
     assert list((tmp_path).iterdir()) == [folder.path]
 
 
 def content(folder: Path) -> dict[str, object]:
     """All that a run's folder says, apart from times and from where it is."""
-    run = tomllib.loads((folder / "config.toml").read_text())
-    for key in ("started", "command"):
-        del run["run"][key]
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    run, state = RunFolder.open(folder), json.loads((folder / "state.json").read_text())
+    for key in ("started", "ended", "process"):
+        del state[key]
+    config = tomllib.loads(run.config_file.read_text())
+    del config["run"]["command"]
     files = ("checkpoint.safetensors", "training.safetensors", "evaluation.npz")
     return {
-        "config": run,
-        "keys in order": list(run["run"]),
-        "metrics": timeless([json.loads(line) for line in lines]),
+        "config": config,
+        "keys in order": [list(config["run"]), list(state)],
+        "state": state,
+        "metrics": timeless([*run.epochs(), *run.evaluations()]),
         **{name: (folder / name).read_bytes() for name in files},
     }
 
@@ -120,6 +123,7 @@ def as_before_threads_were_recorded(folder: Path) -> None:
     text = (folder / "config.toml").read_text()
     assert text.count("threads = 1\n") == 1
     (folder / "config.toml").write_text(text.replace("threads = 1\n", ""))
+    as_of_old(folder)
 
 
 def older_run(path: Path, monkeypatch: pytest.MonkeyPatch, *, epochs: int) -> None:

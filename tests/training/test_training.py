@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -100,7 +101,7 @@ def test_the_checkpoint_is_the_best_epoch(data: ImageData, fabric: Fabric, tmp_p
     best = run.run()
     assert best.epoch < N_EPOCHS
     records = run.folder.epochs()
-    assert best.accuracy == max(record["validation"]["accuracy"] for record in records)
+    assert best.accuracy == max(record.validation.accuracy for record in records)
     model = new_model(config, data, backend="aer", shots=None)
     assert load_model(run.folder.checkpoint, model).epoch == best.epoch
     options: dict[str, Any] = {"device": "cpu", "mean": data.mean, "std": data.std}
@@ -113,15 +114,16 @@ def test_an_epochs_record(data: ImageData, fabric: Fabric, tmp_path: Path) -> No
     run = training(config_of("model.arm=linear"), data, fabric, tmp_path / "run")
     run.run()
     records = run.folder.epochs()
-    assert set(records[0]) == {"kind", "epoch", "lr", "train", "validation", *TIMES}
-    assert set(records[0]["train"]) == {"loss", "accuracy"}
-    assert set(records[0]["validation"]) == {"loss", "accuracy", "precision", "recall", "f1"}
-    assert records[0]["lr"] == pytest.approx(0.01 / 25)
+    first = json.loads(run.folder.metrics.read_text().splitlines()[0])
+    assert set(first) == {"kind", "epoch", "lr", "train", "validation", *TIMES}
+    assert set(first["train"]) == {"loss", "accuracy"}
+    assert set(first["validation"]) == {"loss", "accuracy", "precision", "recall", "f1"}
+    assert first["lr"] == records[0].lr == pytest.approx(0.01 / 25)
     with open(tmp_path / "run" / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
     assert [float(row["validation_accuracy"]) for row in rows] == [
-        record["validation"]["accuracy"] for record in records
+        record.validation.accuracy for record in records
     ]
 
 
@@ -147,9 +149,9 @@ def test_the_recorded_loss_is_the_mean_over_the_epochs_images(
     run.run()
     (record,) = run.folder.epochs()
     # A sum of 70 float32 losses in another order.
-    assert record["train"]["loss"] == pytest.approx(expected.losses.mean().item(), rel=1e-5)
+    assert record.train.loss == pytest.approx(expected.losses.mean().item(), rel=1e-5)
     right = (expected.logits.argmax(1) == expected.labels).float().mean().item()
-    assert record["train"]["accuracy"] == pytest.approx(right, rel=1e-6)
+    assert record.train.accuracy == pytest.approx(right, rel=1e-6)
 
 
 def test_too_few_images_for_a_batch(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
@@ -191,4 +193,4 @@ def test_the_last_batch_of_an_epoch(
     assert [size for size, _ in batch_losses] == sizes
     assert (watcher.done, watcher.n_steps) == (len(sizes), len(sizes))
     mean = sum(size * value for size, value in batch_losses) / sum(sizes)
-    assert watcher.records[0]["train"]["loss"] == pytest.approx(mean, rel=1e-6)
+    assert watcher.records[0].train.loss == pytest.approx(mean, rel=1e-6)

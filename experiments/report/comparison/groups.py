@@ -52,7 +52,7 @@ class Group:
     @property
     def step(self) -> float:
         """The share of one image: what accuracies of these runs differ by at least."""
-        images = [run.headline["n_images"] for run in self.runs if run.headline]
+        images = [run.headline.n_images for run in self.runs if run.headline]
         return 1 / min(images, default=1)
 
     def by_seed(self, measure: Measure) -> dict[int, float]:
@@ -141,7 +141,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     """
     settings: dict[str, dict[str, Any]] = {}
     members: dict[str, dict[int, Run]] = {}
-    for run in sorted(runs, key=lambda run: run.started):
+    for run in sorted(runs, key=lambda run: run.state.started):
         found = run.settings()
         key = repr(sorted(found.items()))
         settings[key] = found
@@ -204,9 +204,9 @@ def band(group: Group, part: str, metric: str) -> Band:
     found: dict[int, list[float]] = {}
     for run in group.runs:
         for epoch in run.epochs:
-            value = epoch.get(part, {}).get(metric)
-            if value is not None:
-                found.setdefault(epoch["epoch"], []).append(value)
+            value = epoch.value(part, metric)
+            if not math.isnan(value):
+                found.setdefault(epoch.epoch, []).append(value)
     epochs = sorted(found)
     spreads = [spread(found[epoch]) for epoch in epochs]
     return Band(

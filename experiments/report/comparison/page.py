@@ -32,22 +32,17 @@ CURVES = (
 
 def accuracy(run: Run) -> float:
     """Of the evaluation that speaks for the run."""
-    return run.headline["accuracy"] if run.headline else math.nan
+    return run.headline.accuracy if run.headline else math.nan
 
 
 def f1(run: Run) -> float:
     """Macro F1 of the evaluation that speaks for the run."""
-    return run.headline["f1"] if run.headline else math.nan
+    return run.headline.f1 if run.headline else math.nan
 
 
 def validation_accuracy(run: Run) -> float:
     """Of the epoch whose model was kept."""
-    return run.best_epoch["validation"]["accuracy"] if run.best_epoch else math.nan
-
-
-def peak_memory(run: Run) -> float:
-    """Largest resident set in MiB."""
-    return max((epoch["peak_memory_mib"] for epoch in run.epochs), default=math.nan)
+    return run.best_epoch.validation.accuracy if run.best_epoch else math.nan
 
 
 Measures = tuple[tuple[str, Measure, float, int], ...]
@@ -59,9 +54,9 @@ SCORES: Measures = (
     ("Validation accuracy (%)", validation_accuracy, 100.0, 2),
 )
 COSTS: Measures = (
-    ("Training per epoch (s)", lambda run: run.median("seconds"), 1.0, 3),
-    ("CPU time per epoch (s)", lambda run: run.median("cpu_seconds"), 1.0, 3),
-    ("Peak memory (MiB)", peak_memory, 1.0, 0),
+    ("Training per epoch (s)", lambda run: run.median(lambda epoch: epoch.seconds), 1.0, 3),
+    ("CPU time per epoch (s)", lambda run: run.median(lambda epoch: epoch.cpu_seconds), 1.0, 3),
+    ("Peak memory (MiB)", lambda run: run.peak_memory_mib, 1.0, 0),
 )
 
 
@@ -122,10 +117,10 @@ def _warnings(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
             f"{counted(len(runs) - len(used), 'run')} left out: of runs alike in everything, "
             "the seed too, only the one started last counts."
         )
-    unfinished = [run.folder.name for run in used if run.run.get("status") != "finished"]
+    unfinished = [run.folder.name for run in used if run.state.status != "finished"]
     if unfinished:
         found.append(f"Not finished: {', '.join(unfinished)}. Their numbers are those so far.")
-    if len({repr(run.computer) for run in used}) > 1:
+    if len({repr(run.state.computer) for run in used}) > 1:
         found.append("The runs were made on different computers: their times do not compare.")
     if len({repr(run.versions) for run in used}) > 1:
         found.append("The runs were made with different versions of the software.")
@@ -146,8 +141,8 @@ def _costs(groups: Sequence[Group]) -> Table:
     columns = [Column("Group", False), Column("Parameters"), Column("Quantum"), *_columns(COSTS)]
     rows = []
     for group in groups:
-        run = group.runs[0].run
-        counts = [number(run.get(k, math.nan), 0) for k in ("parameters", "quantum_parameters")]
+        state = group.runs[0].state
+        counts = [number(n, 0) for n in (state.parameters, state.quantum_parameters)]
         rows.append([group.name, *counts, *_spreads(group, COSTS)])
     return Table(columns, rows)
 

@@ -5,7 +5,7 @@ Letters: N images, K classes, F features before the quantum layer, M outputs aft
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qbackend.layers.spec import LayerSpec
 
+from ...records.lines import EpochRecord
 from ..circuit import readable_circuit
 from ..image_grid import image_grid, shorten
 from ..projection import Projection
@@ -53,13 +54,13 @@ METRICS = {"loss": "loss (cross-entropy)", "accuracy": "accuracy (%)", "f1": "ma
 
 
 @styled
-def curve(epochs: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+def curve(epochs: Sequence[EpochRecord], metric: str) -> Figure:
     """One metric over epochs, in training where it is recorded and in validation."""
     figure, axes = blank(3.5, 2.9)
-    numbers = [epoch["epoch"] for epoch in epochs]
+    numbers = [epoch.epoch for epoch in epochs]
     percent = metric != "loss"
     for part, colour, marker in (("train", TRAINING, "s"), ("validation", VALIDATION, "o")):
-        values = [epoch.get(part, {}).get(metric, np.nan) for epoch in epochs]
+        values = [epoch.value(part, metric) for epoch in epochs]
         if np.isfinite(values).any():
             name = "training" if part == "train" else part
             axes.plot(numbers, values, color=colour, marker=marker, markersize=3.5, label=name)

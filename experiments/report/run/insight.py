@@ -26,7 +26,7 @@ def features(run: Run) -> Part | None:
         return None
     if len(answers.labels) < FEWEST_POINTS:
         return None
-    names = [record["class"] for record in run.headline["per_class"]]
+    names = run.headline.classes
     chosen = subsample(len(answers.labels))
     bridge = model_plan(run.config).bridge(run.arm)
     drawings = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...records.lines import EvaluationRecord
+from ...records.scores import ClassScores
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
 from ..words import ABSENT, counted, described_backend, number, percent
@@ -20,27 +22,32 @@ def results(run: Run) -> Part | None:
     if not run.evaluations:
         return None
     quantum = run.is_quantum
-    extra = [
-        (title, key, decimals)
-        for title, key, decimals in (("Jobs", "jobs", 0), ("QPU (s)", "qpu_seconds", 1))
-        if run.validation is None and any(record[key] for record in run.evaluations)
-    ]
+    has_jobs = run.validation is None and any(record.jobs for record in run.evaluations)
+    has_charges = run.validation is None and any(record.qpu_seconds for record in run.evaluations)
     columns = [Column("Evaluated", False)] + ([Column("Backend", False)] if quantum else [])
     columns += [Column("Images"), Column("Loss"), Column("Accuracy (%)"), Column("95 % interval")]
     columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)"), Column("Time (s)")]
-    columns += [Column(title) for title, *_ in extra]
+    columns += [Column("Jobs")] if has_jobs else []
+    columns += [Column("QPU (s)")] if has_charges else []
     rows = []
     for record in run.evaluations:
-        low, high = record["accuracy_interval"]
-        corrected = ", calibrated" if "calibration" in record else ""
-        row = [f"{record['split']}, {_model_words(record['checkpoint'])}{corrected}"]
+        low, high = record.accuracy_interval
+        corrected = "" if record.calibration is None else ", calibrated"
+        row = [f"{record.split}, {_model_words(record.checkpoint)}{corrected}"]
         row += [described_backend(record)] if quantum else []
-        row += [number(record["n_images"], 0), number(record["loss"])]
-        row += [number(100 * record["accuracy"], 2), f"{100 * low:.2f} to {100 * high:.2f}"]
-        row += [number(100 * record[name], 2) for name in ("precision", "recall", "f1")]
-        row.append(number(record["seconds"], 2))
-        rows.append(row + [number(record[key], decimals) for _, key, decimals in extra])
+        row += [number(record.n_images, 0), number(record.loss)]
+        row += [number(100 * record.accuracy, 2), f"{100 * low:.2f} to {100 * high:.2f}"]
+        row += _points(record)
+        row.append(number(record.seconds, 2))
+        row += [number(record.jobs, 0)] if has_jobs else []
+        row += [number(record.qpu_seconds, 1)] if has_charges else []
+        rows.append(row)
     return Part({"evaluations": Table(columns, rows)})
+
+
+def _points(scores: EvaluationRecord | ClassScores) -> list[str]:
+    """Precision, recall and F1 in per cent."""
+    return [number(100 * each, 2) for each in (scores.precision, scores.recall, scores.f1)]
 
 
 def _model_words(checkpoint: str) -> str:
@@ -63,18 +70,18 @@ def curves(run: Run) -> Part | None:
     )
     if smoothing:
         note += f"The loss is the cross-entropy with label smoothing {smoothing:g}. "
-    note += f"The best model is that of epoch {run.best_epoch['epoch']}." if run.best_epoch else ""
+    note += f"The best model is that of epoch {run.best_epoch.epoch}." if run.best_epoch else ""
     return Part({"curves_note": note}, drawings)
 
 
 def _curve_words(run: Run, metric: str) -> str:
     """A curve in words."""
-    first, last = run.epochs[0]["validation"][metric], run.epochs[-1]["validation"][metric]
     shown = number if metric == "loss" else percent
-    return (
-        f"Line plot of {metric} per epoch: in validation {shown(first)} after epoch "
-        f"{run.epochs[0]['epoch']} and {shown(last)} after epoch {run.epochs[-1]['epoch']}."
+    first, last = (
+        f"{shown(epoch.value('validation', metric))} after epoch {epoch.epoch}"
+        for epoch in (run.epochs[0], run.epochs[-1])
     )
+    return f"Line plot of {metric} per epoch: in validation {first} and {last}."
 
 
 def confusion(run: Run) -> Part | None:
@@ -82,8 +89,7 @@ def confusion(run: Run) -> Part | None:
     found = run.headline
     if found is None:
         return None
-    names = [record["class"] for record in found["per_class"]]
-    matrix = np.array(found["confusion"])
+    names, matrix = found.classes, np.array(found.confusion)
     mistakes = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-mistakes, axis=None, kind="stable")[:SHOWN_CONFUSIONS]
     rows = []
@@ -107,17 +113,14 @@ def classes(run: Run) -> Part | None:
     found = run.headline
     if found is None:
         return None
-    numbered = len(found["per_class"]) > figures.MANY_CLASSES
+    numbered = len(found.per_class) > figures.MANY_CLASSES
     columns = ([Column("Number")] if numbered else []) + [Column("Class", False), Column("Images")]
     columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)")]
     rows = [
         ([str(index)] if numbered else [])
-        + [record["class"], number(record["support"], 0)]
-        + [
-            number(100 * record[name], 2) if record["support"] else ABSENT
-            for name in ("precision", "recall", "f1")
-        ]
-        for index, record in enumerate(found["per_class"])
+        + [scores.name, number(scores.support, 0)]
+        + (_points(scores) if scores.support else [ABSENT] * 3)
+        for index, scores in enumerate(found.per_class)
     ]
     return Part({"per_class": Table(columns, rows)})
 
@@ -127,7 +130,7 @@ def predictions(run: Run) -> Part | None:
     answers = run.answers()
     if answers is None or run.headline is None:
         return None
-    names = [record["class"] for record in run.headline["per_class"]]
+    names = run.headline.classes
     predicted, probabilities = answers.predictions()
     is_right = predicted == answers.labels
     drawings = {}

@@ -10,7 +10,7 @@ from ...assembly.construct import model_plan
 from ...records.environment import without_home
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
-from ..words import counted, described_backend, duration, number, percent
+from ..words import counted, described_backend, duration, interval_words, number, percent
 from . import insight, noise, outcome, provenance, rows, validation
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
@@ -42,7 +42,7 @@ def write_run_page(run: Run, folder: Path) -> Path:
     context: dict[str, Any] = {
         "several": False,
         "title": _title(run),
-        "started": run.started[:16].replace("T", " "),
+        "started": run.state.started[:16].replace("T", " "),
         "sentence": _sentence(run),
         "warning": _warning(run),
         "headline": _tiles(run),
@@ -67,7 +67,7 @@ def _sentence(run: Run) -> str:
     """What this run is."""
     config = run.config
     model = f"The model {config.model.name} {model_plan(config).describe(run.arm)}"
-    if "checkpoint" in run.run:
+    if run.provenance.checkpoint is not None:
         done = "was taken from a checkpoint, weights unchanged,"
         if config.train.weights == "quantum":
             done = (
@@ -84,19 +84,19 @@ def _sentence(run: Run) -> str:
     found = run.headline
     if found is None:
         return f"{model} {done} and not evaluated yet."
-    images = counted(found["n_images"], f"{found['split']} image")
+    images = counted(found.n_images, f"{found.split} image")
     place = f" by {described_backend(found)}" if run.is_quantum else ""
     return f"{model} {done} and evaluated on {images}{place}."
 
 
 def _warning(run: Run) -> str:
     """What a reader must know of a run that did not finish."""
-    status = run.run.get("status")
+    status = run.state.status
     if status == "finished":
         return ""
     state = "had not finished when this was written" if status == "running" else f"is {status}"
     done = f"{len(run.epochs)} of {counted(run.config.train.epochs, 'epoch')} recorded"
-    if "checkpoint" in run.run:
+    if run.provenance.checkpoint is not None:
         done = counted(len(run.evaluations), "evaluation") + " recorded"
     return f"This run {state}: {done}. Go on with: qhc resume {without_home(str(run.folder))}"
 
@@ -106,18 +106,16 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     found, best = run.headline, run.best_epoch
     tiles: list[tuple[str, str, str]] = []
     if found:
-        split = found["split"].capitalize()
-        low, high = (100 * bound for bound in found["accuracy_interval"])
-        interval = f"95 % interval {low:.2f} to {high:.2f} %"
-        tiles.append((f"{split} accuracy", percent(found["accuracy"]), interval))
-        tiles.append((f"{split} macro F1", percent(found["f1"]), "mean over the classes"))
+        split, interval = found.split.capitalize(), interval_words(found.accuracy_interval)
+        tiles.append((f"{split} accuracy", percent(found.accuracy), interval))
+        tiles.append((f"{split} macro F1", percent(found.f1), "mean over the classes"))
         tiles += [*validation.tiles(run), *rows.tiles(run)]
     if best:
-        accuracy = percent(best["validation"]["accuracy"])
-        tiles.append(("Validation accuracy", accuracy, f"best epoch, number {best['epoch']}"))
+        accuracy = percent(best.validation.accuracy)
+        tiles.append(("Validation accuracy", accuracy, f"best epoch, number {best.epoch}"))
         remark = "training, median" + (" without the first" if len(run.epochs) > 1 else "")
-        tiles.append(("Time per epoch", duration(run.median("seconds")), remark))
-    if "parameters" in run.run:
-        quantum = f"{number(run.run['quantum_parameters'], 0)} of them quantum"
-        tiles.append(("Parameters", number(run.run["parameters"], 0), quantum))
+        tiles.append(("Time per epoch", duration(run.median(lambda e: e.seconds)), remark))
+    if run.state.parameters:
+        quantum = f"{number(run.state.quantum_parameters, 0)} of them quantum"
+        tiles.append(("Parameters", number(run.state.parameters, 0), quantum))
     return tiles

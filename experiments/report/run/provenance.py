@@ -22,34 +22,31 @@ def cost(run: Run) -> Part | None:
     """Times, memory, parameters, machine time."""
     facts: list[tuple[str, str]] = []
     if run.epochs:
-        seconds = [epoch["seconds"] for epoch in run.after_warm_up()]
+        seconds = [epoch.seconds for epoch in run.after_warm_up]
         kept = f", median of {counted(len(seconds), 'epoch')}"
         if len(seconds) > 1:
             kept += f" ({duration(min(seconds))} to {duration(max(seconds))})"
         if len(run.epochs) > 1:
-            kept += f"; the first, which warms up, took {duration(run.epochs[0]['seconds'])}"
-        total = sum(epoch["seconds"] + epoch["validation_seconds"] for epoch in run.epochs)
-        cpu = [epoch["cpu_seconds"] for epoch in run.epochs]
+            kept += f"; the first, which warms up, took {duration(run.epochs[0].seconds)}"
+        total = sum(epoch.seconds + epoch.validation_seconds for epoch in run.epochs)
+        cpu = sum(epoch.cpu_seconds for epoch in run.epochs)
+        cpu_median = run.median(lambda epoch: epoch.cpu_seconds)
+        validation = run.median(lambda epoch: epoch.validation_seconds)
         facts += [
             ("Training per epoch", duration(statistics.median(seconds)) + kept),
-            ("Validation per epoch", duration(run.median("validation_seconds")) + ", median"),
+            ("Validation per epoch", duration(validation) + ", median"),
             ("Training and validation", duration(total) + " together"),
             (
                 "CPU time of the process",
-                f"{duration(run.median('cpu_seconds'))} per training epoch, median; "
-                f"{duration(sum(cpu))} in all",
+                f"{duration(cpu_median)} per training epoch, median; {duration(cpu)} in all",
             ),
-            (
-                "Peak memory",
-                f"{number(max(e['peak_memory_mib'] for e in run.epochs), 1)} MiB, resident set",
-            ),
+            ("Peak memory", f"{number(run.peak_memory_mib, 1)} MiB, resident set"),
         ]
-        device = [e["peak_device_memory_mib"] for e in run.epochs if "peak_device_memory_mib" in e]
+        device = [e.peak_device_memory_mib for e in run.epochs if e.peak_device_memory_mib]
         if device:
             facts.append(("Peak device memory", f"{number(max(device), 1)} MiB"))
-    if "parameters" in run.run:
-        quantum = run.run["quantum_parameters"]
-        everything = run.run["parameters"]
+    if everything := run.state.parameters:
+        quantum = run.state.quantum_parameters
         facts.append(
             ("Parameters", f"{number(everything, 0)}, of which {number(quantum, 0)} quantum")
         )
@@ -66,10 +63,10 @@ def _jobs(run: Run) -> tuple[int, float]:
     a calibration is none.
     """
     for found in (run.validation, run.rows):
-        if found is not None and "job_ids" in found:
-            return len(found["job_ids"]), found["charged_seconds"]
+        if found is not None and found.charges is not None:
+            return len(found.charges.job_ids), found.charges.charged_seconds
     evaluations = run.evaluations
-    return sum(r["jobs"] for r in evaluations), sum(r["qpu_seconds"] for r in evaluations)
+    return sum(r.jobs for r in evaluations), sum(r.qpu_seconds for r in evaluations)
 
 
 def protocol(run: Run) -> Part:
@@ -89,22 +86,22 @@ def protocol(run: Run) -> Part:
         ("Loss", loss_words(config)),
         ("Seed", str(run.seed)),
     ]
-    if "checkpoint" in run.run:
-        facts.insert(0, ("Checkpoint", run.run["checkpoint"]))
-    return Part({"protocol": facts, "notes": run.run.get("notes", config.notes())})
+    if run.provenance.checkpoint is not None:
+        facts.insert(0, ("Checkpoint", run.provenance.checkpoint))
+    return Part({"protocol": facts, "notes": run.state.notes or config.notes()})
 
 
 def repeat(run: Run) -> Part:
     """The command, and what it ran on."""
-    computer = run.computer
+    computer = run.state.computer
     facts = [("Versions", ", ".join(f"{name} {found}" for name, found in run.versions.items()))]
-    if computer:
+    if computer is not None:
         facts += [
-            ("Processor", f"{computer['processor']}, {counted(computer['cores'], 'core')}"),
+            ("Processor", f"{computer.processor}, {counted(computer.cores, 'core')}"),
             ("Threads", str(run.config.run.threads or ABSENT)),
-            ("Memory", f"{number(computer['memory_mib'] / 1024, 1)} GiB"),
-            ("System", str(computer["system"])),
-            ("Accelerator", str(computer["accelerator"])),
+            ("Memory", f"{number(computer.memory_mib / 1024, 1)} GiB"),
+            ("System", computer.system),
+            ("Accelerator", computer.accelerator),
         ]
     facts.append(("Settings", f"{run.folder.name}/config.toml"))
-    return Part({"command": run.run.get("command") or ABSENT, "environment": facts})
+    return Part({"command": run.provenance.command or ABSENT, "environment": facts})

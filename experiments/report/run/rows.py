@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from qbackend.registry import parse_name
 
-from ...records.facts import charged_words, compiled_words, device_words, job_words
-from ...records.row_facts import accuracy_words, whole_words
+from ...records.facts import charge_facts, compiled_words, device_words
+from ...records.lines import Stage
+from ...records.row_facts import accuracy_words, span, whole_words
 from ..projection import subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
-from ..words import number, percent
+from ..words import number, percent, titled
 from . import validation_figures as figures
 
 
@@ -17,10 +18,10 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
     """The accuracy to expect, for the top of the page."""
     if run.rows is None:
         return []
-    expected = run.rows["expected"]
-    low, high = (100 * bound for bound in expected["interval"])
+    expected = run.rows.expected
+    low, high = (100 * bound for bound in expected.interval)
     remark = f"by simulation, {low:.2f} to {high:.2f} %"
-    return [(f"To expect on {run.rows['backend']}", percent(expected["mean"]), remark)]
+    return [(f"To expect on {run.rows.backend}", percent(expected.mean), remark)]
 
 
 def measured(run: Run) -> Part | None:
@@ -32,49 +33,45 @@ def measured(run: Run) -> Part | None:
     columns = [Column("Convolution", False), *(Column(name) for name in names)]
     rows = [
         [
-            layer["layer"],
-            number(layer["n_rows"], 0),
-            *(number(layer[key]) for key in ("rmse", "rmse_error", "bias", "bias_error")),
-            number(layer["shot_error"]),
-            *(_span(layer[key]) for key in ("scale", "offset", "scatter")),
+            layer.layer,
+            number(layer.n_rows, 0),
+            *map(number, (layer.rmse, layer.rmse_error, layer.bias, layer.bias_error)),
+            number(layer.shot_error),
+            *map(span, (layer.scale, layer.offset, layer.scatter)),
         ]
-        for layer in found["layers"]
+        for layer in found.layers
     ]
-    facts = [
-        ("Device", device_words(found["compiled"])) if "device" in found["compiled"] else None,
-        ("Compiled kernel", compiled_words(found["compiled"]))
-        if "gate_fidelity" in found["compiled"]
-        else None,
-        ("Accuracy without noise", percent(found["ideal_accuracy"])),
-        ("Accuracy to expect", accuracy_words(found["expected"])),
-        ("Corrected by the fitted map", accuracy_words(found["corrected"])),
-        ("The whole image set", whole_words(found)),
-        ("Jobs", job_words(found["job_ids"])) if "job_ids" in found else None,
-        ("QPU time", charged_words(found)) if "job_ids" in found else None,
-    ]
+    compiled, facts = found.compiled, {}
+    if compiled.device is not None:
+        facts["device"] = device_words(compiled)
+    if compiled.gate_fidelity is not None:
+        facts["compiled kernel"] = compiled_words(compiled)
+    facts |= {
+        "accuracy without noise": percent(found.ideal_accuracy),
+        "accuracy to expect": accuracy_words(found.expected),
+        "corrected by the fitted map": accuracy_words(found.corrected),
+        "the whole image set": whole_words(found.whole),
+        **charge_facts(found.charges),
+    }
     note = (
         "Each row is a channel vector of a real feature map in one kernel. Slope, offset and "
         "scatter of an output, fitted by least squares, are given as the least and the largest "
         "of a convolution's wires; ± are standard errors. The accuracies are estimates: the "
-        f"exact net is simulated with that error, and assumes that {found['assumption']}. Their "
+        f"exact net is simulated with that error, and assumes that {found.assumption}. Their "
         "interval is that of the simulations on these images. "
         f"Every row is in {run.folder.name}/rows.csv."
     )
     context = {
         "row_layers": Table(columns, rows),
-        "row_facts": [fact for fact in facts if fact is not None],
+        "row_facts": titled(facts),
         "row_note": note,
     }
-    return Part(context, {"row-outputs": _drawing(run, found["backend"])})
+    return Part(context, {"row-outputs": _drawing(run, found.backend)})
 
 
 def _drawing(run: Run, backend: str) -> Drawing:
     exact, answered = run.row_values()
     chosen = subsample(len(exact))
-    stage = "machine" if parse_name(backend).is_machine else "noise"
+    stage: Stage = "machine" if parse_name(backend).is_machine else "noise"
     figure = figures.outputs(exact[chosen], {stage: answered[chosen]}, "Outputs of every row")
     return Drawing(figure, f"Outputs of the rows on {backend} over those without noise.")
-
-
-def _span(values: list[float]) -> str:
-    return f"{number(min(values), 3)} to {number(max(values), 3)}"

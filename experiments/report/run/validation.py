@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.agreement import STAGES
-from ...records.facts import STAGE_WORDS, charged_words, compiled_words, device_words, job_words
-from ...records.folder import Record
+from ...records.comparisons import ValidationRecord
+from ...records.facts import STAGE_WORDS, charge_facts, compiled_words, device_words
+from ...records.lines import STAGES
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
-from ..words import ABSENT, counted, number, percent
+from ..words import counted, interval_words, number, percent, titled
 from . import validation_figures as figures
 
 
@@ -22,14 +22,12 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
         return []
     found = []
     for record in run.evaluations:
-        if record.get("stage") in ("ideal", "noise"):
-            low, high = (100 * bound for bound in record["accuracy_interval"])
-            name = STAGE_WORDS[record["stage"]].capitalize()
-            interval = f"95 % interval {low:.2f} to {high:.2f} %"
-            found.append((name, percent(record["accuracy"]), interval))
-    pair = _pair(run.validation, "ideal", "machine")
-    words = f"{pair['same']:,} of {run.validation['n_images']:,} images, as without noise"
-    return [*found, ("Same class", percent(pair["share"]), words)]
+        if record.stage in ("ideal", "noise"):
+            name, interval = STAGE_WORDS[record.stage], interval_words(record.accuracy_interval)
+            found.append((name.capitalize(), percent(record.accuracy), interval))
+    pair = run.validation.pair("ideal", "machine")
+    words = f"{pair.same:,} of {run.validation.n_images:,} images, as without noise"
+    return [*found, ("Same class", percent(pair.share), words)]
 
 
 def machine(run: Run) -> Part | None:
@@ -41,19 +39,18 @@ def machine(run: Run) -> Part | None:
     columns += [Column("Share (%)"), Column("95 % interval")]
     columns += [Column("RMSE of outputs"), Column("RMSE of logits")]
     rows = []
-    for pair in found["agreement"]:
-        one, other = (STAGE_WORDS[stage] for stage in pair["stages"])
-        low, high = (100 * bound for bound in pair["interval"])
-        rmse = pair["output_rmse"]
+    for pair in found.agreement:
+        one, other = (STAGE_WORDS[stage] for stage in pair.stages)
+        low, high = (100 * bound for bound in pair.interval)
         rows.append(
             [
                 one,
                 other,
-                f"{pair['same']:,} of {found['n_images']:,}",
-                number(100 * pair["share"], 2),
+                f"{pair.same:,} of {found.n_images:,}",
+                number(100 * pair.share, 2),
                 f"{low:.2f} to {high:.2f}",
-                ABSENT if rmse is None else number(rmse),
-                number(pair["logit_rmse"]),
+                number(pair.output_rmse),
+                number(pair.logit_rmse),
             ]
         )
     context = {
@@ -64,25 +61,21 @@ def machine(run: Run) -> Part | None:
     return Part(context, _drawings(run, found))
 
 
-def _facts(run: Run, found: Record) -> list[tuple[str, str]]:
+def _facts(run: Run, found: ValidationRecord) -> list[tuple[str, str]]:
     """The machine, how much of a difference is chance, and what it cost."""
-    answered = next(record for record in run.evaluations if record.get("stage") == "machine")
-    compiled, machine = answered["compiled"], run.config.machine
-    facts = [
-        ("Machine", device_words(compiled)),
-        ("Compiled layer", compiled_words(compiled)),
-        ("Primitive", f"{machine.primitive}, {machine.generation} side"),
-        ("Shots", f"{number(answered['shots'], 0)} per circuit"),
-        (
-            "Error of an output",
-            f"{number(answered['shot_error'])} from the shots alone: the root mean square of the "
-            "standard errors",
+    answered, machine = run.stage("machine"), run.config.machine
+    assert answered.compiled is not None
+    facts = {
+        "machine": device_words(answered.compiled),
+        "compiled layer": compiled_words(answered.compiled),
+        "primitive": f"{machine.primitive}, {machine.generation} side",
+        "shots": f"{number(answered.shots, 0)} per circuit",
+        "error of an output": (
+            f"{number(answered.shot_error)} from the shots alone: the root mean square of the "
+            "standard errors"
         ),
-    ]
-    if "job_ids" in found:
-        facts.append(("Jobs", job_words(found["job_ids"])))
-        facts.append(("QPU time", charged_words(found)))
-    return facts
+    }
+    return titled(facts | charge_facts(found.charges))
 
 
 def _note(run: Run) -> str:
@@ -96,14 +89,14 @@ def _note(run: Run) -> str:
     )
 
 
-def _drawings(run: Run, found: Record) -> dict[str, Drawing]:
+def _drawings(run: Run, found: ValidationRecord) -> dict[str, Drawing]:
     arrays = run.stages()
     outputs = {
         stage: arrays[f"{stage}_outputs"] for stage in STAGES if f"{stage}_outputs" in arrays
     }
     drawings = {}
     if {"ideal", "machine"} <= outputs.keys():
-        rmse = _pair(found, "ideal", "machine")["output_rmse"]
+        rmse = found.pair("ideal", "machine").output_rmse
         chosen = subsample(len(outputs["ideal"]))
         drawn = {stage: values[chosen] for stage, values in outputs.items()}
         drawings["outputs"] = Drawing(
@@ -111,9 +104,9 @@ def _drawings(run: Run, found: Record) -> dict[str, Drawing]:
             "Outputs of the quantum layer on the machine over those without noise, an image each; "
             f"root-mean-square difference {number(rmse)}.",
         )
-        pairs = [p for p in found["agreement"] if p["stages"][1] in ("noise", "machine")]
+        pairs = [pair for pair in found.agreement if pair.stages[1] in ("noise", "machine")]
         drawings["output-errors"] = Drawing(
-            figures.output_errors({tuple(p["stages"]): p["each_rmse"] for p in pairs}),
+            figures.output_errors({pair.stages: pair.each_rmse for pair in pairs}),
             "Root-mean-square difference of each output between two stages.",
         )
     if len(arrays.get("changed_places", ())):
@@ -121,7 +114,7 @@ def _drawings(run: Run, found: Record) -> dict[str, Drawing]:
     return drawings
 
 
-def _changed(arrays: dict[str, Any], found: Record) -> tuple[Any, str]:
+def _changed(arrays: dict[str, Any], found: ValidationRecord) -> tuple[Any, str]:
     """The images that the machine answers otherwise than the model does without noise."""
     names, places = arrays["classes"], arrays["changed_places"]
     answers = {stage: arrays[f"{stage}_logits"].argmax(axis=1) for stage in ("ideal", "machine")}
@@ -134,10 +127,6 @@ def _changed(arrays: dict[str, Any], found: Record) -> tuple[Any, str]:
         for place in places
     ]
     images = np.moveaxis(arrays["changed_images"], 1, -1)
-    title = f"Another answer on the machine: {counted(found['changed'], 'image')}"
+    title = f"Another answer on the machine: {counted(found.changed, 'image')}"
     words = "; ".join(f"{true}: {ideal} became {other}" for true, ideal, other in captions)
     return figures.changed(images, captions, title), f"{title}. {words}."
-
-
-def _pair(found: Record, one: str, other: str) -> Record:
-    return next(pair for pair in found["agreement"] if pair["stages"] == [one, other])

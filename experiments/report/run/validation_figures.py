@@ -12,10 +12,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...records.facts import STAGE_WORDS
+from ...records.lines import Stage
 from ..image_grid import image_grid, shorten
 from ..style import INK, MUTED, RIGHT, WRONG, blank, styled
 
-LOOKS = {"machine": ("#0072b2", "o"), "corrected": ("#009e73", "^"), "noise": ("#e69f00", "s")}
+LOOKS: dict[Stage, tuple[str, str]] = {
+    "machine": ("#0072b2", "o"),
+    "corrected": ("#009e73", "^"),
+    "noise": ("#e69f00", "s"),
+}
 """Colour and marker of each stage, from Okabe and Ito's; what scatters least is drawn last."""
 
 LONGEST_NAME = 9
@@ -25,7 +30,7 @@ LONGEST_NAME = 9
 @styled
 def outputs(
     ideal: NDArray[np.floating],
-    others: Mapping[str, NDArray[np.floating]],
+    others: Mapping[Stage, NDArray[np.floating]],
     title: str = "Outputs of every image",
 ) -> Figure:
     """Every output (N, M) of the other stages over that without noise."""
@@ -54,7 +59,7 @@ def outputs(
 
 
 @styled
-def output_errors(each: Mapping[tuple[str, str], Sequence[float]]) -> Figure:
+def output_errors(each: Mapping[tuple[Stage, Stage], Sequence[float]]) -> Figure:
     """Root-mean-square difference of each output, bars for each two stages."""
     figure, axes = blank(4.6, 3.4)
     n_outputs = len(next(iter(each.values())))

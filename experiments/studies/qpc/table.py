@@ -64,25 +64,23 @@ class SettingScores:
 def outcome_of(run: Run) -> Record:
     """A finished run's numbers."""
     tested = {
-        record["checkpoint"]: record["accuracy"]
-        for record in run.evaluations
-        if record["split"] == "test"
+        record.checkpoint: record.accuracy for record in run.evaluations if record.split == "test"
     }
     best = run.best_epoch
     assert best is not None
     assert run.headline is not None
     return {
-        "n_images": run.headline["n_images"],
-        "parameters": run.run["parameters"],
-        "quantum_parameters": run.run["quantum_parameters"],
+        "n_images": run.headline.n_images,
+        "parameters": run.state.parameters,
+        "quantum_parameters": run.state.quantum_parameters,
         "epochs": len(run.epochs),
-        "best_epoch": best["epoch"],
-        "validation": best["validation"]["accuracy"],
+        "best_epoch": best.epoch,
+        "validation": best.validation.accuracy,
         "test_best": tested["best"],
         "test_last": tested["last"],
-        "seconds": run.median("seconds"),
-        "cpu_seconds": run.median("cpu_seconds"),
-        "peak_memory_mib": max(epoch["peak_memory_mib"] for epoch in run.epochs),
+        "seconds": run.median(lambda epoch: epoch.seconds),
+        "cpu_seconds": run.median(lambda epoch: epoch.cpu_seconds),
+        "peak_memory_mib": run.peak_memory_mib,
     }
 
 

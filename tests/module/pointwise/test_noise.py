@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.records.folder import Record, RunFolder
+from experiments.records.folder import RunFolder
+from experiments.records.lines import EvaluationRecord
 from experiments.report.write import write_report
 from models import QuantumPointwiseConv2d, to_backend
 from qbackend.devices.noise_spec import load_noise
@@ -19,7 +20,7 @@ TRAIN = (
 
 @pytest.mark.slow
 def test_every_kind_of_circuit_is_told_and_the_noise_serves_all(qhc: Qhc, tmp_path: Path) -> None:
-    def evaluate(backend: str, out: str) -> tuple[Record, str]:
+    def evaluate(backend: str, out: str) -> tuple[EvaluationRecord, str]:
         options = ("--checkpoint", "net", "--backend", backend, "--limit", "5", "--out", out)
         code, said, err = qhc("run", *options)
         assert code == 0, err
@@ -28,16 +29,16 @@ def test_every_kind_of_circuit_is_told_and_the_noise_serves_all(qhc: Qhc, tmp_pa
     code, _, err = qhc("run", *TRAIN, "--backend", "native", "--limit", "5", "--out", "net")
     assert code == 0, err
     record, said = evaluate("native:fake_manila", "noisy")
-    (narrower,) = record["narrower"]
-    circuits = [(kind["n_circuits"], kind["n_wires"]) for kind in (record["compiled"], narrower)]
+    (narrower,) = record.narrower
+    circuits = [(kind.n_circuits, kind.n_wires) for kind in (record.compiled, narrower)]
     # 32 outputs of 16 channels, 4 a circuit; 64 of 32, 5 a circuit.
     assert circuits == [(13, 5), (8, 4)]
-    for kind, (count, wires) in zip((record["compiled"], narrower), circuits, strict=True):
-        assert len(kind["physical_qubits"]) == wires
-        assert f"compiled, {count} circuits of {wires} wires: {kind['two_qubit_gates']} two" in said
+    for kind, (count, wires) in zip((record.compiled, narrower), circuits, strict=True):
+        assert len(kind.physical_qubits) == wires
+        assert f"compiled, {count} circuits of {wires} wires: {kind.two_qubit_gates} two" in said
     assert len(load_noise(tmp_path / "noisy" / "noise.json").properties.qubits) == 5
     again, _ = evaluate("native:noisy/noise.json", "again")
-    assert again["compiled"]["two_qubit_gates"] == record["compiled"]["two_qubit_gates"]
+    assert again.compiled.two_qubit_gates == record.compiled.two_qubit_gates
     assert "13 circuits of 5 wires" in write_report([tmp_path / "again"]).read_text()
 
 

@@ -21,4 +21,4 @@ def sent(trained: Path, *more: str, backend: str = MACHINE) -> tuple[str, ...]:
 
 def stages(folder: str) -> list[str]:
     """What a run has on record."""
-    return [record["stage"] for record in RunFolder.open(Path(folder)).evaluations()]
+    return [record.stage for record in RunFolder.open(Path(folder)).evaluations()]

@@ -56,7 +56,7 @@ def test_training_in_the_loop_goes_on_with_its_own_copy(qhc: Qhc, model: Path) -
     folder = RunFolder.open(Path("b"))
     for name in ("training.safetensors", "checkpoint.safetensors", "metrics.jsonl"):
         Path("b", name).unlink()
-    folder.note("run", status="interrupted")
+    folder.note(status="interrupted")
     exchange(model, qhc)
     code, _, err = qhc("resume", "b")
     assert code == 0, err
@@ -81,7 +81,7 @@ def as_of_old(run: Path) -> None:
     """As runs were before they kept a copy."""
     folder = RunFolder.open(run)
     text = folder.config_file.read_text()
-    line = f'checkpoint_sha256 = "{folder.run["checkpoint_sha256"]}"\n'
+    line = f'checkpoint_sha256 = "{folder.provenance.checkpoint_sha256}"\n'
     folder.config_file.write_text(text.replace(line, ""))
     folder.checkpoint.unlink(missing_ok=True)
     folder.given.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ def test_training_in_the_loop_of_old_takes_no_other_model(qhc: Qhc, model: Path)
     assert qhc(*sent(model, *TUNING, "--out", "a", backend=FAKE))[0] == 0
     for name in ("training.safetensors", "checkpoint.safetensors", "metrics.jsonl"):
         Path("a", name).unlink()
-    RunFolder.open(Path("a")).note("run", status="interrupted")
+    RunFolder.open(Path("a")).note(status="interrupted")
     as_of_old(Path("a"))
     code, _, err = qhc("resume", "a")
     assert code == 2

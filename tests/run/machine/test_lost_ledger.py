@@ -15,6 +15,7 @@ from qbackend.ibm import limits
 from qbackend.machines.ledger.tags import read_tags
 from tests.loopback import LoopbackServer, State
 from tests.support.command_line import Qhc, last_line
+from tests.support.runs import as_of_old
 
 from .commands import FAKE, MACHINE, SHOTS, sent, stages
 
@@ -162,7 +163,7 @@ def test_every_job_has_a_tag_of_its_own_of_its_run_and_of_its_rows(
     server.workload.release()
     code, _, err = qhc("resume", "a")
     assert code == 0, err
-    run_tag = RunFolder.open(Path("a")).run["tag"]
+    run_tag = RunFolder.open(Path("a")).state.tag
     read = [read_tags(job.id, "crn", job.tags) for job in server.jobs]
     assert [run_tag in job.tags for job in server.jobs] == [True, True]
     assert [len(job.tags) for job in server.jobs] == [3, 3]
@@ -189,9 +190,8 @@ def test_a_run_without_a_tag_names_where_to_look(
 ) -> None:
     """As runs were before they had one."""
     sent_and_waiting(qhc, trained, server)
-    folder = RunFolder.open(Path("a"))
-    text = folder.config_file.read_text().replace(f'tag = "{folder.run["tag"]}"\n', "")
-    folder.config_file.write_text(text)
+    RunFolder.open(Path("a")).note(tag=None)
+    as_of_old(Path("a"))
     lose()
     for command in (("resume", "a", "--yes"), ("jobs", "a", "--rebuild")):
         code, _, err = qhc(*command)

@@ -32,7 +32,7 @@ def display() -> Display:
 @pytest.fixture
 def question(tmp_path: Path, display: Display, monkeypatch: pytest.MonkeyPatch) -> Approval:
     monkeypatch.setattr(approval, "can_ask", lambda: True)
-    folder = RunFolder.create(tmp_path / "a", load_config("digits"), {})
+    folder = RunFolder.create(tmp_path / "a", load_config("digits"))
     asked = Approval("ibm_x", folder, display, yes=False)
     asked.plan = RunPlan((Share("test", 3, 1, COST),))
     return asked

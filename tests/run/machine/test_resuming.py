@@ -59,7 +59,7 @@ def test_flags_without_a_meaning_are_refused(qhc: Qhc, trained: Path) -> None:
 
 def test_training_waits_when_it_is_resumed_too(qhc: Qhc, trained: Path) -> None:
     assert qhc(*sent(trained, *TUNING, "--out", "a", backend=FAKE))[0] == 0
-    RunFolder.open(Path("a")).note("run", status="interrupted")
+    RunFolder.open(Path("a")).note(status="interrupted")
     code, _, err = qhc("resume", "a", "--no-wait")
     assert code == 2
     assert "training waits for the result of every step" in err

@@ -30,11 +30,11 @@ def test_a_fake_device_is_compared_with_its_simulations(
     assert stages("a") == ["ideal", "noise", "machine"]
     folder = RunFolder.open(Path("a"))
     ideal, noise, machine = folder.evaluations()
-    assert [r["backend"] for r in (ideal, noise, machine)] == ["aer", f"aer:{FAKE}", FAKE]
-    assert line["accuracy"] == line["machine_accuracy"] == machine["accuracy"]
+    assert [r.backend for r in (ideal, noise, machine)] == ["aer", f"aer:{FAKE}", FAKE]
+    assert line["accuracy"] == line["machine_accuracy"] == machine.accuracy
     assert (line["ideal_accuracy"], line["noise_accuracy"]) == (
-        ideal["accuracy"],
-        noise["accuracy"],
+        ideal.accuracy,
+        noise.accuracy,
     )
 
     with np.load("a/validation.npz") as arrays:
@@ -43,24 +43,24 @@ def test_a_fake_device_is_compared_with_its_simulations(
     # An expectation value of Paulis has a variance of at most 1 / shots.
     assert np.abs(differences).max() < 5 / np.sqrt(SHOTS)
     assert np.abs(differences).max() > 0
-    pairs = {tuple(p["stages"]): p for p in folder.validation_record["agreement"]}
-    assert pairs["noise", "machine"]["output_rmse"] == pytest.approx(
+    pairs = {pair.stages: pair for pair in folder.validation_record.agreement}
+    assert pairs["noise", "machine"].output_rmse == pytest.approx(
         np.sqrt(np.mean(differences.astype(float) ** 2))
     )
     predictions = {stage: kept[f"{stage}_logits"].argmax(axis=1) for stage in ("ideal", "machine")}
     same = int((predictions["ideal"] == predictions["machine"]).sum())
-    assert pairs["ideal", "machine"]["same"] == same
+    assert pairs["ideal", "machine"].same == same
     assert line["agreement"] == same / N_IMAGES
-    assert folder.validation_record["changed"] == N_IMAGES - same
+    assert folder.validation_record.changed == N_IMAGES - same
     # The largest standard error of one image's output bounds their root mean square.
-    assert 0 < machine["shot_error"] <= 1 / np.sqrt(SHOTS)
+    assert 0 < machine.shot_error <= 1 / np.sqrt(SHOTS)
 
     with open("a/validation.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * N_IMAGES
     of_machine = [row for row in rows if row["stage"] == "machine"]
     assert [int(row["image"]) for row in of_machine] == kept["indices"].tolist()
-    assert np.mean([int(row["right"]) for row in of_machine]) == machine["accuracy"]
+    assert np.mean([int(row["right"]) for row in of_machine]) == machine.accuracy
     assert float(of_machine[3]["output_1"]) == pytest.approx(
         kept["machine_outputs"][3, 1], rel=1e-5
     )
@@ -132,8 +132,8 @@ def test_a_model_is_trained_before_where_none_is_given(qhc: Qhc, server: Loopbac
     code, out, err = qhc("run", "--backend", MACHINE, *small, "--yes", "--out", "a", "--json")
     assert code == 0, err
     records = RunFolder.open(Path("a")).evaluations()
-    assert [record.get("stage") for record in records] == [None, "ideal", "noise", "machine"]
-    assert [record["backend"] for record in records][-1] == last_line(out)["backend"] == MACHINE
+    assert [record.stage for record in records] == [None, "ideal", "noise", "machine"]
+    assert [record.backend for record in records][-1] == last_line(out)["backend"] == MACHINE
     assert [job.rows for job in server.jobs] == [N_IMAGES]
 
 
@@ -149,7 +149,7 @@ def test_a_machine_is_corrected_by_calibration_images(qhc: Qhc, trained: Path) -
     with np.load("a/validation.npz") as arrays:
         kept = {key: value for key, value in arrays.items() if not key.startswith("corrected")}
     np.savez("a/validation.npz", **kept)
-    RunFolder.open(Path("a")).note("run", status="running")
+    RunFolder.open(Path("a")).note(status="running")
     code, _, err = qhc("resume", "a")
     assert code == 0, err
     assert [entry.n_rows for entry in ledger.entries()] == [N_IMAGES, 8]
@@ -178,7 +178,7 @@ def test_the_circuit_alone_is_trained_in_the_loop(qhc: Qhc, trained: Path) -> No
     for name in ("training.safetensors", "checkpoint.safetensors", "metrics.jsonl",
                  "validation.npz"):  # fmt: skip
         Path("a", name).unlink()
-    RunFolder.open(Path("a")).note("run", status="running")
+    RunFolder.open(Path("a")).note(status="running")
     code, _, err = qhc("resume", "a")
     assert code == 0, err
     assert [entry.n_rows for entry in ledger.entries()] == rows

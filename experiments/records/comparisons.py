@@ -1,0 +1,162 @@
+"""The lines of `metrics.jsonl` that compare a device's answers with the simulated ones."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import model_validator
+
+from .lines import Compiled, Line, Stage
+from .recorded import Recorded
+from .scores import Interval
+
+
+class Charges(Recorded):
+    """What the jobs of a run took, as far as its ledger knows.
+
+    Attributes:
+        job_ids: of those that gave results.
+        estimated_seconds: of QPU time, of all that were executed.
+        charged_seconds: so far.
+        unsettled: jobs and sessions whose charge is not known yet.
+    """
+
+    job_ids: tuple[str, ...]
+    estimated_seconds: float
+    charged_seconds: float
+    unsettled: int
+
+
+class Charged(Line):
+    """A line that ends with the charges, None where no machine was asked."""
+
+    charges: Charges | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, values: Any) -> Any:
+        return {**values, "charges": values} if "job_ids" in values else values
+
+    def to_dict(self) -> dict[str, Any]:
+        values = super().to_dict()
+        return values | (values.pop("charges", None) or {})
+
+
+class Agreement(Recorded):
+    """Two stages on the same images.
+
+    Attributes:
+        stages: which two.
+        same: images that both give the same class.
+        share: of the images with the same class.
+        interval: 95 % confidence interval of the share (Wilson's score interval).
+        output_rmse: root-mean-square difference of the outputs, None where there are none.
+        each_rmse: the same of each output, (M,).
+        logit_rmse: root-mean-square difference of the logits.
+    """
+
+    stages: tuple[Stage, Stage]
+    same: int
+    share: float
+    interval: Interval
+    output_rmse: float | None
+    each_rmse: tuple[float, ...]
+    logit_rmse: float
+
+
+class ValidationRecord(Charged):
+    """A machine's answers beside the simulated ones.
+
+    Attributes:
+        machine: its name.
+        n_images: of all stages.
+        changed: images of which the machine gives another class than the model without noise.
+        agreement: of every two stages.
+    """
+
+    kind: ClassVar[str] = "validation"
+    machine: str
+    n_images: int
+    changed: int
+    agreement: tuple[Agreement, ...]
+
+    def pair(self, one: Stage, other: Stage) -> Agreement:
+        """Of those two."""
+        return next(pair for pair in self.agreement if pair.stages == (one, other))
+
+
+class LayerErrors(Recorded):
+    """A device's answers to rows of one convolution minus the exact ones.
+
+    Attributes:
+        layer: the convolution's name.
+        live_share: of its vectors, those that are not zero.
+        n_rows: executed.
+        rmse, bias: root mean square and mean, each with its standard error.
+        shot_error: root mean square of the standard errors that the shots alone give.
+        scale, offset, scatter: of each wire, fitted: scale * exact + offset, and a scatter.
+    """
+
+    layer: str
+    live_share: float
+    n_rows: int
+    rmse: float
+    rmse_error: float
+    bias: float
+    bias_error: float
+    shot_error: float
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    scatter: tuple[float, ...]
+
+
+class Simulated(Recorded):
+    """An accuracy by simulation: its mean, and the interval that holds 95 % of the draws."""
+
+    mean: float
+    interval: Interval
+    draws: int
+
+
+class WholeSet(Recorded):
+    """What all test images would take: QPU seconds on a machine, else seconds of this computer."""
+
+    images: int
+    rows: int
+    machine_seconds: float
+    seconds: float
+
+
+class RowRecord(Charged):
+    """The error of rows of feature maps on a device, and what follows from it.
+
+    Attributes:
+        backend: that executed them.
+        rows: how many.
+        shots: of each, None for exact probabilities.
+        jobs, qpu_seconds: that they took.
+        layers: the error of each convolution.
+        maps_rmse: of all together.
+        n_images: that accuracies were simulated on.
+        ideal_accuracy: without noise.
+        expected, corrected: accuracies to expect, as the device answers and with fitted maps.
+        assumption: of the simulation.
+        whole: what all test images would take.
+        compiled: the largest kernel.
+    """
+
+    kind: ClassVar[str] = "rows"
+    backend: str
+    rows: int
+    shots: int | None
+    jobs: int
+    qpu_seconds: float
+    layers: tuple[LayerErrors, ...]
+    maps_rmse: float
+    n_images: int
+    ideal_accuracy: float
+    expected: Simulated
+    corrected: Simulated
+    assumption: str
+    whole: WholeSet
+    compiled: Compiled
