@@ -3,7 +3,7 @@
 A study is a subclass of `Study`. It says what it varies, what a cell computes, how the outcomes of
 a setting's seeds are summed up and in which columns that is shown. The star or every combination,
 cells that are never computed twice, the csv, the json, the table, the page and the command
-`qhc ablate NAME` follow from it.
+`qhc ablate NAME` follow from it; `commands/ablate` lists it.
 
 A declaration imports what computes inside its functions: help answers at once.
 """
