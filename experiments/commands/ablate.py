@@ -1,8 +1,9 @@
-"""`qhc ablate`: comparisons of many runs."""
+"""`qhc ablate`: comparisons of many runs, a command for each study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,98 +11,22 @@ import click
 
 from qbackend.errors import OptionError
 
+from ..studies.arms import ArmStudy
+from ..studies.axes import Axis
+from ..studies.frame import Study
+from ..studies.noise.study import NoiseStudy
+from ..studies.qpc.study import QpcStudy
 from .flags import FILE, options
 from .options import (
     DATA_ROOT,
-    QPC_RECIPE,
-    RECIPE,
     RECIPES_BACKEND,
+    Command,
     Group,
     chosen_settings,
-    data_root,
-    dataset_flag,
-    epochs_flag,
-    limit_flag,
-    recipe_flag,
     recipe_options,
-    set_flag,
 )
 
-ABLATE_EXAMPLES = """\b
-Examples:
-  qhc ablate arms --recipe digits --seeds 5
-  qhc ablate arms --recipe mnist --arms quantum,linear --seeds 5 --backend native
-"""
-
-NOISE_EXAMPLES = """\b
-Examples:
-  qhc ablate noise --recipe digits --seeds 2
-  qhc ablate noise --recipe mnist --device fake_brisbane --part all --strength 1 --shots 4096
-  qhc ablate noise --part readout,two_qubit --strength 0,1/2,1 --full --engine ray
-"""
-
-QPC_EXAMPLES = """\b
-Examples:
-  qhc ablate qpc --recipe qpc-fashionmnist --loss cross_entropy --optimiser adamw
-  qhc ablate qpc --recipe qpc-cifar10 --arm quantum,conv --depth 2 --optimiser adam,sgd --jobs 4
-  qhc ablate qpc --recipe qpc-resnet --arm quantum,conv --depth 2 --full --epochs 5 --seeds 1
-"""
-
-
-def list_options(*axes: tuple[str, str]) -> Callable[[Any], Any]:
-    """An option per axis, which takes a list: a,b,c or the flag several times."""
-    return options(
-        *(
-            click.option(f"--{axis}", metavar="LIST", multiple=True, help=words)
-            for axis, words in axes
-        )
-    )
-
-
-engine_option = click.option(
-    "--engine",
-    default="loky",
-    show_default=True,
-    metavar="NAME",
-    help="loky on this machine, or threading, which trains one model at a time; dask or ray on a "
-    "cluster.",
-)
-full_option = click.option(
-    "--full", is_flag=True, help="Every combination of the axes, instead of a star."
-)
-out_option = click.option(
-    "--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]"
-)
-noise_axes = list_options(
-    ("device", "fake_NAME or ibm_NAME.  [default: six devices' snapshots]"),
-    ("part", "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]"),
-    ("strength", "1 is the device.  [default: 0,1/4,1/2,1,2,4]"),
-    ("shots", "Numbers, or exact.  [default: exact,256,1024,4096,16384]"),
-    ("preparation", "textbook, compact.  [default: both]"),
-    ("training", "ideal, noise-aware, calibrated.  [default: all]"),
-)
-qpc_axes = list_options(
-    ("arm", "What the 1x1 convolutions are exchanged for.  [default: all arms]"),
-    ("depth", "Layers of a circuit.  [default: 1,2,4,8]"),
-    ("loss", "cross_entropy, label_smoothing, margin.  [default: all]"),
-    ("optimiser", "adam, adamw, sgd.  [default: all]"),
-)
-
-
-def _check_compared(given: dict[str, Any], axes: dict[str, str]) -> None:
-    """Raise `OptionError` for a setting that the comparison makes itself.
-
-    Args:
-        given: the flags that were typed.
-        axes: keys of the recipe, or tables of it, and the flags that choose their values.
-    """
-    for setting in given["settings"]:
-        key = setting.partition("=")[0].strip()
-        for axis, flag in axes.items():
-            if key == axis or key.startswith(f"{axis}."):
-                raise OptionError(
-                    f"--set {setting}: the comparison chooses {key} itself; use {flag} instead"
-                )
+STUDIES: tuple[Study[Any, Any], ...] = (ArmStudy(), NoiseStudy(), QpcStudy())
 
 
 @click.group(cls=Group)
@@ -109,159 +34,109 @@ def ablate() -> None:
     """Compare models part by part."""
 
 
-@ablate.command(epilog=ABLATE_EXAMPLES)
-@recipe_options(RECIPE, RECIPES_BACKEND)
-@click.option(
-    "--arms",
-    default="quantum,quantum-frozen,linear,mlp,none",
+def study_command(study: Study[Any, Any]) -> click.Command:
+    """The command of a study, with an option for each of its axes."""
+
+    def compare(typed: list[str], out: Path | None, seeds: int, **given: Any) -> None:
+        from ..records.folder import command_line
+        from ..run.display import Display
+        from ..run.start import Place
+        from ..studies.ablate import ablate
+        from ..studies.grid import Workers
+
+        _check_compared(given["settings"], {"run.seed": "--seeds", **study.chosen})
+        lists = {axis.name: ",".join(given.pop(axis.name)) for axis in study.axes}
+        settings = study.settings(full=given.get("full", False), **lists)
+        own = {field.name: given.pop(field.name) for field in fields(study)}
+        folder = ablate(
+            replace(study, **own),
+            given["recipe"] or study.recipe,
+            chosen_settings(given),
+            settings,
+            seeds,
+            Workers(given["engine"], given["jobs"]) if study.at_a_time else Workers(jobs=1),
+            Place(given["data_root"] or DATA_ROOT, out, command_line(typed)),
+            Display(),
+        )
+        click.echo((folder / f"{study.name}.txt").read_text(encoding="utf-8"), nl=False)
+        click.echo(f"tables and report: {folder}")
+
+    decorate = options(*_options(study))
+    return click.command(study.name, cls=Command, help=study.help, epilog=study.examples)(
+        decorate(click.pass_obj(compare))
+    )
+
+
+def _options(study: Study[Any, Any]) -> list[Callable[[Any], Any]]:
+    """Of the recipe, without what the study chooses itself; of its axes; of its own; of all."""
+    own = {field.name: field for field in fields(study)}
+    chosen = {key.removeprefix("run.") for key in study.chosen} - own.keys()
+    found = [recipe_options(study.recipe, RECIPES_BACKEND, without=chosen)]
+    found += [_axis_option(axis) for axis in study.axes]
+    if len(study.axes) > 1:
+        words = "Every combination of the axes, instead of a star."
+        found.append(click.option("--full", is_flag=True, help=words))
+    found.append(
+        click.option(
+            "--seeds",
+            type=click.IntRange(min=study.seeds.least),
+            default=study.seeds.usual,
+            show_default=True,
+            metavar="N",
+            help=study.seeds.help,
+        )
+    )
+    found += [
+        click.option(
+            f"--{name}",
+            type=type(field.default),
+            default=field.default,
+            show_default=True,
+            metavar="N",
+            help=field.metadata["help"],
+        )
+        for name, field in own.items()
+        if "help" in field.metadata
+    ]
+    if study.at_a_time:
+        words = f"{study.at_a_time.capitalize()} at a time.  [default: all cores]"
+        found += [_engine, click.option("--jobs", type=int, metavar="N", help=words)]
+    return [*found, _out]
+
+
+def _axis_option(axis: Axis) -> Callable[[Any], Any]:
+    """A list: a,b,c or the flag several times."""
+    return click.option(axis.option, axis.name, metavar=axis.metavar, multiple=True, help=axis.help)
+
+
+_engine = click.option(
+    "--engine",
+    default="loky",
     show_default=True,
-    metavar="NAME,...",
-    help="What to compare; classical is the recipe's classical twin.",
+    metavar="NAME",
+    help="loky on this machine, or threading, which trains one model at a time; dask or ray on a "
+    "cluster.",
 )
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Runs of each arm, with seeds 0 to N-1.",
+_out = click.option(
+    "--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]"
 )
-@out_option
-@click.pass_obj
-def arms(typed: list[str], arms: str, seeds: int, out: Path | None, **given: Any) -> None:
-    """Train every arm of a recipe over several seeds and compare them.
 
-    An arm is what stands in the circuit's place. The same command goes on where it was stopped;
-    finished runs are not repeated.
+
+def _check_compared(settings: tuple[str, ...], chosen: Mapping[str, str]) -> None:
+    """Raise `OptionError` for a setting that the comparison makes itself.
+
+    Args:
+        settings: of `--set`.
+        chosen: keys of the recipe, or tables of it, and the flags that choose their values.
     """
-    from ..records.folder import command_line
-    from ..run.display import Display
-    from ..run.start import Place
-    from ..studies.arms import ablate_arms
-
-    _check_compared(given, {"model.arm": "--arms", "run.seed": "--seeds"})
-    place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
-    recipe = given["recipe"] or RECIPE
-    folder = ablate_arms(recipe, chosen_settings(given), arms.split(","), seeds, place, Display())
-    click.echo((folder / "arms.txt").read_text(encoding="utf-8"), nl=False)
-    click.echo(f"tables and report: {folder}")
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        for axis, flag in chosen.items():
+            if key == axis or key.startswith(f"{axis}."):
+                raise OptionError(
+                    f"--set {setting}: the comparison chooses {key} itself; use {flag} instead"
+                )
 
 
-@ablate.command(epilog=NOISE_EXAMPLES)
-@recipe_flag(RECIPE)
-@dataset_flag
-@data_root
-@limit_flag
-@epochs_flag
-@set_flag
-@noise_axes
-@full_option
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, metavar="N")
-@click.option(
-    "--calibrate",
-    type=int,
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="Training images that a calibration is fitted on.",
-)
-@engine_option
-@click.option("--jobs", type=int, metavar="N", help="Cells at a time.  [default: all cores]")
-@out_option
-@click.pass_obj
-def noise(typed: list[str], **given: Any) -> None:
-    """Find out which part of which device's noise costs how much accuracy.
-
-    Models are trained once per seed and then evaluated under every setting. A LIST is written
-    a,b,c, or its flag repeated. By default the settings are a star around one device with all of
-    its noise, exact expectations, the compact preparation and ideal training: every strength for
-    each device and for each part, and shots, preparation and training one at a time. The same
-    command goes on where it was stopped; nothing finished is computed again.
-    """
-    from ..records.folder import command_line
-    from ..run.display import Display
-    from ..run.start import Place
-    from ..studies.grid import Workers
-    from ..studies.noise.axes import Axes
-    from ..studies.noise.study import Images, ablate_noise
-
-    _check_compared(
-        given,
-        {
-            "run.seed": "--seeds",
-            "run.backend": "--device",
-            "run.limit": "--limit",
-            "run.shots": "--shots",
-            "run.preparation": "--preparation",
-            "run.calibrate": "--calibrate",
-            "noise": "--part and --strength",
-        },
-    )
-    names = ("device", "part", "strength", "shots", "preparation", "training")
-    lists = {name: ",".join(given.pop(name)) for name in names}
-    axes = Axes.typed(**{name: text or None for name, text in lists.items()})
-    limit, calibrate = given.pop("limit"), given.pop("calibrate")
-    folder = ablate_noise(
-        given["recipe"] or RECIPE,
-        chosen_settings(given),
-        axes.product() if given["full"] else axes.star(),
-        given["seeds"],
-        Images(limit, calibrate),
-        Workers(given["engine"], given["jobs"]),
-        Place(given["data_root"] or DATA_ROOT, given["out"], command_line(typed)),
-        Display(),
-    )
-    click.echo((folder / "noise.txt").read_text(encoding="utf-8"), nl=False)
-    click.echo(f"tables and report: {folder}")
-
-
-@ablate.command(epilog=QPC_EXAMPLES)
-@recipe_options(QPC_RECIPE, RECIPES_BACKEND)
-@qpc_axes
-@full_option
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N")
-@engine_option
-@click.option("--jobs", type=int, metavar="N", help="Runs at a time.  [default: all cores]")
-@out_option
-@click.pass_obj
-def qpc(typed: list[str], **given: Any) -> None:
-    """Find out what circuits add to pointwise convolutions.
-
-    Every setting is trained with seeds 0 to N-1 under the recipe's budget. A LIST is written
-    a,b,c, or its flag repeated. By default the settings are a star around circuits of depth 2
-    with cross-entropy and AdamW: every arm, every depth, and each loss and optimiser with the
-    classical convolution beside the circuits. The same command goes on where it was stopped;
-    nothing finished is trained again.
-    """
-    from ..records.folder import command_line
-    from ..run.display import Display
-    from ..run.start import Place
-    from ..studies.grid import Workers
-    from ..studies.qpc.axes import Axes
-    from ..studies.qpc.study import ablate_qpc
-
-    _check_compared(
-        given,
-        {
-            "run.seed": "--seeds",
-            "model.arm": "--arm",
-            "layer.n_layers": "--depth",
-            "train.loss": "--loss",
-            "train.label_smoothing": "--loss",
-            "train.optimiser": "--optimiser",
-        },
-    )
-    lists = {name: ",".join(given.pop(name)) for name in ("arm", "depth", "loss", "optimiser")}
-    axes = Axes.typed(**{name: text or None for name, text in lists.items()})
-    given["recipe"] = given["recipe"] or QPC_RECIPE
-    folder = ablate_qpc(
-        given["recipe"],
-        chosen_settings(given),
-        axes.product() if given["full"] else axes.star(),
-        given["seeds"],
-        Workers(given["engine"], given["jobs"]),
-        Place(given["data_root"] or DATA_ROOT, given["out"], command_line(typed)),
-        Display(),
-    )
-    click.echo((folder / "qpc.txt").read_text(encoding="utf-8"), nl=False)
-    click.echo(f"tables and report: {folder}")
+for study in STUDIES:
+    ablate.add_command(study_command(study))

@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `qhc --help` answers at on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DATA_ROOT = Path("data")
 RECIPE = "digits"
-QPC_RECIPE = "qpc-fashionmnist"
 RECIPES_BACKEND = "the recipe's, else aer"
 
 
@@ -76,49 +75,46 @@ data_root = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="End with one line of JSON.")
 
 
-def recipe_flag(default: str) -> Callable[[Any], Any]:
-    """The flag of a command that trains by `default` where no recipe is named."""
-    words = f"What to train.  [default: {default}]"
-    return click.option("--recipe", metavar="NAME|FILE", help=words)
-
-
-dataset_flag = click.option("--dataset", metavar="NAME", help="Instead of the recipe's.")
-limit_flag = click.option(
-    "--limit",
-    type=int,
-    metavar="N",
-    help="Number of test images, drawn by the seed.  [default: all, 100 on a machine]",
-)
-epochs_flag = click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's.")
-set_flag = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Any value of the recipe, for example train.lr=0.001.",
-)
-
-
-def recipe_options(default: str, backend: str) -> Callable[[Any], Any]:
+def recipe_options(
+    default: str, backend: str, without: Collection[str] = ()
+) -> Callable[[Any], Any]:
     """Of a run, by the names that `chosen_settings` reads.
 
     Args:
         default: recipe where none is named.
         backend: in words, where none is named.
+        without: names of options to leave out.
     """
-    words = f"Where the quantum layer runs.  [default: {backend}]"
-    return options(
-        recipe_flag(default),
-        click.option("--backend", metavar="NAME", help=words),
-        dataset_flag,
-        data_root,
-        limit_flag,
-        epochs_flag,
-        click.option(
+    found = {
+        "recipe": click.option(
+            "--recipe", metavar="NAME|FILE", help=f"What to train.  [default: {default}]"
+        ),
+        "backend": click.option(
+            "--backend",
+            metavar="NAME",
+            help=f"Where the quantum layer runs.  [default: {backend}]",
+        ),
+        "dataset": click.option("--dataset", metavar="NAME", help="Instead of the recipe's."),
+        "data_root": data_root,
+        "limit": click.option(
+            "--limit",
+            type=int,
+            metavar="N",
+            help="Number of test images, drawn by the seed.  [default: all, 100 on a machine]",
+        ),
+        "epochs": click.option("--epochs", type=int, metavar="N", help="Instead of the recipe's."),
+        "shots": click.option(
             "--shots", type=int, metavar="N", help="Per circuit; exact without, 1024 on a machine."
         ),
-        set_flag,
-    )
+        "settings": click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Any value of the recipe, for example train.lr=0.001.",
+        ),
+    }
+    return options(*(flag for name, flag in found.items() if name not in without))
 
 
 def results_console(*, stderr: bool = False) -> Console:

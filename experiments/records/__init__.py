@@ -2,19 +2,20 @@
 
 Lowest first, with the names that other folders use:
 
-- `recorded`
-- `scores`: ClassScores, Means, Scores, TrainingMeans
-- `lines`: STAGES, Calibration, Compiled, EpochRecord, EvaluationRecord, FittedMap, Stage
-- `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord, WholeSet
-- `state`: Provenance, Status
-- `environment`: computer, peak_memory_mib, versions, without_home
 - `files`: append_line, csv_content, is_writable, write_atomically
 - `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
   save_training
-- `folder`: Record, RunFolder, command_line, now
-- `run_records`: RunRecords
-- `facts`: STAGE_WORDS, charge_facts, compiled_facts, compiled_words, device_words, machine_facts,
-  percent
+- `recorded`
+- `scores`: ClassScores, Means, Scores, TrainingMeans
+- `lines`: Calibration, Compiled, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
+- `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord,
+  WholeSet
+- `facts`: STAGE_WORDS, charge_facts, compiled_facts, compiled_words, device_words,
+  machine_facts, percent
 - `loggers`: Logger, check_loggers, open_loggers
 - `row_facts`: accuracy_words, row_facts, row_summary, span, whole_words
+- `state`: Provenance, Status
+- `environment`: computer, peak_memory_mib, versions, without_home
+- `folder`: Record, RunFolder, command_line, now
+- `run_records`: RunRecords
 """

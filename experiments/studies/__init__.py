@@ -2,10 +2,15 @@
 
 Lowest first, with the names that other folders use:
 
-- `axes`
+- `axes`: Axis
 - `grid`: Workers
+- `frame`: Study
 - `series`
-- `arms`: ablate_arms
 - `noise`
+- `table`
+- `page`
+- `ablate`: ablate
+- `trained`
+- `arms`: ArmStudy
 - `qpc`
 """

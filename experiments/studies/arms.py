@@ -1,185 +1,123 @@
 """What stands in the circuit's place, and what that changes: arms by seeds of one recipe.
 
 Every arm sees the same splits, initial front end, order of images and augmentation under one seed,
-so that differences are taken seed by seed. A run that is finished is never repeated.
+so that differences are taken seed by seed. The report is that of all runs side by side.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from .axes import Axis
+from .frame import Cell, Results, ScoreColumn, Seeds
+from .trained import (
+    TrainedScores,
+    TrainedStudy,
+    accuracies_and_difference,
+    outcome_of,
+    parameters,
+)
 
-from qbackend.errors import OptionError
-
-from ..config.recipe import load_config
-from ..config.sections import Config
-from ..records.files import csv_content, write_atomically
-from ..report.comparison.groups import Group, PairedDifference, Spread, paired_difference
-from ..report.reading import Run, read_run
-from ..report.write import write_report
-from ..run.display import Display
-from ..run.results import table_text
-from ..run.start import Place
-from .series import check_same, finish
+if TYPE_CHECKING:
+    from ..config.sections import Config
+    from ..records.folder import Record
+    from ..run.display import Display
+    from .grid import Workers
 
 REFERENCE = "quantum"
 
 
 @dataclass(frozen=True)
-class ArmScores:
-    """One arm over its seeds; accuracies are shares.
-
-    Attributes:
-        arm: its name.
-        parameters: of the network.
-        test: accuracy of the best validation epoch's weights.
-        last: test accuracy of the last epoch's weights.
-        validation: accuracy of the best epoch.
-        seconds: per epoch of training, each run's median.
-        difference: of `test` to the reference's, paired by seed; None for the reference itself.
-    """
+class ArmSetting:
+    """What is trained."""
 
     arm: str
-    parameters: int
-    test: Spread
-    last: Spread
-    validation: Spread
-    seconds: Spread
-    difference: PairedDifference | None
 
 
-def ablate_arms(
-    recipe: str,
-    settings: Sequence[str],
-    arms: Sequence[str],
-    n_seeds: int,
-    place: Place,
-    display: Display,
-) -> Path:
-    """Train every arm with seeds 0 to `n_seeds` - 1 and compare; returns the folder of it all.
+@dataclass(frozen=True)
+class ArmStudy(TrainedStudy[ArmSetting]):
+    """Arms of one recipe, one run after the other in this process."""
 
-    The folder has a run folder per arm and seed, `arms.txt`, `arms.csv`, `arms.json` and a report
-    of all runs side by side.
+    name = "arms"
+    help = """Train every arm of a recipe over several seeds and compare them.
 
-    Raises:
-        UserError: a mistake in any of the runs' configs, before the first one starts.
-        RunFolderError: the folder has a run of another config.
-        QhcError: what stopped a run; the same call goes on.
+    An arm is what stands in the circuit's place. The same command goes on where it was stopped;
+    finished runs are not repeated.
     """
-    configs = {
-        f"{arm}-seed{seed}": load_config(
-            recipe, [*settings, f"model.arm={json.dumps(arm)}", f"run.seed={seed}"]
-        )
-        for seed in range(n_seeds)
-        for arm in arms
-    }
-    first = next(iter(configs.values()))
-    if first.fabric.devices != 1:
-        raise OptionError("the comparison of arms runs in one process; leave fabric.devices at 1")
-    parent = place.out or Path("runs", f"arms-{first.recipe}")
-    for name, config in configs.items():
-        check_same(parent / name, config)
-    for number, (name, config) in enumerate(configs.items(), start=1):
-        finish(parent / name, config, place, f"run {number} of {len(configs)}: {name}", display)
-    runs = {arm: [read_run(parent / f"{arm}-seed{n}") for n in range(n_seeds)] for arm in arms}
-    write_scores(parent, compare(runs), first)
-    write_report([run.folder for found in runs.values() for run in found], parent)
-    return parent
-
-
-def compare(runs: dict[str, list[Run]]) -> list[ArmScores]:
-    """The arms' scores in the order of `runs`; differences are to `REFERENCE`, if it is there."""
-    groups = {arm: Group(arm, {"model.arm": arm}, tuple(found)) for arm, found in runs.items()}
-    reference = groups.get(REFERENCE)
-    return [
-        ArmScores(
-            arm=arm,
-            parameters=group.runs[0].state.parameters,
-            test=group.spread(lambda run: _test_accuracy(run, "best")),
-            last=group.spread(lambda run: _test_accuracy(run, "last")),
-            validation=group.spread(_validation_accuracy),
-            seconds=group.spread(lambda run: run.median(lambda epoch: epoch.seconds)),
-            difference=(
-                paired_difference(group, reference, lambda run: _test_accuracy(run, "best"))
-                if reference is not None and arm != REFERENCE
-                else None
-            ),
-        )
-        for arm, group in groups.items()
-    ]
-
-
-def write_scores(folder: Path, scores: Sequence[ArmScores], config: Config) -> None:
-    """Write `arms.json`, `arms.csv` and `arms.txt`; raises `RecordError`."""
-    content = {
-        "recipe": config.recipe,
-        "protocol": config.protocol,
-        "backend": config.run.backend,
-        "notes": config.notes(),
-        "arms": [asdict(each) for each in scores],
-    }
-    write_atomically(folder / "arms.json", json.dumps(content, indent=1).encode())
-    rows = [_row(each) for each in scores]
-    write_atomically(folder / "arms.csv", csv_content(rows))
-    write_atomically(folder / "arms.txt", table_text(scores_table(scores, config)).encode())
-
-
-def scores_table(scores: Sequence[ArmScores], config: Config) -> Table:
-    """The scores for a person to read."""
-    seeds = scores[0].test.n
-    title = (
-        f"{config.recipe}, {config.protocol}, backend {config.run.backend}: accuracy in %, mean ± "
-        f"standard deviation over {seeds} seeds; difference paired by seed, 95 % interval"
+    examples = """\b
+Examples:
+  qhc ablate arms --recipe digits --seeds 5
+  qhc ablate arms --recipe mnist --arms quantum,linear --seeds 5 --backend native
+"""
+    setting = ArmSetting
+    axes = (
+        Axis(
+            "arm",
+            "What to compare; classical is the recipe's classical twin.  [default: "
+            "quantum,quantum-frozen,linear,mlp,none]",
+            centre=REFERENCE,
+            values=("quantum", "quantum-frozen", "linear", "mlp", "none"),
+            flag="--arms",
+            metavar="NAME,...",
+        ),
     )
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD)
-    table.add_column("arm", no_wrap=True)
-    for heading in (
-        "parameters",
-        "validation",
-        "test, best",
-        "test, last",
-        f"best minus {REFERENCE}",
-        "s/epoch",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for each in scores:
-        table.add_row(
-            each.arm,
-            f"{each.parameters:,}",
-            _spread(each.validation),
-            _spread(each.test),
-            _spread(each.last),
-            _difference(each.difference),
-            f"{each.seconds.mean:.2f}",
-        )
-    return table
+    columns = (
+        ScoreColumn("parameters", parameters),
+        *accuracies_and_difference(REFERENCE),
+        ScoreColumn("s/epoch", lambda scores: f"{scores.seconds.mean:.2f}"),
+    )
+    chosen: ClassVar[Mapping[str, str]] = {"model.arm": "--arms"}
+    seeds = Seeds(5, least=2, help="Runs of each arm, with seeds 0 to N-1.")
+    at_a_time = ""
+
+    def values(self, setting: ArmSetting) -> dict[str, Any]:
+        return {"model.arm": setting.arm}
+
+    def reference(self, setting: ArmSetting) -> ArmSetting:
+        return ArmSetting(REFERENCE)
+
+    def home(self, setting: ArmSetting, seed: int) -> Path:
+        return Path(f"{setting.arm}-seed{seed}")
+
+    def prepare(
+        self, cells: Sequence[Cell[ArmSetting]], workers: Workers, display: Display
+    ) -> dict[tuple[ArmSetting, int], Record]:
+        """Train all of them: what they are worth stands in their own folders."""
+        from ..report.reading import read_run
+        from .series import finish
+
+        for number, cell in enumerate(cells, start=1):
+            title = f"run {number} of {len(cells)}: {cell.folder.name}"
+            finish(cell, title, display)
+        return {cell.key: outcome_of(read_run(cell.folder)) for cell in cells}
+
+    def rows(self, results: Results) -> list[Record]:
+        """The csv: a row per arm."""
+        return [_row(scores) for scores in results.scores]
+
+    def content(self, results: Results) -> Record:
+        arms = [self.entry(scores) for scores in results.scores]
+        return {"backend": results.config.run.backend, "arms": arms}
+
+    def entry(self, scores: TrainedScores[ArmSetting]) -> Record:
+        named = asdict(scores)
+        shown = ("parameters", "test", "last", "validation", "seconds", "difference")
+        return {"arm": scores.setting.arm, **{key: named[key] for key in shown}}
+
+    def heading(self, config: Config) -> str:
+        return f"{config.recipe}, {config.protocol}, backend {config.run.backend}"
+
+    def page(self, results: Results) -> None:
+        """The runs side by side."""
 
 
-def _test_accuracy(run: Run, checkpoint: str) -> float:
-    """Of the last such evaluation, NaN without one."""
-    found = [
-        record.accuracy
-        for record in run.evaluations
-        if record.split == "test" and record.checkpoint == checkpoint
-    ]
-    return found[-1] if found else float("nan")
-
-
-def _validation_accuracy(run: Run) -> float:
-    best = run.best_epoch
-    return best.validation.accuracy if best is not None else float("nan")
-
-
-def _row(scores: ArmScores) -> dict[str, Any]:
+def _row(scores: TrainedScores[ArmSetting]) -> Record:
     difference = scores.difference
     return {
-        "arm": scores.arm,
+        "arm": scores.setting.arm,
         "parameters": scores.parameters,
         "seeds": scores.test.n,
         "validation_mean": scores.validation.mean,
@@ -193,14 +131,3 @@ def _row(scores: ArmScores) -> dict[str, Any]:
         "difference_high": difference.high if difference else None,
         "seconds_per_epoch": scores.seconds.mean,
     }
-
-
-def _spread(spread: Spread) -> str:
-    return f"{100 * spread.mean:.2f} ± {100 * spread.deviation:.2f}"
-
-
-def _difference(difference: PairedDifference | None) -> str:
-    if difference is None:
-        return ""
-    low, high = (f"{100 * edge:+.2f}" for edge in (difference.low, difference.high))
-    return f"{100 * difference.mean:+.2f} ({low} to {high})"

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
-from qbackend.errors import OptionError, UnknownNameError, WorkerLostError, suggest
+from qbackend.errors import OptionError, RecordError, UnknownNameError, WorkerLostError, suggest
 
 from ..assembly.parents import end_with
 from ..assembly.threads import use_threads
@@ -69,8 +69,10 @@ class Workers:
         if self.jobs is not None and self.jobs < 1:
             raise OptionError(f"jobs must be at least 1, got {self.jobs}")
 
-    def map(self, function: Callable[[Given], Found], items: Sequence[Given]) -> Iterator[Found]:
-        """What the function gives for each item, as it arrives.
+    def map(
+        self, function: Callable[[Given], Found], items: Mapping[str, Given]
+    ) -> Iterator[tuple[str, Found]]:
+        """What the function gives for each item, by its name, as it arrives.
 
         What a worker had that died is computed again, by another one.
 
@@ -84,14 +86,14 @@ class Workers:
         # Dask and Ray see to it themselves that their workers end with them.
         parent = os.getpid() if self.engine == "loky" else None
         task = _Task(function, self.threads, parent)
-        left = dict(enumerate(items))
+        left = dict(items)
         losses = 0
         while left:
             try:
-                for number, found in self._round(task, list(left.items()), cautious=losses > 0):
-                    del left[number]
+                for name, found in self._round(task, list(left.items()), cautious=losses > 0):
+                    del left[name]
                     losses = 0
-                    yield found
+                    yield name, found
             except _worker_deaths(self.engine) as death:
                 losses += 1
                 first_line = str(death).partition("\n")[0].rstrip(".")
@@ -108,15 +110,15 @@ class Workers:
                 _log.warning("a worker process died (%s); its cells are computed again", reason)
 
     def _round(
-        self, task: _Task[Given, Found], numbered: Sequence[tuple[int, Given]], *, cautious: bool
-    ) -> Iterator[tuple[int, Found]]:
+        self, task: _Task[Given, Found], named: Sequence[tuple[str, Given]], *, cautious: bool
+    ) -> Iterator[tuple[str, Found]]:
         """The results of as many as there are until a worker dies.
 
         An engine that hands over blocks loses a whole one then: a `cautious` round has single ones.
         """
         jobs = self.jobs or max(1, cpu_count() // self.threads)
         with parallel_config(self.engine, n_jobs=jobs):
-            tasks = [delayed(task)(*each) for each in numbered]
+            tasks = [delayed(task)(*each) for each in named]
             if get_active_backend()[0].supports_return_generator:
                 yield from Parallel(return_as="generator_unordered")(tasks)
                 return
@@ -140,11 +142,11 @@ class _Task(Generic[Given, Found]):
     threads: int
     parent: int | None
 
-    def __call__(self, number: int, item: Given) -> tuple[int, Found]:
+    def __call__(self, name: str, item: Given) -> tuple[str, Found]:
         if self.parent is not None and self.parent != os.getpid():
             end_with(self.parent)
         use_threads(self.threads)
-        return number, self.function(item)
+        return name, self.function(item)
 
 
 def cell_name(inputs: Mapping[str, Any]) -> str:
@@ -175,8 +177,12 @@ def run_grid(
         QhcError: what `compute` raised; finished outcomes are kept.
     """
     finished = read_outcomes(path)
-    missing = [_Cell(name, given, compute) for name, given in cells.items() if name not in finished]
-    for name, outcome in workers.map(_computed, missing):
+    missing = {name: given for name, given in cells.items() if name not in finished}
+    for name, outcome in workers.map(compute, missing):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(f"{path.parent} could not be made: {error.strerror}") from None
         append_line(path, json.dumps({"cell": name, **outcome}, allow_nan=False))
         finished[name] = outcome
         done()
@@ -193,17 +199,6 @@ def read_outcomes(path: Path) -> dict[str, Record]:
         write_atomically(path, whole.encode())
     outcomes = (json.loads(line) for line in whole.splitlines())
     return {outcome.pop("cell"): outcome for outcome in outcomes}
-
-
-@dataclass(frozen=True)
-class _Cell:
-    name: str
-    given: Any
-    compute: Callable[[Any], Record]
-
-
-def _computed(cell: _Cell) -> tuple[str, Record]:
-    return cell.name, cell.compute(cell.given)
 
 
 def _worker_deaths(engine: str) -> tuple[type[Exception], ...]:

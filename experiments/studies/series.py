@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qbackend.errors import RunFolderError
 
+from ..assembly.bounds import bounded
 from ..assembly.thread_count import with_threads
 from ..config.sections import Config
 from ..records.folder import RunFolder
 from ..run.display import Display
 from ..run.resume import resume
-from ..run.start import Place, start
+from ..run.start import start
+from .frame import Cell
 
 
 def check_same(path: Path, config: Config) -> None:
@@ -20,6 +23,8 @@ def check_same(path: Path, config: Config) -> None:
     if not path.exists():
         return
     there = RunFolder.open(path).config()
+    # A run records the limits that it was given for want of any.
+    config, _ = bounded(config)
     if config.run.threads is None:
         # What was chosen on the machine where the run began holds for it.
         config = with_threads(config, there.run.threads)
@@ -30,20 +35,16 @@ def check_same(path: Path, config: Config) -> None:
         )
 
 
-def finish(path: Path, config: Config, place: Place, title: str, display: Display) -> None:
-    """Start the run at `path`, or go on with it; a finished one is left as it is."""
-    there = path.exists()
-    if there and RunFolder.open(path).status == "finished":
+def finish(cell: Cell[Any], title: str, display: Display) -> None:
+    """Start a cell's run, or go on with it; a finished one is left as it is."""
+    there = cell.folder.exists()
+    if there and RunFolder.open(cell.folder).status == "finished":
         return
     display.say(title)
-    try:
-        if there:
-            resume(path, place.data_root, display)
-        else:
-            start(config, Place(place.data_root, path, place.command), display)
-    except KeyboardInterrupt:
-        display.say("type the same command to go on with the comparison")
-        raise
+    if there:
+        resume(cell.folder, cell.place.data_root, display)
+    else:
+        start(cell.config, replace(cell.place, out=cell.folder), display)
 
 
 def _differences(there: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:

@@ -7,11 +7,12 @@ Lowest first, with the names that other folders use:
 - `consent`: Approve, can_ask
 - `options`: ExecutionOptions, MAX_EXECUTION_SECONDS, SWITCH
 - `patience`: GROWTH, within
-- `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob, Workload
-- `vendor`: Vendor
+- `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob,
+  Workload
 - `ledger`
 - `endings`
 - `gateway`: Gateway, Progress, cancel_all
+- `vendor`: Vendor
 - `workloads`: close_left_open, settle_sessions
 - `job`
 - `planning`

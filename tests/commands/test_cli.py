@@ -13,12 +13,13 @@ import click
 import pytest
 
 import experiments.run.start as run_module
-from experiments.commands.ablate import ABLATE_EXAMPLES, QPC_EXAMPLES
 from experiments.commands.cli import EXAMPLES, cli, main
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
 from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
 from experiments.config.recipe import load_config
+from experiments.studies.arms import ArmStudy
+from experiments.studies.qpc.study import QpcStudy
 from qbackend.errors import BackendError
 
 from ..support.command_line import Qhc, assert_refused
@@ -140,8 +141,8 @@ def test_help_imports_nothing_heavy() -> None:
             EXAMPLES,
             RUN_EXAMPLES,
             ESTIMATE_EXAMPLES,
-            ABLATE_EXAMPLES,
-            QPC_EXAMPLES,
+            ArmStudy.examples,
+            QpcStudy.examples,
             BENCH_EXAMPLES,
         )
         for line in text.splitlines()

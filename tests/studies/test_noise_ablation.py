@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-import experiments.studies.noise.study as ablation
 import experiments.studies.series as series
 from experiments.assembly.construct import quantum_layers, trained_model
 from experiments.assembly.feed import evaluation_split, load_images
+from experiments.config.recipe import load_config
 from experiments.data.batches import batches
 from experiments.evaluation.evaluate import evaluate
+from experiments.records.environment import versions
 from experiments.records.folder import RunFolder
-from experiments.studies.noise.axes import ALL, Axes, Setting
-from experiments.studies.noise.cell import scores
-from experiments.studies.noise.table import summarise
+from experiments.studies.axes import Axes
+from experiments.studies.noise.axes import ALL, NoiseSetting
+from experiments.studies.noise.cell import noise_of, scores
+from experiments.studies.noise.scores import NoiseScores
+from experiments.studies.noise.study import NoiseStudy
 from models import to_backend
 from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec
@@ -32,6 +38,8 @@ from qbackend.seam.uncertainty import paired_share_interval
 from ..support.command_line import Qhc, assert_refused, exit_code, without_reports
 
 DEVICE = "fake_manila"
+STUDY = NoiseStudy()
+CENTRE = NoiseSetting("fake_brisbane", ALL, 1.0, None, "compact", "ideal")
 N_IMAGES = 60
 COMMAND = (
     "ablate", "noise", "--epochs", "1", "--limit", str(N_IMAGES), "--seeds", "1", "--jobs", "1",
@@ -64,26 +72,28 @@ def the_row(rows: Rows, **wanted: str) -> dict[str, str]:
 
 
 def test_the_star_varies_strength_with_device_and_part_and_the_rest_alone() -> None:
-    axes = Axes()
-    star = axes.star()
-    assert axes.centre == Setting("fake_brisbane", ALL, 1.0, None, "compact", "ideal")
+    star = STUDY.settings()
+    assert STUDY.combine(Axes.typed(STUDY.axes, {}).centre) == CENTRE
     # Devices by strengths, the other parts by strengths, and what is left of the other axes.
     assert len(star) == 6 * 6 + 4 * 6 + 4 + 1 + 2
     assert len(set(star)) == len(star)
-    assert len(axes.product()) == 6 * 5 * 6 * 5 * 2 * 3
-    assert set(star) < set(axes.product())
+    every = STUDY.settings(full=True)
+    assert len(every) == 6 * 5 * 6 * 5 * 2 * 3
+    assert set(star) < set(every)
 
 
 def test_lists_narrow_the_axes() -> None:
-    axes = Axes.typed(device="ibm_fez", part=None, strength="1/4, 2", shots="exact,16")
-    assert (axes.device, axes.strength, axes.shots) == (("ibm_fez",), (0.25, 2.0), (None, 16))
-    assert axes.part == Axes().part
+    chosen = {"device": "ibm_fez", "strength": "1/4, 2", "shots": "exact,16"}
+    axes = Axes.typed(STUDY.axes, chosen)
+    values = [axes.values[name] for name in chosen]
+    assert values == [("ibm_fez",), (0.25, 2.0), (None, 16)]
+    assert axes.values["part"] == Axes.typed(STUDY.axes, {}).values["part"]
     # What the centre would have is not among the strengths: the first one stands in.
-    assert axes.centre.strength == 0.25
+    assert axes.centre["strength"] == 0.25
 
 
 def test_the_table_of_the_readme_has_four_settings() -> None:
-    star = Axes.typed(device="fake_brisbane", part="all", strength="1", shots="4096").star()
+    star = STUDY.settings(device="fake_brisbane", part="all", strength="1", shots="4096")
     assert {(each.preparation, each.training) for each in star} == {
         ("compact", "ideal"),
         ("textbook", "ideal"),
@@ -96,10 +106,9 @@ def test_the_table_of_the_readme_has_four_settings() -> None:
 
 
 def test_a_setting_says_how_strong_each_part_is() -> None:
-    setting = Setting(DEVICE, ALL, 2.0, None, "compact", "ideal")
-    assert setting.noise == NoiseSpec(2.0, 2.0, 2.0, 2.0, 0.0)
-    readout = Setting(DEVICE, "readout", 0.5, None, "compact", "ideal")
-    assert readout.noise == NoiseSpec(0.0, 0.0, 0.0, 0.5, 0.0)
+    assert noise_of(replace(CENTRE, strength=2.0)) == NoiseSpec(2.0, 2.0, 2.0, 2.0, 0.0)
+    readout = replace(CENTRE, part="readout", strength=0.5)
+    assert noise_of(readout) == NoiseSpec(0.0, 0.0, 0.0, 0.5, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +128,7 @@ def test_a_setting_says_how_strong_each_part_is() -> None:
 )
 def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        Axes.typed(**typed)
+        STUDY.settings(**typed)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +174,17 @@ def test_what_no_image_shows_may_still_be_lost() -> None:
         assert found["lost_low"] < -0.01 < 0.01 < found["lost_high"]
 
 
+def over_seeds(*outcomes: dict[str, Any]) -> NoiseScores:
+    (found,) = STUDY.summarise({(CENTRE, seed): each for seed, each in enumerate(outcomes)})
+    return found
+
+
 def test_a_summary_by_hand() -> None:
-    setting = Axes().centre
     one = {**scores(np.array([True] * 4), np.array([True] * 4)), "rmse": 0.3, "two_qubit_gates": 11}
     other = {**one, "accuracy": 0.5, "lost": 0.5, "rmse": 0.4}
-    (alone,) = summarise([(setting, one)])
+    alone = over_seeds(one)
     assert alone.interval == (one["accuracy_low"], one["accuracy_high"])
-    (both,) = summarise([(setting, one), (setting, other)])
+    both = over_seeds(one, other)
     assert (both.accuracy.mean, both.lost, both.two_qubit_gates) == (0.75, 0.25, 11)
     assert both.rmse == pytest.approx(math.sqrt((0.09 + 0.16) / 2))
     # Half the difference times Student's t for one degree of freedom is more than can be lost.
@@ -180,7 +193,7 @@ def test_a_summary_by_hand() -> None:
     assert both.lost_interval == (-1.0, 1.0)
     assert both.interval == (0.0, 1.0)
     near = {**one, "lost": 0.01}
-    (small,) = summarise([(setting, {**near, "n_images": 1000}), (setting, {**near, "lost": 0.02})])
+    small = over_seeds({**near, "n_images": 1000}, {**near, "lost": 0.02})
     reach = 0.005 * stats.t.ppf(0.975, 1)
     assert small.lost_interval == pytest.approx((0.015 - reach, 0.015 + reach))
 
@@ -188,7 +201,7 @@ def test_a_summary_by_hand() -> None:
 def test_seeds_that_lose_the_same_leave_an_interval() -> None:
     """Four images tell no deviation of less than one in four."""
     one = {**scores(np.array([True] * 4), np.array([True] * 4)), "rmse": 0.3, "two_qubit_gates": 11}
-    (found,) = summarise([(Axes().centre, one)] * 5)
+    found = over_seeds(*[one] * 5)
     reach = stats.t.ppf(0.975, 4) / 4 / math.sqrt(5)
     assert found.lost_interval == pytest.approx((-reach, reach))
     assert found.interval == (pytest.approx(1 - reach), 1.0)
@@ -203,9 +216,9 @@ def test_the_model_without_noise_loses_nothing_to_itself(folder: Path) -> None:
 
 def test_the_table_has_a_row_for_every_cell(folder: Path) -> None:
     rows = rows_of(folder)
-    star = Axes.typed(
+    star = STUDY.settings(
         device=DEVICE, part="all,readout", strength="0,1", shots="exact,64", preparation="compact"
-    ).star()
+    )
     assert len(rows) == 1 + len(star) == 1 + 2 * 2 + 1 + 2
     cells = [row for row in rows if row["device"] == DEVICE]
     assert {
@@ -267,7 +280,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
 def test_the_same_command_computes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / "noise.csv").read_bytes()
     forbid(monkeypatch, series, "start")
-    forbid(monkeypatch, ablation, "compute_cell")
+    forbid(monkeypatch, NoiseStudy, "compute")
     assert exit_code(*COMMAND, "--out", str(folder)) == 0
     assert (folder / "noise.csv").read_bytes() == before
 
@@ -280,14 +293,32 @@ def test_a_killed_ablation_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch
     cells.write_bytes(b"".join(lines[:-2]) + lines[-2][:20])
     forbid(monkeypatch, series, "start")
     computed = []
-    compute: Callable[..., dict[str, object]] = ablation.compute_cell
+    compute = NoiseStudy.compute
     monkeypatch.setattr(
-        ablation, "compute_cell", lambda cell: [computed.append(cell), compute(cell)][1]
+        NoiseStudy, "compute", lambda *given: [computed.append(given), compute(*given)][1]
     )
     assert exit_code(*COMMAND, "--out", str(folder)) == 0
     assert len(computed) == 2
     after = [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
     assert after == before
+
+
+def test_cells_are_found_by_the_names_that_they_always_had(folder: Path) -> None:
+    """What is called a preparation now was called an encoder when the first cells were named."""
+    config = load_config(
+        "digits",
+        ["train.epochs=1", "run.threads=1", "run.seed=0", f"run.backend=native:{DEVICE}",
+         "run.preparation=compact"],
+    ).to_dict()  # fmt: skip
+    config["run"]["encoder"] = config["run"].pop("preparation")
+    setting = asdict(replace(CENTRE, device=DEVICE, training="noise-aware"))
+    setting["encoder"] = setting.pop("preparation")
+    inputs = {"config": config, "setting": setting, "limit": N_IMAGES, "calibrate": None}
+    software = {name: found for name, found in versions().items() if name != "commit"}
+    text = json.dumps({**inputs, "versions": software}, sort_keys=True)
+    former = hashlib.sha256(text.encode()).hexdigest()[:16]
+    row = outcomes(folder)[former]
+    assert row["accuracy"] == float(the_row(rows_of(folder), training="noise-aware")["accuracy"])
 
 
 def test_another_recipe_does_not_mix_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

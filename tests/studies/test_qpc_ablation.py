@@ -19,8 +19,9 @@ from experiments.config.recipe import list_recipes, load_config
 from experiments.config.train import TrainSection
 from experiments.records.folder import RunFolder
 from experiments.report.write import write_report
-from experiments.studies.qpc.axes import LOSSES, OPTIMISERS, Axes, Setting
-from experiments.studies.qpc.table import SettingScores, summarise
+from experiments.studies.axes import Axes
+from experiments.studies.qpc.axes import LOSSES, OPTIMISERS, QpcSetting
+from experiments.studies.qpc.study import QpcStudy
 from experiments.training.optimise import build_loss
 from models import POINTWISE_ARMS, PointwiseSpec
 from qbackend.errors import ConfigError, OptionError, SpecError, UnknownNameError
@@ -33,6 +34,8 @@ COMMAND = (
     "--arm", "quantum,conv", "--depth", "1", "--loss", "cross_entropy,margin",
     "--optimiser", "adamw",
 )  # fmt: skip
+
+STUDY = QpcStudy()
 
 Rows = list[dict[str, str]]
 
@@ -57,19 +60,21 @@ def outcome(test: float) -> dict[str, float]:
 
 
 def test_the_star_compares_each_training_with_the_convolution() -> None:
-    axes = Axes()
-    star = axes.star()
-    assert axes.centre == Setting("quantum", 2, "cross_entropy", "adamw")
+    star = STUDY.settings()
+    assert STUDY.combine(Axes.typed(STUDY.axes, {}).centre) == QpcSetting(
+        "quantum", 2, "cross_entropy", "adamw"
+    )
     # All arms, the other depths, two more losses and two more optimisers for two arms each.
     assert len(star) == len(set(star)) == len(POINTWISE_ARMS) + 3 + 2 * 2 + 2 * 2
-    assert {setting.reference for setting in star} <= set(star)
+    assert {STUDY.reference(setting) for setting in star} <= set(star)
     # Depth means nothing to two of the arms.
-    assert len(axes.product()) == ((len(POINTWISE_ARMS) - 2) * 4 + 2) * 3 * 3
-    assert set(star) < set(axes.product())
+    every = STUDY.settings(full=True)
+    assert len(every) == ((len(POINTWISE_ARMS) - 2) * 4 + 2) * 3 * 3
+    assert set(star) < set(every)
 
 
 def test_the_table_of_record_has_a_row_per_arm_and_depth() -> None:
-    star = Axes.typed(arm=None, depth=None, loss="cross_entropy", optimiser="adamw").star()
+    star = STUDY.settings(loss="cross_entropy", optimiser="adamw")
     assert [s.depth for s in star if s.arm == "quantum"] == [1, 2, 4, 8]
     assert {s.arm for s in star} == set(POINTWISE_ARMS)
     assert len(star) == len(POINTWISE_ARMS) + 3
@@ -88,7 +93,7 @@ def test_the_table_of_record_has_a_row_per_arm_and_depth() -> None:
 )
 def test_mistakes_on_an_axis(typed: dict[str, str], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        Axes.typed(**typed)
+        STUDY.settings(**typed)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +117,8 @@ def test_the_recipes_resolve_for_every_setting(recipe: str) -> None:
     assert recipe in list_recipes()
     plain = load_config(recipe)
     assert model_plan(plain).is_pixelwise
-    for setting in Axes().star():
-        settings = [f"{key}={value}" for key, value in setting.values().items()]
+    for setting in STUDY.settings():
+        settings = [f"{key}={value}" for key, value in STUDY.values(setting).items()]
         config = load_config(recipe, settings)
         assert (config.model.arm, config.train.optimiser) == (setting.arm, setting.optimiser)
         spec = model_plan(config).spec
@@ -157,16 +162,17 @@ def test_losses_are_what_their_names_say() -> None:
 
 
 def test_a_summary_by_hand() -> None:
-    circuit = Setting("quantum", 2, "margin", "sgd")
-    found = summarise(
+    circuit = QpcSetting("quantum", 2, "margin", "sgd")
+    conv = STUDY.reference(circuit)
+    found = STUDY.summarise(
         {
             (circuit, 0): outcome(0.6),
             (circuit, 1): outcome(0.7),
-            (circuit.reference, 0): outcome(0.59),
-            (circuit.reference, 1): outcome(0.71),
+            (conv, 0): outcome(0.59),
+            (conv, 1): outcome(0.71),
         }
     )
-    assert [each.setting for each in found] == [circuit, circuit.reference]
+    assert [each.setting for each in found] == [circuit, conv]
     one, reference = found
     assert (one.test.mean, one.last.mean) == pytest.approx((0.65, 0.55))
     assert reference.difference is None
@@ -175,8 +181,8 @@ def test_a_summary_by_hand() -> None:
     reach = stats.t.ppf(0.975, 1) * math.sqrt(0.0002) / math.sqrt(2)
     assert one.difference.mean == pytest.approx(0.0)
     assert (one.difference.low, one.difference.high) == pytest.approx((-reach, reach))
-    alone: list[SettingScores] = summarise({(circuit, 0): outcome(0.6)})
-    assert alone[0].difference is None
+    (alone,) = STUDY.summarise({(circuit, 0): outcome(0.6)})
+    assert alone.difference is None
 
 
 def test_the_tables_have_every_run_and_every_setting(folder: Path) -> None:

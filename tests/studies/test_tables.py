@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.table import Table
 
+from experiments.commands.ablate import STUDIES
 from experiments.config.recipe import load_config
 from experiments.report.comparison.groups import PairedDifference, Spread
 from experiments.run.results import table_text
-from experiments.studies import arms as ablate
-from experiments.studies.noise import table as noise_table
-from experiments.studies.noise.axes import Axes as NoiseAxes
-from experiments.studies.qpc import table as qpc_table
-from experiments.studies.qpc.axes import Setting
+from experiments.studies.arms import ArmSetting, ArmStudy
+from experiments.studies.frame import Results, Study
+from experiments.studies.noise.scores import NoiseScores
+from experiments.studies.noise.study import NoiseStudy
+from experiments.studies.qpc.axes import QpcSetting
+from experiments.studies.qpc.study import QpcStudy
+from experiments.studies.table import scores_table
+from experiments.studies.trained import TrainedScores
 from models import ARMS, POINTWISE_ARMS
 from qbackend.devices.snapshots import list_snapshots
 
 WIDE = Spread(1.0, 0.5, 12)
 DIFFERENCE = PairedDifference("a", "b", 12, -1.0, -1.0, 1.0)
+LONG = Spread(12_345.678, 0.0, 12)
+
+
+def table(study: Study[Any, Any], recipe: str, scores: Sequence[Any]) -> Table:
+    return scores_table(study, Results(load_config(recipe), {}, scores))
+
+
+def trained(setting: Any) -> TrainedScores[Any]:
+    return TrainedScores(setting, 10**9, 10**9, WIDE, WIDE, WIDE, LONG, WIDE, DIFFERENCE)
 
 
 def of_arms() -> tuple[Table, set[str]]:
-    scores = [
-        ablate.ArmScores(arm, 10**9, WIDE, WIDE, WIDE, Spread(12_345.678, 0.0, 12), DIFFERENCE)
-        for arm in (*ARMS, "classical")
-    ]
+    scores = [trained(ArmSetting(arm)) for arm in (*ARMS, "classical")]
     whole = {*ARMS, "1,000,000,000", "100.00 ± 50.00", "-100.00 (-100.00 to +100.00)", "12345.68"}
-    return ablate.scores_table(scores, load_config("mnist")), whole
+    return table(ArmStudy(), "mnist", scores), whole
 
 
 def of_noise() -> tuple[Table, set[str]]:
-    longest = max(list_snapshots(), key=len)
+    study, longest = NoiseStudy(), max(list_snapshots(), key=len)
+    centre, *_ = study.settings(full=True)
     setting = replace(
-        NoiseAxes().centre, device=longest, part="relaxation", shots=10**7, training="noise-aware"
+        centre, device=longest, part="relaxation", shots=10**7, training="noise-aware"
     )
-    scores = noise_table.SettingScores(setting, WIDE, (0.0, 1.0), -1.0, (-1.0, 1.0), 1.2345, 12_345)
+    scores = NoiseScores(setting, WIDE, (0.0, 1.0), -1.0, (-1.0, 1.0), 1.2345, 12_345)
     whole = {longest, "relaxation", "10,000,000", "noise-aware", "-100.00 (-100.00 to 100.00)"}
-    return noise_table.scores_table([scores], load_config("mnist")), whole
+    return table(study, "mnist", [scores]), whole
 
 
 def of_pointwise() -> tuple[Table, set[str]]:
-    scores = [
-        qpc_table.SettingScores(
-            Setting(arm, 128, "label_smoothing", "adamw"),
-            10**9,
-            10**9,
-            WIDE,
-            WIDE,
-            WIDE,
-            Spread(12_345.678, 0.0, 3),
-            WIDE,
-            DIFFERENCE,
-        )
-        for arm in POINTWISE_ARMS
-    ]
+    settings = [QpcSetting(arm, 128, "label_smoothing", "adamw") for arm in POINTWISE_ARMS]
     whole = {*POINTWISE_ARMS, "label_smoothing", "1,000,000,000", "-100.00 (-100.00 to +100.00)"}
-    return qpc_table.scores_table(scores, load_config("qpc-cifar10")), whole
+    return table(QpcStudy(), "qpc-cifar10", [trained(setting) for setting in settings]), whole
 
 
 @pytest.mark.parametrize("make", [of_arms, of_noise, of_pointwise])
@@ -71,7 +71,8 @@ def test_names_and_numbers_are_whole(make) -> None:
     assert all(str(heading.header) in text for heading in table.columns)
 
 
-def test_every_axis_of_the_noise_has_a_column() -> None:
-    table, _ = of_noise()
-    names = [str(column.header) for column in table.columns]
-    assert names[: len(fields(NoiseAxes))] == [axis.name for axis in fields(NoiseAxes)]
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_every_axis_has_a_column(study: Study[Any, Any]) -> None:
+    names = [str(column.header) for column in table(study, "digits", []).columns]
+    assert names[: len(study.axes)] == [axis.name for axis in study.axes]
+    assert names[len(study.axes) :] == [column.heading for column in study.columns]

@@ -33,7 +33,7 @@ def without_reports() -> Iterator[None]:
     """Runs leave no report: drawing takes longer than everything else that tests let them do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("experiments.run.runner.write_report", lambda runs: None)
-        patch.setattr("experiments.studies.arms.write_report", lambda runs, out: None)
+        patch.setattr("experiments.studies.ablate.write_report", lambda runs, out: None)
         yield
 
 

@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `groups`: Group, PairedDifference, Spread, difference_by_seed, paired_difference, spread
+- `groups`: PairedDifference, Spread, difference_by_seed, spread
 - `figures`
 - `page`: write_comparison_page
 """

@@ -2,9 +2,10 @@
 
 Lowest first, with the names that other folders use:
 
-- `axes`: Axes
+- `axes`
+- `front_end`
 - `cell`
-- `table`
-- `page`
-- `study`: Images, ablate_noise
+- `scores`
+- `pictures`
+- `study`: NoiseStudy
 """

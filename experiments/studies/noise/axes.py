@@ -1,18 +1,15 @@
-"""What `qhc ablate noise` varies, and which combinations it computes."""
+"""What the noise ablation varies."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
-from qbackend.devices.noise_spec import NoiseSpec
-from qbackend.devices.snapshots import list_snapshots
 from qbackend.errors import OptionError
 
-from ..axes import centre_values, check_known, check_not_empty, typed_values
+from ..axes import Axis
 
 Training = Literal["ideal", "noise-aware", "calibrated"]
 TRAININGS: tuple[Training, ...] = ("ideal", "noise-aware", "calibrated")
@@ -27,7 +24,7 @@ EXACT = "exact"
 
 
 @dataclass(frozen=True)
-class Setting:
+class NoiseSetting:
     """One combination; `shots` is None for exact expectations."""
 
     device: str
@@ -37,97 +34,99 @@ class Setting:
     preparation: Preparation
     training: Training
 
-    @property
-    def noise(self) -> NoiseSpec:
-        """The strength of every part."""
-        if self.part == ALL:
-            return NoiseSpec().scaled(self.strength)
-        return NoiseSpec.only(**{self.part: self.strength})
+
+_NONE: Any = "none"
+NO_NOISE = NoiseSetting(_NONE, _NONE, 0.0, None, _NONE, "ideal")
+"""The models as they are."""
 
 
-@dataclass(frozen=True)
-class Axes:
-    """The values of each axis, in the order of `Setting`'s attributes.
+def _devices() -> Collection[str]:
+    from qbackend.devices.snapshots import list_snapshots
 
-    Raises:
-        UnknownNameError: no such device, part, preparation or training; the message suggests.
-        OptionError: an axis without values, a negative strength, fewer than one shot.
-    """
+    snapshots = list_snapshots()
+    return [*snapshots, *(name.replace("fake_", "ibm_", 1) for name in snapshots)]
 
-    device: tuple[str, ...] = (
-        "fake_brisbane",
-        "fake_sherbrooke",
-        "fake_torino",
-        "fake_fez",
-        "fake_marrakesh",
-        "fake_nighthawk",
-    )
-    part: tuple[str, ...] = (ALL, "one_qubit", "two_qubit", "relaxation", "readout")
-    strength: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-    shots: tuple[int | None, ...] = (None, 256, 1024, 4096, 16384)
-    preparation: tuple[Preparation, ...] = PREPARATIONS
-    training: tuple[Training, ...] = TRAININGS
 
-    def __post_init__(self) -> None:
-        check_not_empty(self)
-        snapshots = list_snapshots()
-        devices = [*snapshots, *(name.replace("fake_", "ibm_", 1) for name in snapshots)]
-        check_known("device", self.device, devices)
-        check_known("part", self.part, (ALL, *NoiseSpec.parts()))
-        check_known("preparation", self.preparation, PREPARATIONS)
-        check_known("training", self.training, TRAININGS)
-        for strength in self.strength:
-            NoiseSpec().scaled(strength)
-        for shots in self.shots:
-            if shots is not None and shots < 1:
-                raise OptionError(f"shots must be at least 1, or '{EXACT}'; got {shots}")
+def _parts() -> Collection[str]:
+    from qbackend.devices.noise_spec import NoiseSpec
 
-    @classmethod
-    def typed(cls, **lists: str | None) -> Axes:
-        """From comma-separated lists, None for an axis's own values; raises as the class."""
-        given = typed_values(lists)
-        if "strength" in given:
-            given["strength"] = tuple(_strength(entry) for entry in given["strength"])
-        if "shots" in given:
-            given["shots"] = tuple(_shots(entry) for entry in given["shots"])
-        return cls(**given)
-
-    @property
-    def centre(self) -> Setting:
-        """What the other settings differ from: all noise of a device as it is, in endless shots,
-        where the axes have that; else their first values."""
-        wanted = Setting(self.device[0], ALL, 1.0, None, "compact", "ideal")
-        return Setting(**centre_values(self, wanted))
-
-    def star(self) -> list[Setting]:
-        """Around the centre: every strength of each device and of each part, and the other axes
-        one at a time."""
-        arms = (("device", "strength"), ("part", "strength"), ("shots",), ("preparation",))
-        found = [each for arm in (*arms, ("training",)) for each in self._plane(arm)]
-        return list(dict.fromkeys(found))
-
-    def product(self) -> list[Setting]:
-        """Every combination."""
-        return list(self._plane([axis.name for axis in fields(self)]))
-
-    def _plane(self, axes: Collection[str]) -> Iterator[Setting]:
-        for values in product(*(getattr(self, axis) for axis in axes)):
-            yield replace(self.centre, **dict(zip(axes, values, strict=True)))
+    return (ALL, *NoiseSpec.parts())
 
 
 def _strength(text: str) -> float:
+    from qbackend.devices.noise_spec import NoiseSpec
+
     try:
-        return float(Fraction(text))
+        strength = float(Fraction(text))
     except (ValueError, ZeroDivisionError):
         raise OptionError(
             f"'{text}' is not a strength; write a number such as 0.5 or 1/2"
         ) from None
+    NoiseSpec().scaled(strength)
+    return strength
 
 
 def _shots(text: str) -> int | None:
     if text == EXACT:
         return None
     try:
-        return int(text)
+        shots = int(text)
     except ValueError:
         raise OptionError(f"'{text}' is no number of shots; write one, or '{EXACT}'") from None
+    if shots < 1:
+        raise OptionError(f"shots must be at least 1, or '{EXACT}'; got {shots}")
+    return shots
+
+
+AXES = (
+    Axis(
+        "device",
+        "fake_NAME or ibm_NAME.  [default: six devices' snapshots]",
+        # None of them is the one to compare with: the first that is chosen is.
+        centre=None,
+        values=(
+            "fake_brisbane",
+            "fake_sherbrooke",
+            "fake_torino",
+            "fake_fez",
+            "fake_marrakesh",
+            "fake_nighthawk",
+        ),
+        known=_devices,
+    ),
+    Axis(
+        "part",
+        "all, one_qubit, two_qubit, relaxation, readout, idle.  [default: all but idle]",
+        centre=ALL,
+        values=(ALL, "one_qubit", "two_qubit", "relaxation", "readout"),
+        known=_parts,
+    ),
+    Axis(
+        "strength",
+        "1 is the device.  [default: 0,1/4,1/2,1,2,4]",
+        centre=1.0,
+        values=(0.0, 0.25, 0.5, 1.0, 2.0, 4.0),
+        read=_strength,
+        show=lambda strength: f"{strength:g}",
+    ),
+    Axis(
+        "shots",
+        "Numbers, or exact.  [default: exact,256,1024,4096,16384]",
+        centre=None,
+        values=(None, 256, 1024, 4096, 16384),
+        read=_shots,
+        show=lambda shots: EXACT if shots is None else f"{shots:,}",
+    ),
+    Axis(
+        "preparation",
+        "textbook, compact.  [default: both]",
+        centre="compact",
+        known=lambda: PREPARATIONS,
+    ),
+    Axis(
+        "training",
+        "ideal, noise-aware, calibrated.  [default: all]",
+        centre="ideal",
+        known=lambda: TRAININGS,
+    ),
+)

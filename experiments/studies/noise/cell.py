@@ -1,17 +1,12 @@
 """One cell of the noise ablation: a trained model's evaluation images under one setting.
 
-A model is trained once and its front end sees every image once: what leaves the front end is kept
-beside the model, and a cell only runs the quantum layer and the head.
-
-Letters: N images, F features, M outputs.
+It starts from what the model's front end gave (`front_end`): a cell only runs the quantum layer and
+the head. Letters: N images, F features, M outputs.
 """
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,9 +17,10 @@ from torch import nn
 
 from models import HybridCNN
 from qbackend import LayerSpec, get_backend
-from qbackend.circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
+from qbackend.circuits.device_form import compile_for_target, drop_idle_qubits
 from qbackend.devices.correction import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
+from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.properties import DeviceProperties, read_properties
 from qbackend.layers.inputs import Array
 from qbackend.registry import find_device
@@ -34,125 +30,37 @@ from qbackend.seam.uncertainty import paired_share_interval, share_interval
 
 from ...assembly.backends import ideal_backend
 from ...assembly.construct import quantum_layers, trained_model
-from ...assembly.fabric import launch
-from ...assembly.feed import calibration_split, evaluation_split, limit_note, load_images
-from ...data.batches import batches
-from ...data.splits import Split
-from ...evaluation.correct import observe
-from ...records.files import write_atomically
 from ...records.folder import Record, RunFolder
-from .axes import Setting
+from .axes import ALL, NoiseSetting, Preparation
+from .front_end import FrontEnd
 
 
-@dataclass(frozen=True)
-class Images:
-    """What leaves a trained model's front end.
+def noisy_outcome(kept: Path, reference: Path, setting: NoiseSetting, seed: int) -> Record:
+    """How a model answers under a setting, beside what it is worth without noise.
 
-    Attributes:
-        labels: (N,).
-        features: (N, F) of the evaluation images.
-        outputs: (N, M) of the quantum layer without noise.
-        calibration_features: of training images.
-        calibration_outputs: of the same.
-    """
+    Accuracy lost is that of the ideally trained model without noise, less the cell's, on the same
+    images; its interval is Newcombe's for paired proportions.
 
-    labels: NDArray[np.integer]
-    features: Array
-    outputs: Array
-    calibration_features: Array
-    calibration_outputs: Array
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a cell is computed from.
-
-    Attributes:
-        images: file of the model's `Images`, in the model's run folder.
+    Args:
+        kept: file of the model's `FrontEnd`, in the model's run folder.
         reference: the same of the model that was trained without noise under the same seed.
         setting: the noise.
         seed: of the shots.
     """
-
-    images: Path
-    reference: Path
-    setting: Setting
-    seed: int
-
-
-def keep_images(
-    folder: Path,
-    file: Path,
-    *,
-    data_root: Path,
-    limit: int | None,
-    n_calibration: int,
-    say: Callable[[str], None],
-) -> None:
-    """Write the `Images` of the trained model in a run folder, unless the file is there.
-
-    `say` is told of numbers of images that the data does not have.
-
-    Raises:
-        CheckpointError: the model's checkpoint is damaged.
-        RecordError: the file could not be written.
-    """
-    if file.exists():
-        return
-    run = RunFolder.open(folder)
-    config = run.config()
-    device = launch(config.fabric).device
-    data = load_images(config, data_root, device)
-    for note in (
-        *limit_note("--limit", limit, data.test, "test"),
-        *limit_note("--calibrate", n_calibration, data.train, "training"),
-    ):
-        say(f"note: {note}")
-    model, info = trained_model(run.checkpoint, backend=ideal_backend(), seed=0)
-    model.to(device)
-
-    def passed(split: Split) -> tuple[Array, Array]:
-        images = batches(
-            split, config.train.batch_size, device=device, mean=info.mean, std=info.std
-        )
-        passage = observe(model, images)[0]
-        return passage.features.double().cpu().numpy(), passage.outputs.double().cpu().numpy()
-
-    evaluated = evaluation_split(data.test, limit, config.run.seed)
-    features, outputs = passed(evaluated)
-    fitted = passed(calibration_split(data.train, n_calibration, config.run.seed))
-    content = io.BytesIO()
-    np.savez(
-        content,
-        labels=evaluated.labels.cpu().numpy(),
-        features=features,
-        outputs=outputs,
-        calibration_features=fitted[0],
-        calibration_outputs=fitted[1],
-    )
-    write_atomically(file, content.getvalue())
-
-
-def compute_cell(cell: Cell) -> Record:
-    """How the model answers under the setting, beside what it is worth without noise.
-
-    Accuracy lost is that of the ideally trained model without noise, less the cell's, on the same
-    images; its interval is Newcombe's for paired proportions.
-    """
     start = time.perf_counter()
-    model, images, setting = _model(cell.images.parent), _images(cell.images), cell.setting
+    model, images = _model(kept.parent), _front_end(kept)
     quantum = quantum_layers(model)[0]
     layer = _noisy_layer(setting, quantum.spec)
     weights = quantum.weight.detach().double().numpy()
-    outputs = _outputs(layer, images.features, weights, setting, cell.seed)
+    outputs = _outputs(layer, images.features, weights, setting, seed)
     if setting.training == "calibrated":
         # Shots of their own: those of the evaluation must not be known to the fit.
         fitted = images.calibration_features
-        noisy = _outputs(layer, fitted, weights, setting, cell.seed + 2**31)
+        noisy = _outputs(layer, fitted, weights, setting, seed + 2**31)
         outputs = fit_affine_map(noisy, images.calibration_outputs).apply(outputs)
     right = _right(model.head, outputs, images.labels)
-    reference = _images(cell.reference)
-    ideal = _right(_model(cell.reference.parent).head, reference.outputs, reference.labels)
+    ideal_model, ideal_images = _model(reference.parent), _front_end(reference)
+    ideal = _right(ideal_model.head, ideal_images.outputs, ideal_images.labels)
     return {
         **scores(right, ideal),
         "rmse": float(np.sqrt(np.mean((outputs - images.outputs) ** 2))),
@@ -164,10 +72,10 @@ def compute_cell(cell: Cell) -> Record:
     }
 
 
-def ideal_outcome(file: Path) -> Record:
+def ideal_outcome(kept: Path) -> Record:
     """The outcome of a model without noise, in the terms of a cell's."""
-    images = _images(file)
-    right = _right(_model(file.parent).head, images.outputs, images.labels)
+    images = _front_end(kept)
+    right = _right(_model(kept.parent).head, images.outputs, images.labels)
     return {
         **scores(right, right),
         # Nothing is lost to itself, and that for certain.
@@ -203,7 +111,7 @@ def scores(right: NDArray[np.bool_], ideal: NDArray[np.bool_]) -> Record:
 
 
 def _outputs(
-    layer: NoisyLayer, features: Array, weights: Array, setting: Setting, seed: int
+    layer: NoisyLayer, features: Array, weights: Array, setting: NoiseSetting, seed: int
 ) -> Array:
     """Expectation values (N, M) under the noise; features that encode nothing give zero."""
     kind = "native" if setting.shots is None else "aer"
@@ -222,9 +130,16 @@ def _right(head: nn.Module, outputs: Array, labels: NDArray[np.integer]) -> NDAr
     return logits.argmax(dim=1).numpy() == labels
 
 
-def _noisy_layer(setting: Setting, spec: LayerSpec) -> NoisyLayer:
+def noise_of(setting: NoiseSetting) -> NoiseSpec:
+    """The strength of every part."""
+    if setting.part == ALL:
+        return NoiseSpec().scaled(setting.strength)
+    return NoiseSpec.only(**{setting.part: setting.strength})
+
+
+def _noisy_layer(setting: NoiseSetting, spec: LayerSpec) -> NoisyLayer:
     compiled, properties = _compiled(setting.device, spec, setting.preparation)
-    return add_noise(compiled, properties, setting.noise)
+    return add_noise(compiled, properties, noise_of(setting))
 
 
 @lru_cache(maxsize=64)
@@ -251,9 +166,8 @@ def _device(name: str) -> Device:
 
 
 @lru_cache(maxsize=32)
-def _images(file: Path) -> Images:
-    with np.load(file, allow_pickle=False) as content:
-        return Images(**dict(content))
+def _front_end(kept: Path) -> FrontEnd:
+    return FrontEnd.load(kept)
 
 
 @lru_cache(maxsize=32)

@@ -1,216 +1,224 @@
 """Which noise costs how much: a recipe's models under many settings of devices' noise.
 
-`qhc ablate noise`. The folder has the trained models, `cells.jsonl` with every outcome as it
-came, and the results as `noise.csv`, `noise.json` (a row per cell), `noise.txt` and a report.
+A model is trained once for all settings that share it: without noise, or under all of a device's
+noise with one preparation.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from qbackend.errors import OptionError
 
-from ...assembly.construct import model_plan
-from ...config.recipe import load_config
-from ...config.sections import Config
-from ...records.environment import versions
-from ...records.folder import Record
-from ...run.display import Display
-from ...run.start import Place
-from ..grid import Workers, cell_name, read_outcomes, run_grid
-from ..series import check_same, finish
-from .axes import Setting
-from .cell import Cell, compute_cell, ideal_outcome, keep_images
-from .page import write_noise_page
-from .table import row, summarise, write_tables
+from ..frame import Cell, Groups, Page, Pictures, Results, ScoreColumn, Study
+from .axes import AXES, EXACT, NO_NOISE, NoiseSetting
 
-Key = tuple[Setting | None, int]
-"""A cell's setting, None for no noise, and its seed."""
+if TYPE_CHECKING:
+    from ...config.sections import Config
+    from ...records.folder import Record
+    from ...run.display import Display
+    from ..grid import Workers
+    from .scores import NoiseScores
 
 IDEAL = "native"
 """Trains the models that no noise is to be known to; it is exact, and the fastest."""
 
 
 @dataclass(frozen=True)
-class Images:
-    """Which images the cells see.
+class NoiseStudy(Study[NoiseSetting, "NoiseScores"]):
+    """Trained models under devices' noise.
 
     Attributes:
         limit: number of test images, drawn by the seed; None for all.
-        n_calibration: number of training images that a calibration is fitted on.
+        calibrate: number of training images that a calibration is fitted on.
     """
 
     limit: int | None = None
-    n_calibration: int = 256
+    calibrate: int = field(
+        default=256, metadata={"help": "Training images that a calibration is fitted on."}
+    )
 
+    name = "noise"
+    help = """Find out which part of which device's noise costs how much accuracy.
 
-@dataclass(frozen=True)
-class _Model:
-    """A model to train, and what leaves its front end to keep."""
-
-    name: str
-    config: Config
-    folder: Path
-    images: Path
-
-
-def ablate_noise(
-    recipe: str,
-    settings: Sequence[str],
-    combinations: Sequence[Setting],
-    n_seeds: int,
-    images: Images,
-    workers: Workers,
-    place: Place,
-    display: Display,
-) -> Path:
-    """Evaluate models with seeds 0 to `n_seeds` - 1 under every setting; returns the folder.
-
-    A model is trained once for all settings that share it: without noise, or under all of a
-    device's noise with one preparation.
-
-    Raises:
-        UserError: a mistake in the recipe or the settings, before anything is trained.
-        RunFolderError: the folder has models of another recipe.
-        QhcError: what stopped a training or a cell; the same call goes on.
+    Models are trained once per seed and then evaluated under every setting. A LIST is written
+    a,b,c, or its flag repeated. By default the settings are a star around one device with all of
+    its noise, exact expectations, the compact preparation and ideal training: every strength for
+    each device and for each part, and shots, preparation and training one at a time. The same
+    command goes on where it was stopped; nothing finished is computed again.
     """
-    first = load_config(recipe, settings)
-    workers = replace(workers, threads=first.run.threads or workers.threads)
-    settings = [*settings, f"run.threads={workers.threads}"]
-    _check(first, images)
-    folder = place.out or Path("runs", f"noise-{first.recipe}")
-    # Settings first: a table's rows of one setting are then its seeds.
-    of_cell = {
-        (setting, seed): _model(recipe, settings, seed, setting, folder, images)
-        for setting in (None, *combinations)
-        for seed in range(n_seeds)
+    examples = """\b
+Examples:
+  qhc ablate noise --recipe digits --seeds 2
+  qhc ablate noise --recipe mnist --device fake_brisbane --part all --strength 1 --shots 4096
+  qhc ablate noise --part readout,two_qubit --strength 0,1/2,1 --full --engine ray
+"""
+    setting = NoiseSetting
+    axes = AXES
+    planes = (
+        ("device", "strength"),
+        ("part", "strength"),
+        ("shots",),
+        ("preparation",),
+        ("training",),
+    )
+    columns = (
+        ScoreColumn("2q gates", lambda scores: str(scores.two_qubit_gates), "Two-qubit gates"),
+        ScoreColumn("accuracy", lambda scores: _accuracy(scores)),
+        ScoreColumn("points lost, 95 % interval", lambda scores: _lost(scores)),
+        ScoreColumn("RMSE", lambda scores: f"{scores.rmse:.4f}"),
+    )
+    chosen: ClassVar[Mapping[str, str]] = {
+        "run.backend": "--device",
+        "run.limit": "--limit",
+        "run.shots": "--shots",
+        "run.preparation": "--preparation",
+        "run.calibrate": "--calibrate",
+        "noise": "--part and --strength",
     }
-    models = {model.name: model for model in of_cell.values()}
-    for model in models.values():
-        check_same(model.folder, model.config)
-    try:
-        _train(list(models.values()), images, workers, place, display)
-        outcomes = _evaluate(of_cell, images, folder / "cells.jsonl", workers, display)
-    except KeyboardInterrupt:
-        display.say("type the same command to go on with the ablation")
-        raise
-    rows = [row(setting, seed, outcome) for (setting, seed), outcome in outcomes.items()]
-    scores = summarise((setting, outcome) for (setting, _), outcome in outcomes.items())
-    write_tables(folder, rows, scores, first)
-    write_noise_page(scores, first, place.command, folder)
-    return folder
+    counted = "noise"
+    is_ruled = True
 
+    def check(self, config: Config) -> None:
+        from ...assembly.construct import model_plan
 
-def _check(config: Config, images: Images) -> None:
-    if config.fabric.devices != 1:
-        raise OptionError("the noise ablation trains in one process; leave fabric.devices at 1")
-    if model_plan(config).circuit(config.model.arm) is None:
-        raise OptionError(
-            f"arm '{config.model.arm}' of '{config.model.name}' has no circuit for noise to act "
-            "on; leave model.arm at 'quantum'"
-        )
-    for option, value, least in (
-        ("limit", images.limit, 1),
-        ("calibrate", images.n_calibration, 2),
-    ):
-        if value is not None and value < least:
-            raise OptionError(f"{option} must be at least {least}, got {value}")
+        if model_plan(config).circuit(config.model.arm) is None:
+            raise OptionError(
+                f"arm '{config.model.arm}' of '{config.model.name}' has no circuit for noise to "
+                "act on; leave model.arm at 'quantum'"
+            )
+        for option, value, least in (("limit", self.limit, 1), ("calibrate", self.calibrate, 2)):
+            if value is not None and value < least:
+                raise OptionError(f"{option} must be at least {least}, got {value}")
 
+    def keys(
+        self, settings: Sequence[NoiseSetting], n_seeds: int
+    ) -> list[tuple[NoiseSetting, int]]:
+        """Setting by setting, the models without noise first: a table's rows are then seeds."""
+        return [(setting, seed) for setting in (NO_NOISE, *settings) for seed in range(n_seeds)]
 
-def _model(
-    recipe: str,
-    settings: Sequence[str],
-    seed: int,
-    setting: Setting | None,
-    folder: Path,
-    images: Images,
-) -> _Model:
-    """The model that a setting's cells evaluate; that without noise for no setting."""
-    name, chosen = f"ideal-seed{seed}", {"run.seed": seed, "run.backend": IDEAL}
-    if setting is not None and setting.training == "noise-aware":
-        name = f"{setting.device}-{setting.preparation}-seed{seed}"
-        chosen |= {
+    def values(self, setting: NoiseSetting) -> dict[str, Any]:
+        """Of the model that the setting's cells evaluate."""
+        if setting.training != "noise-aware":
+            return {"run.backend": IDEAL}
+        return {
             "run.backend": f"native:{setting.device}",
             "run.preparation": setting.preparation,
         }
-    config = load_config(
-        recipe, [*settings, *(f"{key}={json.dumps(value)}" for key, value in chosen.items())]
-    )
-    home = folder / "models" / name
-    limit = "all" if images.limit is None else images.limit
-    return _Model(name, config, home, home / f"images-{limit}-{images.n_calibration}.npz")
+
+    def home(self, setting: NoiseSetting, seed: int) -> Path:
+        """The model's folder."""
+        is_aware = setting.training == "noise-aware"
+        name = f"{setting.device}-{setting.preparation}" if is_aware else "ideal"
+        return Path("models", f"{name}-seed{seed}")
+
+    def inputs(self, cell: Cell[NoiseSetting]) -> Record:
+        """The model's config has the seed."""
+        fitted = self.calibrate if cell.setting.training == "calibrated" else None
+        return {"setting": asdict(cell.setting), "limit": self.limit, "calibrate": fitted}
+
+    def prepare(
+        self, cells: Sequence[Cell[NoiseSetting]], workers: Workers, display: Display
+    ) -> dict[tuple[NoiseSetting, int], Record]:
+        """Train the models, and keep what leaves their front ends."""
+        from .cell import ideal_outcome
+
+        models = {cell.folder: cell for cell in cells}
+        left = {
+            folder.name: cell for folder, cell in models.items() if not self.kept(folder).exists()
+        }
+        with display.counting("models", len(models), len(models) - len(left)) as count:
+            for _ in workers.map(self.train, left):
+                count()
+        ideal = [cell for cell in cells if cell.setting == NO_NOISE]
+        return {cell.key: ideal_outcome(self.kept(cell.folder)) for cell in ideal}
+
+    def train(self, cell: Cell[NoiseSetting]) -> None:
+        """Train a cell's model, or go on with it, and show its front end the images."""
+        from ...run.display import Display
+        from ..series import finish
+        from .front_end import observe_front_end
+
+        display = Display()
+        finish(cell, f"training model {cell.folder.name}", display)
+        found = observe_front_end(cell, self.limit, self.calibrate, display.say)
+        found.save(self.kept(cell.folder))
+
+    def kept(self, folder: Path) -> Path:
+        """The file of what left the front end of the model in a folder."""
+        limit = "all" if self.limit is None else self.limit
+        return folder / f"images-{limit}-{self.calibrate}.npz"
+
+    def compute(self, cell: Cell[NoiseSetting]) -> Record:
+        from .cell import noisy_outcome
+
+        ideal = cell.folder.parent.parent / self.home(NO_NOISE, cell.seed)
+        return noisy_outcome(self.kept(cell.folder), self.kept(ideal), cell.setting, cell.seed)
+
+    def sum_up(self, setting: NoiseSetting, groups: Groups[NoiseSetting]) -> NoiseScores:
+        from .scores import NoiseScores
+
+        return NoiseScores.over(setting, groups[setting].values())
+
+    def row(self, setting: NoiseSetting, seed: int, outcome: Record) -> Record:
+        return super().row(setting, seed, outcome) | {"shots": setting.shots or EXACT}
+
+    def entry(self, scores: NoiseScores) -> Record:
+        found = asdict(scores)
+        return {**found, "setting": None} if scores.setting == NO_NOISE else found
+
+    def caption(self, results: Results) -> str:
+        config = results.config
+        return f"{config.recipe}, {config.protocol}, {results.n_seeds} seeds"
+
+    def page(self, results: Results) -> Page:
+        from ...report.words import counted, percent
+        from .pictures import drawings
+
+        config, (ideal, *noisy) = results.config, results.scores
+        return Page(
+            title=f"{config.recipe} under noise",
+            sentence=(
+                f"The model {config.model.name}, trained on {config.data.name} over "
+                f"{counted(results.n_seeds, 'seed')}, answers {percent(ideal.accuracy.mean)} of "
+                "the test images rightly without noise. Here is what is left of that under "
+                f"{counted(len(noisy), 'setting')} of devices' noise."
+            ),
+            note=NOTE,
+            drawings=drawings(ideal, noisy),
+            sections=(
+                Pictures("maps", "What costs most", ("map-device", "map-part")),
+                Pictures(
+                    "curves",
+                    "How it grows",
+                    ("curve-part", "curve-device", "curve-shots"),
+                    "Bars are 95 % intervals of the accuracy.",
+                ),
+            ),
+        )
 
 
-def _train(
-    models: Sequence[_Model], images: Images, workers: Workers, place: Place, display: Display
-) -> None:
-    """Train the models that are not trained yet, and keep what leaves their front ends."""
-    left = [model for model in models if not model.images.exists()]
-    with display.counting("models", len(models), len(models) - len(left)) as count:
-        for _ in workers.map(_train_one, [(model, images, place) for model in left]):
-            count()
+NOTE = (
+    "Accuracy is the mean over seeds, with its sample standard deviation. Points lost are those of "
+    "the model that was trained without noise and runs without it, less the setting's, on the same "
+    "images: for several seeds with Student's t interval for the mean, for one seed with "
+    "Newcombe's interval for paired proportions. RMSE is the root-mean-square error of the quantum "
+    "layer's expectation values against the same weights without noise. A strength of 1 is what "
+    "the device reports. Every cell is in noise.csv."
+)
 
 
-def _train_one(task: tuple[_Model, Images, Place]) -> None:
-    model, images, place = task
-    display = Display()
-    finish(model.folder, model.config, place, f"training model {model.name}", display)
-    keep_images(
-        model.folder,
-        model.images,
-        data_root=place.data_root,
-        limit=images.limit,
-        n_calibration=images.n_calibration,
-        say=display.say,
-    )
+def _accuracy(scores: NoiseScores) -> str:
+    found = scores.accuracy
+    deviation = f" ± {100 * found.deviation:.2f}" if found.n > 1 else ""
+    return f"{100 * found.mean:.2f} %{deviation}"
 
 
-def _evaluate(
-    of_cell: Mapping[Key, _Model], images: Images, path: Path, workers: Workers, display: Display
-) -> dict[Key, Record]:
-    """Every cell's outcome, in their order; those that `path` has are not computed again."""
-    # The commit changes with every word of documentation.
-    software = {name: found for name, found in versions().items() if name != "commit"}
-    names: dict[str, Key] = {}
-    cells: dict[str, Cell] = {}
-    for (setting, seed), model in of_cell.items():
-        if setting is not None:
-            # A model's config has the seed.
-            inputs = {
-                "config": model.config.to_dict(),
-                "setting": asdict(setting),
-                "limit": images.limit,
-                "calibrate": images.n_calibration if setting.training == "calibrated" else None,
-                "versions": software,
-            }
-            name = cell_name(_as_cells_have_it(inputs))
-            names[name] = setting, seed
-            cells[name] = Cell(model.images, of_cell[None, seed].images, setting, seed)
-    n_done = len(read_outcomes(path).keys() & cells.keys())
-    # A worker keeps a compiled circuit: cells that share one come one after the other.
-    ordered = dict(sorted(cells.items(), key=lambda item: _circuit(item[1].setting)))
-    with display.counting("noise", len(cells), n_done) as count:
-        found = run_grid(path, ordered, compute_cell, workers, count)
-    outcomes = {names[name]: outcome for name, outcome in found.items()}
-    return {
-        key: ideal_outcome(model.images) if key[0] is None else outcomes[key]
-        for key, model in of_cell.items()
-    }
-
-
-def _circuit(setting: Setting) -> tuple[str, str]:
-    return setting.device, setting.preparation
-
-
-def _as_cells_have_it(values: Any) -> Any:
-    """By the names that keys had when the first cells were named: none is computed again."""
-    if not isinstance(values, dict):
-        return values
-    return {
-        "encoder" if key == "preparation" else key: _as_cells_have_it(value)
-        for key, value in values.items()
-    }
+def _lost(scores: NoiseScores) -> str:
+    if scores.lost_interval is None:
+        return ""
+    low, high = (f"{100 * edge + 0.0:.2f}" for edge in scores.lost_interval)
+    return f"{100 * scores.lost + 0.0:.2f} ({low} to {high})"

@@ -2,8 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `axes`: Axes
-- `table`
-- `page`
-- `study`: ablate_qpc
+- `axes`
+- `pictures`
+- `study`: QpcStudy
 """
