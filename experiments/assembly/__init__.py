@@ -8,7 +8,7 @@ Lowest first, with the names that other folders use:
 - `bounds`: bounded, check_hours
 - `construct`: layer_spec, model_info, model_plan, new_model, quantum_layers, trained_model
 - `denormals`: flushing_denormals
-- `feed`: Batches, calibration_split, data_notes, evaluation_split, limit_note, load_images,
+- `feed`: Batches, correction_split, data_notes, evaluation_split, limit_note, load_images,
   n_training_batches, training_batches, validation_batches
 - `parents`: end_with
 - `fabric`: device_name, launch, leave

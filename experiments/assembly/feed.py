@@ -20,7 +20,7 @@ from ..data.splits import ImageData, Split
 
 Batches = Iterator[tuple[Tensor, Tensor]]
 
-_EVALUATION, _CALIBRATION, _TRAINING, _VALIDATION = 2, 3, 4, 5
+_EVALUATION, _CORRECTION, _TRAINING, _VALIDATION = 2, 3, 4, 5
 """Streams of random numbers that choose images, apart from the others of the seed."""
 
 
@@ -136,9 +136,9 @@ def evaluation_split(split: Split, limit: int | None, seed: int) -> Split:
     return _drawn(split, limit, seed, _EVALUATION)
 
 
-def calibration_split(split: Split, n: int, seed: int) -> Split:
+def correction_split(split: Split, n: int, seed: int) -> Split:
     """`n` training images that the seed alone decides, or all where there are fewer."""
-    return _drawn(split, n, seed, _CALIBRATION)
+    return _drawn(split, n, seed, _CORRECTION)
 
 
 def _drawn(split: Split, n: int, seed: int, stream: int) -> Split:

@@ -19,8 +19,8 @@ class RunSection(Section):
     seed: int = Field(default=0, ge=0, le=2**64 - 1)
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """Of each process, for everything on the CPU; what a batch is worth (`work.with_threads`) where
-    it is not given. The same number gives the same bits."""
+    """Of each process, for everything on the CPU; what a batch is worth where it is not given
+    (`thread_count.with_threads`). The same number gives the same bits."""
     limit: int | None = Field(default=None, ge=1)
     """Number of evaluation images, drawn by the seed; all where it is not given."""
     rows: int | None = Field(default=None, ge=1)

@@ -17,14 +17,14 @@ from qbackend.seam.backend import QuantumBackend
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
-from ..assembly.feed import Batches, calibration_split, evaluation_split
+from ..assembly.feed import Batches, correction_split, evaluation_split
 from ..config.sections import Config
 from ..data.batches import batches
 from ..data.splits import ImageData, Split
 from ..records.files import write_atomically
 from ..records.folder import RunFolder
-from ..records.lines import Calibration, Compiled, FittedMap
-from .correct import Passage, calibrated, fit_maps, observe
+from ..records.lines import Compiled, Correction, FittedMap
+from .correct import Observed, corrected, fit_maps, observe
 from .evaluate import Evaluation, evaluate
 
 
@@ -48,13 +48,13 @@ def assess_on_target(
         return
     to_backend(model, ideal_backend(), seed=seed)
     assess(model, config, data, folder, backend=LOCAL_BACKEND, checkpoint=checkpoint)
-    passages = ideal_passages(model, config, data)
+    observed = observed_ideally(model, config, data)
     to_backend(model, target, seed=seed)
     save_simulated_noise(model, folder)
     assess(model, config, data, folder, checkpoint=checkpoint)
-    if passages:
-        maps = fit_maps(model, passages)
-        with calibrated(model, maps):
+    if observed:
+        maps = fit_maps(model, observed)
+        with corrected(model, maps):
             assess(model, config, data, folder, checkpoint=checkpoint, maps=maps)
 
 
@@ -96,7 +96,7 @@ def assess(
     if circuits and circuits[0].device is not None:
         more |= {"compiled": circuits[0], "narrower": circuits[1:]}
     if maps and config.run.calibrate is not None:
-        more["calibration"] = Calibration(
+        more["calibration"] = Correction(
             images=min(config.run.calibrate, len(data.train)),
             maps=tuple(FittedMap.from_dict(found.to_dict()) for found in maps),
         )
@@ -104,11 +104,11 @@ def assess(
     folder.append(evaluation.record(backend=name, split="test", checkpoint=checkpoint, **more))
 
 
-def ideal_passages(model: nn.Module, config: Config, data: ImageData) -> list[Passage]:
+def observed_ideally(model: nn.Module, config: Config, data: ImageData) -> list[Observed]:
     """What goes through the model's quantum layers for [run] calibrate's images, none without."""
     if config.run.calibrate is None:
         return []
-    split = calibration_split(data.train, config.run.calibrate, config.run.seed)
+    split = correction_split(data.train, config.run.calibrate, config.run.seed)
     return observe(model, in_order(split, model, config, data))
 
 

@@ -21,14 +21,14 @@ from .evaluate import predict
 
 
 @dataclass(frozen=True)
-class Passage:
+class Observed:
     """What went through one quantum layer: features (N, F) in, outputs (N, M) out."""
 
     features: Tensor
     outputs: Tensor
 
 
-def observe(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Passage]:
+def observe(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Observed]:
     """What goes through each of the model's quantum layers for these images."""
     layers = quantum_layers(model)
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
@@ -36,24 +36,24 @@ def observe(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[
         for layer, kept in zip(layers, seen, strict=True):
             hooks.enter_context(layer.register_forward_hook(partial(_keep, kept)))
         predict(model, batches, label_smoothing=0.0)
-    return [Passage(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
+    return [Observed(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
 
 
 @torch.no_grad()
-def fit_maps(model: nn.Module, passages: Sequence[Passage]) -> list[AffineMap]:
+def fit_maps(model: nn.Module, observed: Sequence[Observed]) -> list[AffineMap]:
     """A map per quantum layer, from what it answers now to what it answered then.
 
     Raises:
         InputError: fewer than two rows.
     """
     return [
-        fit_affine_map(_numbers(layer(passage.features)), _numbers(passage.outputs))
-        for layer, passage in zip(quantum_layers(model), passages, strict=True)
+        fit_affine_map(_numbers(layer(seen.features)), _numbers(seen.outputs))
+        for layer, seen in zip(quantum_layers(model), observed, strict=True)
     ]
 
 
 @contextmanager
-def calibrated(model: nn.Module, maps: Sequence[AffineMap]) -> Iterator[None]:
+def corrected(model: nn.Module, maps: Sequence[AffineMap]) -> Iterator[None]:
     """Correct the outputs of each quantum layer by its map while it lasts."""
     with ExitStack() as hooks:
         for layer, found in zip(quantum_layers(model), maps, strict=True):

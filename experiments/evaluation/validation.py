@@ -25,8 +25,8 @@ from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
-from .assess import assess, ideal_passages, save_simulated_noise
-from .correct import Passage, calibrated, fit_maps
+from .assess import assess, observed_ideally, save_simulated_noise
+from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
 from .evaluate import Evaluation
 
@@ -54,19 +54,19 @@ class Validation(DeviceRun):
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
             self._assess("noise", noise.name)
-        passages: list[Passage] = []
+        observed: list[Observed] = []
         if self.config.run.calibrate is not None:
             to_backend(self.model, ideal_backend(), seed=seed)
-            passages = ideal_passages(self.model, self.config, self.data)
+            observed = observed_ideally(self.model, self.config, self.data)
         to_backend(self.model, self.target, seed=seed)
         if "machine" not in recorded:
             self._assess("machine")
-        if passages and "corrected" not in recorded:
+        if observed and "corrected" not in recorded:
             # The same request whether or not the machine was asked for the test before.
             for layer in quantum_layers(self.model):
                 layer.reseed(seed)
-            maps = fit_maps(self.model, passages)
-            with calibrated(self.model, maps):
+            maps = fit_maps(self.model, observed)
+            with corrected(self.model, maps):
                 self._assess("corrected", maps=maps)
         self._compare()
 

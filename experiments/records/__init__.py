@@ -7,7 +7,7 @@ Lowest first, with the names that other folders use:
   save_training
 - `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
-- `lines`: Calibration, Compiled, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
+- `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
 - `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord,
   WholeSet
 - `facts`: STAGE_WORDS, charge_facts, compiled_facts, compiled_words, device_words,

@@ -104,7 +104,7 @@ class FittedMap(Recorded):
     offset: tuple[float, ...]
 
 
-class Calibration(Recorded):
+class Correction(Recorded):
     """By what a device's outputs were corrected: maps per layer, fitted on training images."""
 
     images: int
@@ -142,4 +142,4 @@ class EvaluationRecord(Scores, Evaluated):
     stage: Stage | None = None
     compiled: Compiled | None = None
     narrower: tuple[Compiled, ...] = ()
-    calibration: Calibration | None = None
+    calibration: Correction | None = None

@@ -53,7 +53,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Pass:
+class EpochSums:
     """One pass over the training images, on all processes together.
 
     `seconds` and `cpu_seconds` (of all threads) are this process's.
@@ -145,7 +145,7 @@ class Training:
         lr = self.optimiser.param_groups[0]["lr"]
         if self.fabric.is_global_zero:
             self.watcher.begin(epoch, self.config.train.epochs, self.n_steps)
-        passed = self._pass(epoch)
+        trained = self._train(epoch)
         start = time.perf_counter()
         scores = self._validate(epoch)
         validation_seconds = time.perf_counter() - start
@@ -156,11 +156,11 @@ class Training:
             record = EpochRecord(
                 epoch=epoch,
                 lr=lr,
-                train=TrainingMeans(loss=passed.loss, accuracy=passed.accuracy),
+                train=TrainingMeans(loss=trained.loss, accuracy=trained.accuracy),
                 validation=scores.means,
-                seconds=round(passed.seconds, 4),
+                seconds=round(trained.seconds, 4),
                 validation_seconds=round(validation_seconds, 4),
-                cpu_seconds=round(passed.cpu_seconds, 4),
+                cpu_seconds=round(trained.cpu_seconds, 4),
                 peak_memory_mib=peak_memory_mib(),
                 **self._device_memory(),
             )
@@ -177,7 +177,7 @@ class Training:
             self.watcher.end(record)
         return kept
 
-    def _pass(self, epoch: int) -> Pass:
+    def _train(self, epoch: int) -> EpochSums:
         section, device = self.config.train, self.fabric.device
         losses = torch.zeros(self.n_steps, device=device)
         sizes: list[int] = []
@@ -216,7 +216,7 @@ class Training:
         total = self.fabric.all_reduce(sums, reduce_op="sum")
         assert isinstance(total, Tensor)
         total_loss, total_right, total_images = total.tolist()
-        return Pass(
+        return EpochSums(
             loss=total_loss / self.fabric.world_size,
             accuracy=total_right / total_images,
             seconds=time.perf_counter() - start,

@@ -25,7 +25,6 @@ from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
 from ..seam.backend import Capabilities, Forward, Gradients, check_width
 from ..seam.forms import Forms, QuadraticBackend
-from ..seam.loading import through_loading
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
 from ..seam.uncertainty import averaged
@@ -53,49 +52,16 @@ class AerExact(ExactSimulator, QuadraticBackend):
         check_width(self, spec)
         return compile_layer(spec)
 
-    def forward(
-        self,
-        compiled: CompiledLayer,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        *,
-        differentiate: bool,
-    ) -> Forward:
-        encoding = compiled.spec.encoding_rule
-        loaded = encoding.loaded(features)
-        done = self._forward(compiled.spec, loaded, weights, differentiate)
-        return done if loaded is features else through_loading(done, encoding, features)
-
-    def _forward(
-        self,
-        spec: LayerSpec,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        differentiate: bool,
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
     ) -> Forward:
         if spec.n_wires > UNITARY_WIRES:
             return _forward_states(spec, features, angles_of(weights), differentiate)
         unitary = self._unitaries_for(spec, weights.tolist())
-        forward = quadratic_forms.forward(
-            spec,
-            features,
-            unitary.matrices(features.dtype, features.device),
-            differentiate=differentiate,
+        matrices = unitary.matrices(features.dtype, features.device)
+        return quadratic_forms.forward_to_weights(
+            spec, features, matrices, unitary.weight_gradient, differentiate=differentiate
         )
-        pullback = forward.pullback
-        if pullback is None:
-            return Forward(forward.values, None)
-
-        def pull(
-            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
-        ) -> Gradients:
-            by_features, of_matrices = pullback(cotangent, of_features, of_weights)
-            if of_matrices is None:
-                return by_features, None
-            gradient = unitary.weight_gradient(of_matrices.cpu().numpy())
-            return by_features, torch.from_numpy(gradient)
-
-        return Forward(forward.values, pull)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
         passes = [self._unitaries_for(compiled.spec, vector) for vector in weights.tolist()]

@@ -162,7 +162,7 @@ class Planner:
         check_approved(self.machine, planned, self.approve)
 
     def _check_machine(self, request: Request) -> None:
-        """Raise unless the machine can execute a request; tell if it takes no jobs for now."""
+        """Raise unless the machine can execute a request; tell if it takes no jobs now."""
         if self.is_local:
             return
         check_executable(request.compiled, self.device())

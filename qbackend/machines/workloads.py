@@ -143,7 +143,7 @@ def open_workload(gateway: Gateway, ledger: Ledger, machine: str, *, session: bo
 def close_workload(gateway: Gateway, ledger: Ledger, workload: OpenWorkload) -> None:
     """Have it take no more jobs, and enter what it cost if the service says so soon.
 
-    One that cannot be closed for now stays open in the ledger, for whoever comes back.
+    One that cannot be closed stays open in the ledger, for whoever comes back.
     """
     until = gateway.clock.now() + CHARGE_SECONDS
     kind = "session" if workload.is_session else "batch"

@@ -20,7 +20,6 @@ from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, Forward, check_width
 from ..seam.forms import Forms, PixelBackend
-from ..seam.loading import through_loading
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
@@ -60,25 +59,8 @@ class NativeBackend(ExactSimulator, PixelBackend):
         check_width(self, spec)
         return compile_layer(spec)
 
-    def forward(
-        self,
-        compiled: CompiledLayer,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        *,
-        differentiate: bool,
-    ) -> Forward:
-        encoding = compiled.spec.encoding_rule
-        loaded = encoding.loaded(features)
-        done = self._forward(compiled.spec, loaded, weights, differentiate)
-        return done if loaded is features else through_loading(done, encoding, features)
-
-    def _forward(
-        self,
-        spec: LayerSpec,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        differentiate: bool,
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
     ) -> Forward:
         dtype = features.dtype
         if differentiate and features.is_cpu and weights.is_cpu and weights.dtype == dtype:

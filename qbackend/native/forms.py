@@ -12,7 +12,7 @@ from ..kernels.lanes import FloatArray
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..seam import forms
-from ..seam.backend import Forward, Gradients
+from ..seam.backend import Forward
 from .statevector.circuit import circuit_of
 from .statevector.engine import Tables, run_forward
 
@@ -48,20 +48,13 @@ class LayerForms:
             InputError: a feature that is not finite.
         """
         self._matrices = self._matrices.to(features.device)
-        done = forms.forward(self._spec, features, self._matrices, differentiate=differentiate)
-        pullback = done.pullback
-        if pullback is None:
-            return Forward(done.values, None)
-
-        def pull(
-            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
-        ) -> Gradients:
-            by_features, of_matrices = pullback(cotangent, of_features, of_weights)
-            if of_matrices is None:
-                return by_features, None
-            return by_features, torch.from_numpy(self.weight_gradient(of_matrices.cpu().numpy()))
-
-        return Forward(done.values, pull)
+        return forms.forward_to_weights(
+            self._spec,
+            features,
+            self._matrices,
+            self.weight_gradient,
+            differentiate=differentiate,
+        )
 
     def weight_gradient(self, of_matrices: FloatArray) -> Array:
         """Gradient (W,) from the symmetric gradients with respect to the matrices (M, D, D)."""

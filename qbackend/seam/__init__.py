@@ -8,8 +8,8 @@ Lowest first, with the names that other folders use:
 - `jobs`: Job, JobStatus, LocalJob
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
   check_width
+- `loading`: pull_loaded
 - `forms`: Forms, PixelBackend, QuadraticBackend, encode, products, pull_states, itself
-- `loading`: pull_loaded, through_loading
 - `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
 - `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
   paired_share_interval, reach_of, reported, share_interval, standard_error

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from ..kernels import row_forms
 from ..kernels.blocks import angle_rows
@@ -28,6 +28,7 @@ from ..layers.encodings import ZERO_NORM
 from ..layers.inputs import Array, check_finite
 from ..layers.spec import LayerSpec
 from .backend import DifferentiableBackend, Forward, Gradients
+from .loading import through_loading
 from .requests import CompiledLayer
 
 KERNEL_WIRES = 6
@@ -54,6 +55,25 @@ class Forms:
 
 class QuadraticBackend(DifferentiableBackend):
     """A backend that tells its forms, for callers with a cheaper way to many rows than rows."""
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        encoding = compiled.spec.encoding_rule
+        loaded = encoding.loaded(features)
+        done = self.forward_loaded(compiled.spec, loaded, weights, differentiate)
+        return done if loaded is features else through_loading(done, encoding, features)
+
+    @abstractmethod
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
+    ) -> Forward:
+        """`forward` for features (B, F) as their encoding loads them."""
 
     @abstractmethod
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
@@ -102,6 +122,31 @@ def forward(
     if features.device.type == "cpu" and spec.n_wires <= KERNEL_WIRES:
         return _forward_kernels(spec, features, matrices, differentiate)
     return _forward_torch(spec, features, matrices, differentiate)
+
+
+def forward_to_weights(
+    spec: LayerSpec,
+    features: torch.Tensor,
+    matrices: torch.Tensor,
+    weight_gradient: Callable[[NDArray[np.floating]], Array],
+    *,
+    differentiate: bool,
+) -> Forward:
+    """The same with the gradient by weights (W,), from that by the matrices (M, D, D)."""
+    done = forward(spec, features, matrices, differentiate=differentiate)
+    pullback = done.pullback
+    if pullback is None:
+        return done
+
+    def pull(
+        cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+    ) -> Gradients:
+        by_features, of_matrices = pullback(cotangent, of_features, of_weights)
+        if of_matrices is None:
+            return by_features, None
+        return by_features, torch.from_numpy(weight_gradient(of_matrices.cpu().numpy()))
+
+    return Forward(done.values, pull)
 
 
 def encode(spec: LayerSpec, features: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
 from pathlib import Path
 
@@ -12,12 +11,9 @@ import pytest
 import torch
 from qiskit_machine_learning.connectors import TorchConnector
 from qiskit_machine_learning.neural_networks import NeuralNetwork
-from torch import nn
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.errors import InputError, OptionError
-from qbackend.module.network import LayerNetwork
-from qbackend.seam.backend import Forward
 
 from ..support.cases import MACHINE, features
 from ..support.distant import Distant
@@ -285,97 +281,3 @@ def test_gradients_that_a_backend_has_not() -> None:
         QuantumLayer(LayerSpec(2), "aer", shots=10, gradient="vjp")
     with pytest.raises(OptionError, match="where it is made"):
         QuantumLayer(LayerSpec(2), get_backend("aer"), shots=10)
-
-
-def test_recomputing_keeps_nothing_and_gives_the_same(backend: str) -> None:
-    spec = LayerSpec(2)
-    layer = QuantumLayer(spec, backend, seed=0).double()
-    x = rows(spec).requires_grad_()
-    kept, again = layer(x), layer.recomputed(x)
-    torch.testing.assert_close(kept, again, atol=MACHINE, rtol=0)
-    assert kept.grad_fn.pullback is not None
-    assert again.grad_fn.pullback is None
-    inputs = (x, layer.weight)
-    firsts = [torch.autograd.grad(v.sum(), inputs, create_graph=True) for v in (kept, again)]
-    seconds = [torch.autograd.grad(f[0].square().sum(), inputs) for f in firsts]
-    pairs = zip(firsts[0] + seconds[0], firsts[1] + seconds[1], strict=True)
-    for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs, atol=MACHINE, rtol=0)
-
-
-class Outputs(torch.utils.data.Dataset):
-    """A dataset that runs the layer inside the workers."""
-
-    def __init__(self, layer: QuantumLayer) -> None:
-        self.layer = layer
-
-    def __len__(self) -> int:
-        return 4
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        with torch.no_grad():
-            return self.layer(torch.full((4,), index + 1.0))
-
-
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_data_loader_workers(backend: str, context: str) -> None:
-    layer = QuantumLayer(LayerSpec(2), backend, seed=0)
-    data = Outputs(layer)
-    expected = torch.stack([data[index] for index in range(4)])
-    loader = torch.utils.data.DataLoader(
-        data, batch_size=2, num_workers=2, multiprocessing_context=context
-    )
-    torch.testing.assert_close(torch.cat(list(loader)), expected)
-
-
-def _train_in_parallel(rank: int, folder: str, backend: str) -> None:
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
-    )
-    model = nn.parallel.DistributedDataParallel(
-        nn.Sequential(nn.Linear(3, 4), QuantumLayer(LayerSpec(2), backend, seed=0))
-    )
-    x = torch.randn(4, 3, generator=torch.manual_seed(0))[2 * rank : 2 * rank + 2]
-    model(x).square().mean().backward()
-    torch.save(model.module[1].weight.grad, f"{folder}/{rank}.pt")
-    torch.distributed.barrier()
-    # Gloo's threads outlive the process group; now and then they abort an interpreter that shuts
-    # down below them, so this one does not.
-    os._exit(0)
-
-
-@pytest.mark.slow
-def test_distributed_training_averages_the_gradients(backend: str, tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_train_in_parallel, (str(tmp_path), backend), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    assert torch.equal(first, second)
-    assert first.abs().sum() > 0
-
-
-def test_a_compiled_module_trains_as_it_would(
-    backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dynamo calls the layer; it takes nothing of it for a constant, and looks into nothing."""
-    looked_into: list[bool] = []
-    evaluate = LayerNetwork.evaluate
-
-    def watched(network: LayerNetwork, *tensors: torch.Tensor, **options: bool) -> Forward:
-        looked_into.append(torch.compiler.is_compiling())
-        return evaluate(network, *tensors, **options)
-
-    monkeypatch.setattr(LayerNetwork, "evaluate", watched)
-    plain = nn.Sequential(nn.Linear(3, 4), QuantumLayer(LayerSpec(2), backend, seed=0))
-    twin = copy.deepcopy(plain)
-    compiled = torch.compile(twin, backend="eager")
-    x = torch.randn(5, 3, generator=torch.manual_seed(0))
-    for _ in range(3):
-        values = [model(x) for model in (plain, compiled)]
-        assert torch.equal(*values)
-        for model, outputs in zip((plain, twin), values, strict=True):
-            model.zero_grad()
-            outputs.square().sum().backward()
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter -= 0.1 * parameter.grad
-    assert torch.equal(plain[1].weight, twin[1].weight)
-    assert looked_into == 6 * [False]

@@ -10,7 +10,7 @@ import torch
 
 from experiments.assembly.backends import is_ideal, target_backend, training_backend
 from experiments.assembly.construct import trained_model
-from experiments.assembly.feed import calibration_split, evaluation_split, load_images
+from experiments.assembly.feed import correction_split, evaluation_split, load_images
 from experiments.config.recipe import load_config
 from experiments.data.batches import batches
 from experiments.evaluation.evaluate import evaluate
@@ -124,7 +124,7 @@ def test_what_trains_follows_from_what_the_backend_can_do(
 def test_calibration_images_are_drawn_by_the_seed() -> None:
     config = load_config("digits")
     train = load_images(config, Path("data"), torch.device("cpu")).train
-    one, same, other = (calibration_split(train, 50, seed) for seed in (0, 0, 1))
+    one, same, other = (correction_split(train, 50, seed) for seed in (0, 0, 1))
     assert one.indices.tolist() == same.indices.tolist() != other.indices.tolist()
     assert len(set(one.indices.tolist())) == 50
     assert set(one.indices.tolist()) <= set(train.indices.tolist())

@@ -19,7 +19,7 @@ from qbackend.layers.inputs import Array
 from ...assembly.backends import ideal_backend
 from ...assembly.construct import trained_model
 from ...assembly.fabric import launch
-from ...assembly.feed import calibration_split, evaluation_split, limit_note, load_images
+from ...assembly.feed import correction_split, evaluation_split, limit_note, load_images
 from ...data.batches import batches
 from ...data.splits import Split
 from ...evaluation.correct import observe
@@ -85,10 +85,10 @@ def observe_front_end(
         images = batches(
             split, config.train.batch_size, device=device, mean=info.mean, std=info.std
         )
-        passage = observe(model, images)[0]
-        return passage.features.double().cpu().numpy(), passage.outputs.double().cpu().numpy()
+        seen = observe(model, images)[0]
+        return seen.features.double().cpu().numpy(), seen.outputs.double().cpu().numpy()
 
     evaluated = evaluation_split(data.test, limit, config.run.seed)
     features, outputs = passed(evaluated)
-    fitted = passed(calibration_split(data.train, n_calibration, config.run.seed))
+    fitted = passed(correction_split(data.train, n_calibration, config.run.seed))
     return FrontEnd(evaluated.labels.cpu().numpy(), features, outputs, *fitted)
