@@ -145,3 +145,12 @@ def test_heavy_libraries_stay_home(path: Path) -> None:
     for library, homes in ONLY_IN.items():
         at_home = place(path).startswith(homes)
         assert library not in used or at_home, f"{place(path)} imports {library}"
+
+
+def test_no_folder_of_tests_is_too_full() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+    assert ROOT / "tests" / "seam" in folders
+    modules = {place(each): {path.stem for path in each.glob("*.py")} for each in folders}
+    shared = {"__init__", "__main__", "conftest"}
+    full = {name for name, stems in modules.items() if len(stems - shared) > MOST_MODULES}
+    assert not full

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .execution.programs import ProgramError, decode_program
 from .jobs import CANCELLED_ELSEWHERE, Job, Session, State, stamp
-from .programs import ProgramError, decode_program
 from .rest import Call, Cloud, RefusalError, Reply
 
 PAGE = 200

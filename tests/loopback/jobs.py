@@ -11,7 +11,7 @@ from typing import Any
 
 from qiskit import QuantumCircuit
 
-from .programs import Program
+from .execution.programs import Program
 
 
 class State(Enum):

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from .account import Instance
+from .execution.sampling import sample
 from .jobs import (
     BATCH_OVER,
     CANCELLED_ELSEWHERE,
@@ -24,7 +25,6 @@ from .jobs import (
     State,
 )
 from .machines import Machine, MachineStatus
-from .sampling import sample
 
 TICK = 0.02
 """Seconds between two looks at the queue."""

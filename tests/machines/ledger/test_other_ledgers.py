@@ -16,8 +16,8 @@ from qbackend.machines.backend import MachineBackend
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
 
-from .fakes import SPEC, FakeService, Fault, ask, backend_of, undisturbed
-from .test_recompiling import used, without
+from ..fakes import SPEC, FakeService, Fault, ask, backend_of, undisturbed
+from ..test_recompiling import used, without
 
 RUN, OTHER_RUN = "qhc-run-" + "a" * 32, "qhc-run-" + "b" * 32
 FAILED = RemoteState(JobStatus.FAILED, "Error code 9701; broken")

@@ -24,7 +24,7 @@ from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.exceptions import IBMInputValueError, IBMNotAuthorizedError, IBMRuntimeError
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from . import (
+from .. import (
     Cut,
     Do,
     Empty,
@@ -39,7 +39,7 @@ from . import (
     Status,
     instant_retries,
 )
-from .client import fetch, finished, submit
+from ..client import fetch, finished, submit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The (Sampler|Estimator)V2 class is deprecated")
 

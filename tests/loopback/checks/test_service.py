@@ -22,9 +22,9 @@ from qiskit_ibm_runtime.exceptions import (
 )
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
-from . import PAID_PLAN, Fault, Hang, Instance, LoopbackServer, State
-from .client import SHOTS, coin, connect, fetch, finished, served, submit, tiny
-from .jobs import new_id
+from .. import PAID_PLAN, Fault, Hang, Instance, LoopbackServer, State
+from ..client import SHOTS, coin, connect, fetch, finished, served, submit, tiny
+from ..jobs import new_id
 
 pytestmark = pytest.mark.filterwarnings("ignore:The (Sampler|Estimator)V2 class is deprecated")
 
@@ -211,7 +211,7 @@ def test_a_client_process_that_is_killed_leaves_the_server_working(
 
 def test_the_server_runs_by_hand() -> None:
     command = [sys.executable, "-m", "tests.loopback", "--qubits", "4", "--exact", "--minutes", "1"]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         exported = {}

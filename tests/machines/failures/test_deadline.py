@@ -22,8 +22,8 @@ from tests.loopback import Fault as ServerFault
 from tests.loopback import Hang, LoopbackServer, Reset, Status
 from tests.loopback.client import served
 
-from .fakes import SPEC, FakeService, Fault, Time, ask, backend_of, undisturbed
-from .machine_room import LIST, POLL, RESULTS, SUBMIT, expected, loopback_backend, ready
+from ..fakes import SPEC, FakeService, Fault, Time, ask, backend_of, undisturbed
+from ..machine_room import LIST, POLL, RESULTS, SUBMIT, expected, loopback_backend, ready
 
 LOST = TransientError("connection reset")
 FOR_EVER = 10**6

@@ -19,7 +19,7 @@ from qiskit_ibm_runtime.exceptions import (
 from qiskit_ibm_runtime.executor_sampler import Sampler
 from qiskit_ibm_runtime.ibm_backend import IBMRetiredBackend
 
-from . import (
+from .. import (
     CANCELLED_ELSEWHERE,
     FAILED,
     PAID_PLAN,
@@ -34,7 +34,7 @@ from . import (
     State,
     instant_retries,
 )
-from .client import SHOTS, coin, connect, fetch, finished, served, submit, tiny
+from ..client import SHOTS, coin, connect, fetch, finished, served, submit, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:The (Sampler|Estimator)V2 class is deprecated")
 

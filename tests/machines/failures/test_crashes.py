@@ -21,8 +21,8 @@ from tests.loopback import FAILED, LoopbackServer, State
 from tests.loopback.client import served
 from tests.loopback.jobs import BATCH_OVER
 
-from .machine_room import check_whole, evaluated, expected, loopback_backend
-from .processes import LEDGER, SERVICE, Point, ask_elsewhere
+from ..machine_room import check_whole, evaluated, expected, loopback_backend
+from ..processes import LEDGER, SERVICE, Point, ask_elsewhere
 
 UNWRITTEN = (Point("fetch", after=True), Point("done"))
 """Where a result is lost with the process."""

@@ -17,7 +17,7 @@ from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.requests import CompiledLayer
 from tests.support.cases import ANSATZE, ENCODINGS, features, weights
 
-from .fakes import MACHINE, small_target
+from ..fakes import MACHINE, small_target
 
 SPECS = [
     LayerSpec(n_wires, encoding, ansatz)
@@ -55,7 +55,7 @@ def test_a_compiled_layer_comes_back_from_text(spec: LayerSpec) -> None:
 
 def test_another_process_finds_the_same_key() -> None:
     command = [sys.executable, "-c", PRINT_KEY]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == key_of(compile_for_target(LayerSpec(2), small_target()))
 

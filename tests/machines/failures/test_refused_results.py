@@ -20,8 +20,8 @@ from tests.loopback import State as ServerState
 from tests.loopback import Status
 from tests.loopback.client import served
 
-from .fakes import FakeService, Fault, Time, ask, backend_of, estimated, undisturbed
-from .machine_room import POLL, RESULTS, check_whole, expected, loopback_backend, ready
+from ..fakes import FakeService, Fault, Time, ask, backend_of, estimated, undisturbed
+from ..machine_room import POLL, RESULTS, check_whole, expected, loopback_backend, ready
 
 NO_RESULT = b'"no result"'
 

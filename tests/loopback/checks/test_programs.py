@@ -20,10 +20,10 @@ from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 from qiskit_ibm_runtime.fake_provider import FakeFez
 
-from . import LoopbackServer, Machine
-from .client import connect, served
-from .machines import Snapshot
-from .sampling import independent_parts
+from .. import LoopbackServer, Machine
+from ..client import connect, served
+from ..execution.sampling import independent_parts
+from ..machines import Snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:The (Sampler|Estimator)V2 class is deprecated")
 

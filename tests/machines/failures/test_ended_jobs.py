@@ -22,7 +22,7 @@ from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
 
-from .fakes import LOST, MACHINE, NOT_FOUND, FakeService, Fault, ask, backend_of, undisturbed
+from ..fakes import LOST, MACHINE, NOT_FOUND, FakeService, Fault, ask, backend_of, undisturbed
 
 
 @pytest.mark.parametrize(

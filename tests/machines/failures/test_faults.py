@@ -38,8 +38,8 @@ from tests.loopback import (
 )
 from tests.loopback.client import served
 
-from .fakes import SPEC
-from .machine_room import (
+from ..fakes import SPEC
+from ..machine_room import (
     LIST,
     NAME,
     POLL,

@@ -37,7 +37,7 @@ from tests.loopback import (
 )
 from tests.loopback.client import served, tiny
 
-from .machine_room import NAME, asked, check_whole, evaluated, expected, loopback_backend, ready
+from ..machine_room import NAME, asked, check_whole, evaluated, expected, loopback_backend, ready
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from tests.loopback import Fault as ServerFault
 from tests.loopback import LoopbackServer, Unlisted
 from tests.loopback.client import served
 
-from .fakes import MACHINE, FakeService, Fault, Time, ask, backend_of, undisturbed
-from .machine_room import LIST, check_whole, evaluated, expected, loopback_backend
-from .processes import Point, ask_elsewhere
+from ..fakes import MACHINE, FakeService, Fault, Time, ask, backend_of, undisturbed
+from ..machine_room import LIST, check_whole, evaluated, expected, loopback_backend
+from ..processes import Point, ask_elsewhere
 
 LOST = TransientError("connection reset")
 NOT_FOUND = JobNotFoundError("the service has no job job-0", job_id="job-0")

@@ -11,7 +11,7 @@ import pytest
 
 from qbackend.errors import BackendError, CredentialsError, JobsPendingError, TransientError
 
-from .fakes import LOST, SPEC, FakeService, Fault, ask, backend_of, undisturbed
+from ..fakes import LOST, SPEC, FakeService, Fault, ask, backend_of, undisturbed
 
 
 def test_the_same_request_is_answered_from_the_ledger(tmp_path: Path) -> None:
