@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..machines.cost import MachineCost
 from ..machines.options import ExecutionOptions
-from ..machines.service import Call, Meaning, PlanInfo, Service
+from ..machines.service import Call, Service
 from ..seam.device import Device
-from ..seam.requests import CompiledLayer
 from . import codes, limits
 from .mitigation import check_installed
 
@@ -27,6 +25,10 @@ class IbmQuantum:
         ("ibm_NAME", "that machine of IBM Quantum's, with an account"),
         ("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
     )
+    meaning = staticmethod(codes.meaning)
+    pack = staticmethod(limits.pack)
+    performed = staticmethod(limits.shots_performed)
+    estimate = staticmethod(limits.estimate)
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         check_installed(options.readout_mitigation)
@@ -55,28 +57,6 @@ class IbmQuantum:
         from .calibrations import load_live
 
         return load_live(machine) if machine.startswith(self.prefixes) else None
-
-    def meaning(self, words: str) -> Meaning | None:
-        return codes.meaning(words)
-
-    def pack(
-        self, n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
-    ) -> list[range]:
-        return limits.pack(n_rows, shots, options, compiled)
-
-    def performed(self, shots: int, options: ExecutionOptions) -> int:
-        return limits.shots_performed(shots, options)
-
-    def estimate(
-        self,
-        compiled: CompiledLayer,
-        n_rows: int,
-        shots: int,
-        options: ExecutionOptions,
-        *,
-        plan: PlanInfo | None = None,
-    ) -> MachineCost:
-        return limits.estimate(compiled, n_rows, shots, options, plan=plan)
 
     def decode(self, raw: bytes, call: Call) -> tuple[Array, Array]:
         from .results import decode
