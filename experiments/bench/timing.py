@@ -95,7 +95,7 @@ def conditions(distributions: Iterable[str]) -> dict[str, Any]:
     others = {name: version for name in distributions if (version := installed(name))}
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": computer("none"),
+        "machine": computer("none").to_dict(),
         "torch_threads": torch.get_num_threads(),
         "threads_in_environment": {
             name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")

@@ -48,13 +48,13 @@ def test_the_computer_is_described_without_posix(monkeypatch: pytest.MonkeyPatch
     used = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=3 * 2**20))
     monkeypatch.setattr(psutil, "Process", lambda: used)
     assert peak_memory_mib() == 3.0
-    assert computer("none")["memory_mib"] > 100
+    assert computer("none").memory_mib > 100
 
 
 def test_memory_is_that_of_the_system() -> None:
-    assert computer("none")["memory_mib"] == psutil.virtual_memory().total // 2**20
+    assert computer("none").memory_mib == psutil.virtual_memory().total // 2**20
     resident = psutil.Process().memory_info().rss / 2**20
-    assert 0.5 * resident < peak_memory_mib() < computer("none")["memory_mib"]
+    assert 0.5 * resident < peak_memory_mib() < computer("none").memory_mib
 
 
 def test_a_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ def test_a_run_of_fewer_images_than_a_batch_has_is_known_again(tmp_path: Path) -
     config = load_config("digits", ["train.limit=16", "run.threads=1"])
     made, _ = bounded(config)
     assert made.train.batch_size == 16 < config.train.batch_size
-    RunFolder.create(tmp_path / "here", made, {})
+    RunFolder.create(tmp_path / "here", made)
     check_same(tmp_path / "here", config)
     other = load_config("digits", ["train.limit=17", "run.threads=1"])
     with pytest.raises(RunFolderError, match=r"train\.limit is 16 there and 17 here"):
