@@ -3,7 +3,7 @@
 >>> from qbackend import LayerSpec, QuantumLayer
 >>> layer = QuantumLayer(LayerSpec(n_wires=4), backend="aer", seed=7)
 
-Names load on first use: the command line reads only `errors` and must answer at once.
+Names load on first use: the command line names backends and options, and must answer at once.
 
 Lowest first:
 

@@ -17,14 +17,7 @@ from ..studies.frame import Study
 from ..studies.noise.study import NoiseStudy
 from ..studies.qpc.study import QpcStudy
 from .flags import FILE, options
-from .options import (
-    DATA_ROOT,
-    RECIPES_BACKEND,
-    Command,
-    Group,
-    chosen_settings,
-    recipe_options,
-)
+from .options import DATA_ROOT, RECIPES_BACKEND, Command, Group, chosen_settings, recipe_options
 
 STUDIES: tuple[Study[Any, Any], ...] = (ArmStudy(), NoiseStudy(), QpcStudy())
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from models import to_backend
 from qbackend import QuantumLayer
-from qbackend.devices.correction import AffineMap
+from qbackend.devices.affine_map import AffineMap
 from qbackend.devices.noise import noise_of
 from qbackend.devices.noise_spec import save_noise
 from qbackend.seam.backend import QuantumBackend

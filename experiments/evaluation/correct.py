@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from qbackend.devices.correction import AffineMap, fit_affine_map
+from qbackend.devices.affine_map import AffineMap, fit_affine_map
 from qbackend.layers.inputs import Array
 
 from ..assembly.construct import quantum_layers

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from models import to_backend
-from qbackend.devices.correction import AffineMap
+from qbackend.devices.affine_map import AffineMap
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
 

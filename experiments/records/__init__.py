@@ -10,10 +10,7 @@ Lowest first, with the names that other folders use:
 - `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
 - `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord,
   WholeSet
-- `facts`: STAGE_WORDS, charge_facts, compiled_facts, compiled_words, device_words,
-  machine_facts, percent
 - `loggers`: Logger, check_loggers, open_loggers
-- `row_facts`: accuracy_words, row_facts, row_summary, span, whole_words
 - `state`: Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `folder`: Record, RunFolder, command_line, now

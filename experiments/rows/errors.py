@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qbackend.devices.correction import AffineMap, fit_affine_map
+from qbackend.devices.affine_map import AffineMap, fit_affine_map
 from qbackend.layers.inputs import Array
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from models import to_backend
 from models.exchange import quantum_pointwise
-from qbackend.devices.correction import fit_affine_map
+from qbackend.devices.affine_map import fit_affine_map
 from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
 from qbackend.registry import vendor_of

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models import QuantumPointwiseConv2d
 from models.exchange import quantum_pointwise
-from qbackend.devices.correction import AffineMap
+from qbackend.devices.affine_map import AffineMap
 from qbackend.layers.inputs import Array
 
 from ..evaluation.evaluate import Batches, predict

@@ -20,9 +20,9 @@ from rich.progress import (
 from rich.status import Status
 
 from ..config.sections import Config
-from ..records.facts import percent
 from ..records.folder import RunFolder
 from ..records.lines import EpochRecord
+from ..report.numbers import percent
 
 if TYPE_CHECKING:
     from qbackend.machines.gateway import Progress as MachineProgress

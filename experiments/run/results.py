@@ -10,18 +10,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ..records.facts import (
-    compiled_facts,
-    compiled_words,
-    device_words,
-    machine_facts,
-    percent,
-)
 from ..records.folder import RunFolder
 from ..records.lines import EvaluationRecord
-from ..records.row_facts import row_facts, row_summary
 from ..records.run_records import RunRecords
 from ..records.scores import Means
+from ..report.facts import compiled_facts, compiled_words, device_words, machine_facts
+from ..report.numbers import percent
+from ..report.row_facts import row_facts, row_summary
 
 UNLIMITED = 10_000
 """Characters of a line; no table is as wide."""

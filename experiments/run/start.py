@@ -30,14 +30,7 @@ from .given import Given, keep
 from .notes import backend_notes, seed_note
 from .plan import RunPlan
 from .runner import Runner
-from .stages import (
-    Run,
-    Trained,
-    check_has_model,
-    connected,
-    in_one_process,
-    untrained,
-)
+from .stages import Run, Trained, check_has_model, connected, in_one_process, untrained
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from .axes import Axis
 from .frame import Cell, Results, ScoreColumn, Seeds
-from .trained import (
-    TrainedScores,
-    TrainedStudy,
-    accuracies_and_difference,
-    outcome_of,
-    parameters,
-)
+from .trained import TrainedScores, TrainedStudy, accuracies_and_difference, outcome_of, parameters
 
 if TYPE_CHECKING:
     from ..config.sections import Config

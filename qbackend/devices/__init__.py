@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `correction`: AffineMap, fit_affine_map
+- `affine_map`: AffineMap, fit_affine_map
 - `properties`: DeviceProperties, read_properties
 - `noise_spec`: NoiseSpec, load_noise, save_noise
 - `noise`: NoisyLayer, add_noise, assignment_matrices, build_noise_model, channel_after,

@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `credentials`
 - `instructions`
 - `limits`
-- `mitigation`
+- `readout_mitigation`
 - `results`
 - `primitives`
 - `local`

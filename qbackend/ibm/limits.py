@@ -10,11 +10,17 @@ from itertools import pairwise
 
 from ..errors import OptionError, PlanError
 from ..machines.cost import MachineCost
-from ..machines.options import MAX_EXECUTION_SECONDS, ExecutionOptions
+from ..machines.options import ExecutionOptions
 from ..machines.patience import GROWTH
 from ..machines.service import PlanInfo
 from ..seam.requests import CompiledLayer
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
+
+MAX_EXECUTION_SECONDS = 10_800
+"""The longest time that a job may ask for.
+
+https://quantum.cloud.ibm.com/docs/guides/max-execution-time
+"""
 
 EXECUTIONS_PER_SAMPLER_JOB = 10_000_000
 """Circuits times shots. https://quantum.cloud.ibm.com/docs/guides/job-limits"""
@@ -37,6 +43,15 @@ TWIRLED_SHOTS, RANDOMIZATIONS = 64, 32
 
 https://quantum.cloud.ibm.com/docs/api/qiskit-ibm-runtime/options-twirling-options
 """
+
+
+def check_execution_time(seconds: int | None) -> None:
+    """Raise `OptionError` for a `max_execution_time` beyond the service's longest."""
+    if seconds is not None and seconds > MAX_EXECUTION_SECONDS:
+        raise OptionError(
+            f"max_execution_time must be at most {MAX_EXECUTION_SECONDS} seconds at IBM, "
+            f"got {seconds}"
+        )
 
 
 def shots_asked(shots: int, options: ExecutionOptions) -> int:

@@ -21,7 +21,7 @@ from ..machines.service import Call
 from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
 from .limits import randomisations, shots_asked, shots_performed
-from .mitigation import Bits, mitigated, unmitigated
+from .readout_mitigation import Bits, mitigated, unmitigated
 
 REGISTER = "c"
 """Classical register of the measured qubits."""

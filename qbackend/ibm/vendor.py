@@ -9,7 +9,7 @@ from ..machines.options import ExecutionOptions
 from ..machines.service import Call, Service
 from ..seam.device import Device
 from . import codes, limits
-from .mitigation import check_installed
+from .readout_mitigation import check_installed
 
 if TYPE_CHECKING:
     from ..layers.inputs import Array
@@ -32,6 +32,7 @@ class IbmQuantum:
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         check_installed(options.readout_mitigation)
+        limits.check_execution_time(options.max_execution_time)
         if is_local:
             from .local import check_local
 

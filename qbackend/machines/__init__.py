@@ -5,8 +5,8 @@ Lowest first, with the names that other folders use:
 - `cost`: MachineCost
 - `budget`
 - `consent`: Approve, can_ask
-- `options`: ExecutionOptions, MAX_EXECUTION_SECONDS, SWITCH
 - `patience`: GROWTH, within
+- `options`: ExecutionOptions, SWITCH
 - `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob,
   Workload
 - `ledger`

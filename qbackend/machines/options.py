@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import OptionError, suggest
+from .patience import POLL_SECONDS
 
 Primitive = Literal["sampler", "estimator"]
 Generation = Literal["server", "client"]
@@ -15,24 +16,18 @@ Mode = Literal["auto", "job", "batch", "session"]
 Decoupling = Literal["XX", "XpXm", "XY4"]
 Mitigation = Literal["none", "m3", "tensored", "trex"]
 
-MAX_EXECUTION_SECONDS = 10_800
-"""The longest time that a job may ask for.
-
-https://quantum.cloud.ibm.com/docs/guides/max-execution-time
-"""
-
 SWITCH = ""
 """What a flag takes that is there or not."""
 
-ABOVE_ZERO = (0.0, math.inf)
-"""Limits of a number that is finite and above 0."""
+ABOVE_ZERO = 0.0
+"""The least of a number that is finite and above 0."""
 
 
 def _said(
     words: str = "",
     takes: str = "NAME",
     *,
-    limits: tuple[float, float] | None = None,
+    least: float | None = None,
     is_physical: bool = False,
 ) -> dict[str, Any]:
     """All that is to be said of an option beside its name, its type and its default.
@@ -40,10 +35,10 @@ def _said(
     Args:
         words: of its flag's help, `{}` for the default; an option without words has no flag.
         takes: what the flag's help calls its value.
-        limits: of a number, `ABOVE_ZERO` or the least and the most.
+        least: of a number, or `ABOVE_ZERO`; a vendor may have a most.
         is_physical: whether a result depends on it; the others say how to wait and what to spend.
     """
-    return {"words": words, "takes": takes, "limits": limits, "is_physical": is_physical}
+    return {"words": words, "takes": takes, "least": least, "is_physical": is_physical}
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class ExecutionOptions:
         metadata=_said(
             "Standard error for the Estimator to reach, in place of --shots.",
             "X",
-            limits=ABOVE_ZERO,
+            least=ABOVE_ZERO,
             is_physical=True,
         ),
     )
@@ -111,21 +106,21 @@ class ExecutionOptions:
         metadata=_said(
             "Seconds of QPU time after which a job is stopped.",
             "S",
-            limits=(1, MAX_EXECUTION_SECONDS),
+            least=1,
         ),
     )
     max_qpu_seconds: float = field(
         default=60.0,
         metadata=_said(
-            "Budget of QPU time for the whole run.  [default: {}]", "S", limits=ABOVE_ZERO
+            "Budget of QPU time for the whole run.  [default: {}]", "S", least=ABOVE_ZERO
         ),
     )
     """By the estimate, before jobs are sent."""
     deadline: float | None = field(
-        default=None, metadata=_said("Seconds to wait for results.", "S", limits=ABOVE_ZERO)
+        default=None, metadata=_said("Seconds to wait for results.", "S", least=ABOVE_ZERO)
     )
     """None for ever."""
-    poll: tuple[float, float] = field(default=(5.0, 30.0), metadata=_said())
+    poll: tuple[float, float] = field(default=POLL_SECONDS, metadata=_said())
     """Shortest and longest pause between two looks at a job, seconds."""
 
     def __post_init__(self) -> None:
@@ -155,7 +150,7 @@ def _check_ranges(options: ExecutionOptions) -> None:
         value = getattr(options, each.name)
         if value is not None:
             _check_choice(each.name, value, types[each.name])
-            _check_limits(each.name, value, each.metadata["limits"])
+            _check_least(each.name, value, each.metadata["least"])
     if options.zne and (len(set(options.zne)) < 2 or min(options.zne) < 1):
         raise OptionError(
             f"zne takes at least two different noise factors of at least 1, got {options.zne}; "
@@ -174,11 +169,11 @@ def _check_choice(name: str, value: object, kind: Any) -> None:
         raise OptionError(f"unknown {name} '{value}': {suggest(str(value), choices)}")
 
 
-def _check_limits(name: str, value: float, limits: tuple[float, float] | None) -> None:
-    if limits == ABOVE_ZERO and not (math.isfinite(value) and value > 0):
+def _check_least(name: str, value: float, least: float | None) -> None:
+    if least == ABOVE_ZERO and not (math.isfinite(value) and value > 0):
         raise OptionError(f"{name} must be a number above 0, got {value!r}")
-    if limits is not None and not limits[0] <= value <= limits[1]:
-        raise OptionError(f"{name} must be {limits[0]} to {limits[1]} seconds, got {value!r}")
+    if least is not None and not value >= least:
+        raise OptionError(f"{name} must be at least {least:g}, got {value!r}")
 
 
 def _check_sampler(options: ExecutionOptions) -> None:

@@ -36,6 +36,8 @@ CHARGE_SECONDS = 30.0
 """Of the question what a job cost, with all its tries: the service may answer it later."""
 REMARK_SECONDS = 10.0
 """Of the question what has become of a machine, for a better message."""
+POLL_SECONDS = (5.0, 30.0)
+"""Shortest and longest pause between two looks at a job, where nobody names others."""
 GROWTH = 1.5
 """Of the pause between two looks at a job."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from dataclasses import replace
 from unittest import mock
 
 import pytest
 
-from qbackend import errors
+from qbackend import errors, get_backend
 from qbackend.ibm.credentials import Credentials, Secret
+from qbackend.ibm.limits import MAX_EXECUTION_SECONDS
 from qbackend.ibm.results import decode
 from qbackend.ibm.service import connect
 from qbackend.ibm.translate import redacted
@@ -39,6 +41,14 @@ from .calls import NAME, call, small_machine
 def test_without_credentials() -> None:
     with pytest.raises(errors.CredentialsError, match=r"credentials\.example\.toml.*fake_brisbane"):
         connect()
+
+
+@pytest.mark.parametrize("machine", ["ibm_fez", "fake_manila"])
+def test_a_job_may_not_ask_for_more_than_the_longest_time(machine: str) -> None:
+    longest = ExecutionOptions(max_execution_time=MAX_EXECUTION_SECONDS)
+    get_backend(machine, machine=longest)
+    with pytest.raises(errors.OptionError, match="at most 10800 seconds at IBM, got 10801"):
+        get_backend(machine, machine=replace(longest, max_execution_time=10801))
 
 
 def test_a_bad_token_is_told_from_a_dead_network(

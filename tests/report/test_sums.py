@@ -11,9 +11,9 @@ import pytest
 from experiments.records.comparisons import Charges, RowRecord, ValidationRecord
 from experiments.records.folder import RunFolder
 from experiments.report.comparison.groups import group_runs
+from experiments.report.numbers import duration
 from experiments.report.reading import Run, read_run
 from experiments.report.run.provenance import cost
-from experiments.report.words import duration
 from experiments.report.write import write_report
 from tests.support.runs import synthetic_run
 

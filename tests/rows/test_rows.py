@@ -16,7 +16,7 @@ from experiments.rows.errors import Distortion, fit_distortion, row_errors
 from experiments.rows.simulation import N_DRAWS, distorted_accuracy, simulated_accuracies
 from models import QuantumPointwiseConv2d, to_backend
 from qbackend import LayerSpec
-from qbackend.devices.correction import fit_affine_map
+from qbackend.devices.affine_map import fit_affine_map
 from qbackend.errors import InputError, OptionError
 from qbackend.registry import get_backend
 from qbackend.seam.backend import Capabilities, QuantumBackend

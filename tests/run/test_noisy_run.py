@@ -18,7 +18,7 @@ from experiments.records.checkpoint import load_model_info
 from experiments.records.folder import RunFolder
 from experiments.records.lines import EvaluationRecord
 from qbackend import get_backend
-from qbackend.devices.correction import AffineMap
+from qbackend.devices.affine_map import AffineMap
 from qbackend.devices.noise_spec import NoiseSpec, load_noise
 
 from ..support.command_line import Qhc, assert_refused, last_line

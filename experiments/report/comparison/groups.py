@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from qbackend.seam.uncertainty import mean_interval
 
+from ..numbers import ABSENT
 from ..reading import Run
-from ..words import ABSENT
 
 TELLING = ("recipe", "protocol", "model.arm", "run.backend")
 """Settings that name a group by their value alone, in this order."""

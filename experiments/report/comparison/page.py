@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..numbers import ABSENT, counted, number, signed
 from ..reading import Run
 from ..render import Column, Drawing, Section, Table, write_page
 from ..style import Look, looks
-from ..words import ABSENT, counted, described_status, number, signed
+from ..words import described_status
 from . import figures
 from .groups import (
     Group,

@@ -9,10 +9,10 @@ from qbackend.layers.spec import LayerSpec
 
 from ...assembly.construct import model_plan
 from ..circuit import DRAWN_LAYERS
+from ..numbers import counted
 from ..projection import pca, perplexity, subsample, tsne
 from ..reading import Answers, Run
 from ..render import Drawing, Part
-from ..words import counted
 from . import figures
 
 FEWEST_POINTS = 10

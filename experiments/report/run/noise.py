@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...records.facts import STAGE_WORDS, compiled_facts, device_words
 from ...records.lines import Compiled, EvaluationRecord
+from ..facts import STAGE_WORDS, compiled_facts, device_words
+from ..numbers import counted, number, percent, signed
 from ..reading import Run
 from ..render import Part
-from ..words import counted, number, percent, signed, titled
+from ..words import titled
 
 PARTS = {
     "one_qubit": "gates on one qubit",

@@ -6,9 +6,10 @@ import numpy as np
 
 from ...records.lines import EvaluationRecord
 from ...records.scores import ClassScores
+from ..numbers import ABSENT, counted, number, percent
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
-from ..words import ABSENT, counted, described_backend, number, percent
+from ..words import described_backend
 from . import figures
 
 SHOWN_SAMPLES = 16

@@ -8,9 +8,10 @@ from typing import Any
 
 from ...assembly.construct import model_plan
 from ...records.environment import without_home
+from ..numbers import counted, duration, number, percent
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
-from ..words import counted, described_backend, duration, interval_words, number, percent
+from ..words import described_backend, interval_words
 from . import insight, noise, outcome, provenance, rows, validation
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+from ..numbers import ABSENT, counted, duration, number, percent
 from ..reading import Run
 from ..render import Part
-from ..words import (
-    ABSENT,
-    augmentation_words,
-    counted,
-    duration,
-    loss_words,
-    number,
-    optimiser_words,
-    percent,
-)
+from ..words import augmentation_words, loss_words, optimiser_words
 
 
 def cost(run: Run) -> Part | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from qbackend.registry import parse_name
 
-from ...records.facts import charge_facts, compiled_words, device_words
 from ...records.lines import Stage
-from ...records.row_facts import accuracy_words, span, whole_words
+from ..facts import charge_facts, compiled_words, device_words
+from ..numbers import number, percent
 from ..projection import subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
-from ..words import number, percent, titled
+from ..row_facts import accuracy_words, span, whole_words
+from ..words import titled
 from . import validation_figures as figures
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...records.comparisons import ValidationRecord
-from ...records.facts import STAGE_WORDS, charge_facts, compiled_words, device_words
 from ...records.lines import STAGES
+from ..facts import STAGE_WORDS, charge_facts, compiled_words, device_words
+from ..numbers import counted, number, percent
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
-from ..words import counted, interval_words, number, percent, titled
+from ..words import interval_words, titled
 from . import validation_figures as figures
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...records.facts import STAGE_WORDS
 from ...records.lines import Stage
+from ..facts import STAGE_WORDS
 from ..image_grid import image_grid, shorten
 from ..style import INK, MUTED, RIGHT, WRONG, blank, styled
 

@@ -18,7 +18,7 @@ from torch import nn
 from models import HybridCNN
 from qbackend import LayerSpec, get_backend
 from qbackend.circuits.device_form import compile_for_target, drop_idle_qubits
-from qbackend.devices.correction import fit_affine_map
+from qbackend.devices.affine_map import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.properties import DeviceProperties, read_properties

@@ -175,7 +175,7 @@ Examples:
         return f"{config.recipe}, {config.protocol}, {results.n_seeds} seeds"
 
     def page(self, results: Results) -> Page:
-        from ...report.words import counted, percent
+        from ...report.numbers import counted, percent
         from .pictures import drawings
 
         config, (ideal, *noisy) = results.config, results.scores

@@ -100,7 +100,7 @@ Examples:
         return f"{config.recipe}, {config.train.epochs} epochs"
 
     def page(self, results: Results) -> Page:
-        from ...report.words import counted
+        from ...report.numbers import counted
         from .pictures import drawings
 
         config = results.config

@@ -28,7 +28,7 @@ SPECS = [
 
 PRINT_KEY = """
 from qbackend.circuits.device_form import compile_for_target
-from tests.machines.test_identity import key_of
+from tests.machines.ledger.test_identity import key_of
 from tests.machines.fakes import small_target
 from qbackend.layers.spec import LayerSpec
 print(key_of(compile_for_target(LayerSpec(2), small_target())))

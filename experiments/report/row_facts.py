@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .comparisons import LayerErrors, RowRecord, Simulated, WholeSet
-from .facts import charge_facts, percent
+from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
+from .facts import charge_facts
+from .numbers import percent
 
 
 def row_facts(found: RowRecord) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .comparisons import Charges, ValidationRecord
-from .lines import Compiled, Stage
+from ..records.comparisons import Charges, ValidationRecord
+from ..records.lines import Compiled, Stage
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
@@ -90,8 +90,3 @@ def compiled_words(compiled: Compiled) -> str:
         f"{compiled.two_qubit_gates} two-qubit gates, {compiled.preparation} preparation, "
         f"reported gate fidelity {compiled.gate_fidelity:.3f}"
     )
-
-
-def percent(share: float) -> str:
-    """A share as it is printed."""
-    return f"{100 * share:.2f} %"

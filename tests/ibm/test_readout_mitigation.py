@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbackend import errors, get_backend
-from qbackend.ibm import mitigation
-from qbackend.ibm.mitigation import Readout, mitigated, unmitigated
+from qbackend.ibm import readout_mitigation as mitigation
+from qbackend.ibm.readout_mitigation import Readout, mitigated, unmitigated
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error
 

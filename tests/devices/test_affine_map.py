@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbackend.devices.correction import AffineMap, fit_affine_map
+from qbackend.devices.affine_map import AffineMap, fit_affine_map
 from qbackend.errors import InputError
 
 ROUNDING = 1e-10
