@@ -92,6 +92,10 @@ class ModelPlan(ABC):
         """The bottleneck of an arm that has it."""
         return self.bottleneck if arm in self.quantum_arms else None
 
+    def layers(self, arm: str) -> Spec | None:
+        """The quantum layers of an arm, None for one without."""
+        return self.spec if arm in self.quantum_arms else None
+
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The plan with the changes of a recipe's [layer]; raises `SpecError`."""
         if self.spec is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, Unpack
 
 from torch import nn
@@ -119,6 +119,9 @@ class PointwisePlan(ModelPlan):
             given["depth"] = given.pop("n_layers")
         return super().changed(given)
 
+    def layers(self, arm: str) -> PointwiseSpec | None:
+        return self._entangled(arm) if arm in self.quantum_arms else None
+
     def describe(self, arm: str) -> str:
         return _SENTENCES[arm].format(depth=self.spec.depth)
 
@@ -133,12 +136,18 @@ class PointwisePlan(ModelPlan):
 
         if arm not in self.quantum_arms:
             return exchange_pointwise(network, spec.pattern, control)
-        ansatz = "unentangled" if arm == "unentangled" else spec.ansatz
-        quantize_pointwise(network, spec.pattern, spec.depth, ansatz=ansatz, seed=seed, **options)
+        spec = self._entangled(arm)
+        quantize_pointwise(
+            network, spec.pattern, spec.depth, ansatz=spec.ansatz, seed=seed, **options
+        )
         if arm == "quantum-frozen":
             for _, layer in quantum_pointwise(network):
                 layer.requires_grad_(False)
         return network
+
+    def _entangled(self, arm: str) -> PointwiseSpec:
+        """The layers as the arm entangles them."""
+        return replace(self.spec, ansatz="unentangled") if arm == "unentangled" else self.spec
 
 
 POINTWISE_MODELS = {

@@ -87,12 +87,13 @@ def assess(
     layers = quantum_layers(model)
     for layer in layers:
         layer.reseed(config.run.seed)
+    # A record that another package's backend spoilt is told before anything is executed.
+    circuits = _compiled_circuits(layers)
     images = in_order(split, model, config, data)
     evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
     write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
     if keep is not None:
         keep(evaluation)
-    circuits = _compiled_circuits(layers)
     if circuits and circuits[0].device is not None:
         more |= {"compiled": circuits[0], "narrower": circuits[1:]}
     if maps and config.run.calibrate is not None:

@@ -105,7 +105,11 @@ class RunFolder:
         values["versions"] = versions()
         # A folder with a config is a run, and has a state.
         folder._write_state(State(status="running", started=now(), notes=tuple(notes)))
-        write_atomically(folder.config_file, tomli_w.dumps(values).encode())
+        try:
+            write_atomically(folder.config_file, tomli_w.dumps(values).encode())
+        except BaseException:
+            folder.state_file.unlink(missing_ok=True)
+            raise
         return folder
 
     @staticmethod
@@ -125,7 +129,7 @@ class RunFolder:
         if not folder.config_file.is_file():
             reason = "has no config.toml" if path.is_dir() else "does not exist"
             raise RunFolderError(f"{path} is not a run: it {reason}")
-        _ = folder.state
+        _ = folder.provenance, folder.state
         return folder
 
     def config(self) -> Config:
@@ -139,7 +143,9 @@ class RunFolder:
     @property
     def provenance(self) -> Provenance:
         """What the run was begun with, beside its recipe."""
-        return Provenance.from_dict(self._read_config().get("run", {}))
+        content = self._read_config()
+        with _reading(self.config_file):
+            return Provenance.from_dict(content["run"])
 
     @property
     def versions(self) -> dict[str, str]:
@@ -151,6 +157,8 @@ class RunFolder:
         """What happened to the run; raises `RunFolderError` for a damaged file."""
         if not self.state_file.exists():
             content = self._read_config()
+            if "status" not in content["run"]:
+                raise RunFolderError(f"{self.state_file} is missing; put it back")
             with _reading(self.config_file):
                 return State.from_dict({**content["run"], "computer": content.get("computer")})
         with _reading(self.state_file):
@@ -245,7 +253,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Raises `RunFolderError` where a file does not hold what it should."""
     try:
         yield
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{path} is damaged: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""A run folder read into plain records: all that a report knows of a run."""
+"""A run folder read whole: all that a report knows of a run."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from qbackend.errors import (
     JobsPendingError,
     JobTimeoutError,
     QhcError,
-    RecordError,
     SendingInterruptedError,
 )
 
@@ -141,7 +140,7 @@ class Runner:
 
     @contextmanager
     def _status(self) -> Iterator[None]:
-        """Keeps [run] status in step with what happens inside; the target is closed behind it."""
+        """Keeps the status in step with what happens inside; the target is closed behind it."""
         folder, say = self.folder, self.run.display.say
         try:
             folder.note(status="running", process=os.getpid(), ended=None, error=None)
@@ -170,7 +169,7 @@ class Runner:
 
     def _note_end(self, status: Status, error: BaseException | None = None) -> None:
         # What stopped the run is worth more to the caller than a second error about its record.
-        with suppress(RecordError):
+        with suppress(QhcError):
             self.folder.note(status=status, ended=now(), error=_words(error))
 
 

@@ -179,7 +179,7 @@ def _folder(
         **({} if given is None else given.record()),
         **access.record(),
     )
-    spec = model_plan(config).spec
+    spec = model_plan(config).layers(config.model.arm)
     return RunFolder.create(
         place.out,
         config,

@@ -73,7 +73,7 @@ def ablate(
     cells = [
         _cell(study, recipe, values, key, folder, place) for key in study.keys(settings, n_seeds)
     ]
-    for cell in cells:
+    for cell in {cell.folder: cell for cell in cells}.values():
         check_same(cell.folder, cell.config)
     try:
         outcomes = _outcomes(study, cells, folder / "cells.jsonl", workers, display)

@@ -271,7 +271,7 @@ def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray
             totals += two_qubit[places[:, where[0]], places[:, where[1]]]
         elif item.operation.name != "rz":
             totals += one_qubit[places[:, where[0]]]
-    for position in _measured_qubits(layer):
+    for position in layer.observed:
         totals += readout[places[:, position]]
     return totals
 
@@ -288,7 +288,7 @@ def _recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
         end = max(ends[qubit] for qubit in qubits) + reported.duration
         for qubit in qubits:
             ends[qubit] = end
-    measured = _measured_qubits(compiled)
+    measured = compiled.observed
     for qubit in measured:
         if math.isinf(costs.readout[qubit]):
             raise costs.uncalibrated("measure", (qubit,))
@@ -302,15 +302,10 @@ def _recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
     return replace(compiled, record=record)
 
 
-def _measured_qubits(compiled: CompiledLayer) -> list[int]:
-    terms = (term for observable in compiled.observables for term in observable.to_sparse_list())
-    return sorted({qubit for _, qubits, _ in terms for qubit in qubits})
-
-
 def _active_qubits(compiled: CompiledLayer) -> list[int]:
     used = {
         compiled.circuit.find_bit(qubit).index
         for item in compiled.circuit.data
         for qubit in item.qubits
     }
-    return sorted(used.union(_measured_qubits(compiled)))
+    return sorted(used.union(compiled.observed))

@@ -57,7 +57,8 @@ class SingleTryService(QiskitRuntimeService):
 
 
 class RuntimeWorkload:
-    """The client's object of it, anew for each connection: `owner` is the one in use."""
+    """The client's object of a batch or a session, which outlives the connection that opened it:
+    each has its own, and `owner` is the one in use."""
 
     def __init__(self, session: Session, owner: object) -> None:
         self._session = session

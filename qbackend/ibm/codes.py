@@ -22,8 +22,13 @@ _MEANINGS = {
 }
 
 
+def codes_in(words: str) -> list[int]:
+    """Those that stand there, `Error code 1217; ...` or `"code": 1217`, in order."""
+    found = re.findall(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
+    return [int(code) for code in found]
+
+
 def meaning(words: str) -> Meaning | None:
-    """By the code, `Error code 1217; ...` or `"code": 1217`, or by the client's own words."""
-    found = re.search(r'code"?:?\s*(\d{4})\b', words, re.IGNORECASE)
-    known = _MEANINGS.get(int(found[1])) if found else None
+    """By the code, or by the client's own words."""
+    known = next((_MEANINGS[code] for code in codes_in(words) if code in _MEANINGS), None)
     return Meaning.RAN_TOO_LONG if TOO_LONG in words else known

@@ -39,7 +39,7 @@ from ..errors import (
     TokenRefusedError,
     TransientError,
 )
-from .codes import NO_SESSIONS, PENDING_LIMIT, USED_UP
+from .codes import NO_SESSIONS, PENDING_LIMIT, USED_UP, codes_in
 from .credentials import HIDDEN, Credentials
 
 RAW_KEY_WARNING = ".*API Key will be used instead"
@@ -185,7 +185,7 @@ def _of_account(error: Exception, credentials: Credentials) -> QhcError:
 
 def _refusal(words: str) -> QhcError | None:
     """Our error for a refusal that the service gives a code for."""
-    codes = {int(code) for code in re.findall(r'(?:code"?:?\s*)(\d{4})', words)}
+    codes = codes_in(words)
     if USED_UP in codes:
         return PlanError(
             "the plan's QPU time is used up: wait until it is granted anew, choose another "

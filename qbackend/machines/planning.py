@@ -218,9 +218,7 @@ def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:
         for item in circuit.data
         if item.operation.name != "barrier"
     ]
-    terms = (term for each in compiled.observables for term in each.to_sparse_list())
-    measured = {qubit for _, qubits, _ in terms for qubit in qubits}
-    wanted += [("measure", (qubit,)) for qubit in sorted(measured) or [0]]
+    wanted += [("measure", (qubit,)) for qubit in compiled.observed or [0]]
     missing = [each for each in dict.fromkeys(wanted) if not _has(target, *each)]
     return [f"{name} on {', '.join(map(str, qubits))}" for name, qubits in missing]
 

@@ -32,7 +32,8 @@ class CompiledLayer:
             encoding's angles followed by the weights.
         observables: M Pauli sums over the circuit's qubits, laid out with it.
         parameters: the P parameters of `circuit` in the order of a row.
-        record: what the run's record says of the compilation (gates, depth, layout).
+        record: what the run's record says of the compilation (gates, depth, layout): of the keys
+            of `experiments.records.lines.Compiled` with the types that stand there, and others.
         encode: features (N, F) to the circuit's angles (N, E), where they are not those of the
             spec's encoding.
     """
@@ -48,6 +49,12 @@ class CompiledLayer:
     def is_noisy(self) -> bool:
         """Whether noise acts between the gates, so that encoding and weights do not separate."""
         return False
+
+    @property
+    def observed(self) -> list[int]:
+        """The circuit's qubits that an observable acts on, in ascending order."""
+        terms = (term for each in self.observables for term in each.to_sparse_list())
+        return sorted({qubit for _, qubits, _ in terms for qubit in qubits})
 
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""

@@ -18,6 +18,7 @@ from models import (
     arms_of,
     build_model,
     count_parameters,
+    find_plan,
     to_backend,
 )
 from models.blocks import AveragePool, ConvStack
@@ -69,6 +70,14 @@ ARMS_OF_SMALL_MODELS = [
     for name in ("hybrid-digits", "hybrid-mnist-angle", "classical-digits", "qpcnn-s", "qpcnn-m")
     for arm in arms_of(name) or ("quantum",)
 ]
+
+
+@pytest.mark.parametrize(("name", "arm"), ARMS_OF_SMALL_MODELS)
+def test_a_plan_tells_the_quantum_layers_of_every_arm(name: str, arm: str) -> None:
+    found = [m.spec for m in build_model(name, arm=arm).modules() if isinstance(m, QuantumLayer)]
+    told = find_plan(name).layers(arm)
+    assert (told is None) == (not found)
+    assert {spec.ansatz for spec in found} == (set() if told is None else {told.ansatz})
 
 
 def gradients(name: str, arm: str) -> dict[str, torch.Tensor]:

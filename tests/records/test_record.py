@@ -23,7 +23,7 @@ from experiments.records.loggers import check_loggers, numbers, open_loggers
 from experiments.records.run_records import RunRecords
 from experiments.records.scores import ClassScores, Means, TrainingMeans
 from experiments.records.state import Provenance
-from qbackend.errors import OptionError, RunFolderError
+from qbackend.errors import OptionError, RecordError, RunFolderError
 
 CONFIG = load_config("digits", ["model.arm=linear"])
 
@@ -153,9 +153,48 @@ def test_what_is_no_run(tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "absent")
     with pytest.raises(RunFolderError, match=r"has no config\.toml"):
         RunFolder.open(tmp_path)
-    (tmp_path / "config.toml").write_text("[run")
+    for damaged in ("[run", "recipe = 3", "run = 3", "[run]\ncommand = 3\nstatus = 'finished'"):
+        (tmp_path / "config.toml").write_text(damaged)
+        with pytest.raises(RunFolderError, match=r"config\.toml is damaged"):
+            RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[run", "no = 1", "[run]\ncommand = 3"])
+def test_a_whole_state_does_not_hide_a_damaged_config(tmp_path: Path, content: str) -> None:
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    folder.config_file.write_text(content)
     with pytest.raises(RunFolderError, match=r"config\.toml is damaged"):
-        RunFolder.open(tmp_path)
+        RunFolder.open(folder.path)
+
+
+@pytest.mark.parametrize("content", ["null", "3", "{}", '{"kind": "epoch"}'])
+def test_a_damaged_line(tmp_path: Path, content: str) -> None:
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    folder.metrics.write_text(f"{content}\n")
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl is damaged"):
+        folder.epochs()
+
+
+def test_a_state_that_is_missing(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    folder.state_file.unlink()
+    with pytest.raises(RunFolderError, match=r"state\.json is missing; put it back"):
+        RunFolder.open(folder.path)
+
+
+def test_a_folder_that_could_not_be_made_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        if path.suffix == ".toml":
+            raise RecordError("no space left")
+        path.write_bytes(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.records.folder.write_atomically", full)
+        with pytest.raises(RecordError):
+            RunFolder.create(tmp_path / "run", CONFIG)
+    RunFolder.create(tmp_path / "run", CONFIG)
 
 
 def test_lines_are_kept_in_order_and_forgotten_from_the_end(tmp_path: Path) -> None:

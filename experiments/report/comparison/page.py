@@ -143,7 +143,10 @@ def _costs(groups: Sequence[Group]) -> Table:
     rows = []
     for group in groups:
         state = group.runs[0].state
-        counts = [number(n, 0) for n in (state.parameters, state.quantum_parameters)]
+        known = state.parameters > 0
+        counts = [
+            number(n if known else None, 0) for n in (state.parameters, state.quantum_parameters)
+        ]
         rows.append([group.name, *counts, *_spreads(group, COSTS)])
     return Table(columns, rows)
 
