@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from qbackend.registry import parse_name
 
+from ..records.lines import Stage
+
 INK = "#1f2933"
 MUTED = "#66727f"
 GRID = "#e3e7eb"
@@ -48,6 +50,16 @@ POINTWISE_ARMS = {
     "quadratic-low-rank": ("#882255", "p"),
 }
 """Colour and marker of each arm of a network with pointwise convolutions."""
+
+STAGES: dict[Stage, tuple[str, str]] = {
+    "machine": ("#0072b2", "o"),
+    "corrected": ("#009e73", "^"),
+    "noise": ("#e69f00", "s"),
+}
+"""Colour and marker of each stage of a validation; what scatters least is drawn last."""
+
+STAGE_BARS = (("#e69f00", ""), ("#0072b2", ""), ("#56b4e9", "///"))
+"""Colour and hatch of the bars of each two stages."""
 
 SPARE = tuple(zip(("#cc79a7", "#882255", "#999933", "#332288"), "Xp*h", strict=True))
 """For groups that share arm and backend, and differ in something else."""

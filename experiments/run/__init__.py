@@ -1,4 +1,4 @@
-"""One invocation of `qhc run`, `qhc resume` or `qhc estimate`, from the plan to the result.
+"""One invocation of `qhc run`, `resume`, `estimate`, `jobs` or `cancel`, from plan to result.
 
 Lowest first, with the names that other folders use:
 

@@ -5,8 +5,9 @@ Lowest first, with the names that other folders use:
 - `line_plan`
 - `logical`: append_operation, circuit_record, compile_layer, qubit_of
 - `orthogonal`
-- `placement`
+- `reported_costs`
 - `splitting`
 - `preparation`: CompactPreparation
+- `placement`
 - `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits
 """

@@ -1,148 +1,173 @@
-"""Lines and rings of a device's qubits, and what its reported errors say of them.
+"""Which of a device's qubits a layer takes: those with the best reported errors.
 
-A cost is -log of a fidelity, so that costs add up; it is infinite where a device reports no error,
-an error of 1, or no duration of a gate.
+A line or a ring of neighbours is looked for among all that the device has; where the layer is no
+such thing, Qiskit's transpiler routes it from several seeds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-from qiskit.circuit import Gate
-from qiskit.transpiler import InstructionProperties, Target
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import ParameterVector
+from qiskit.quantum_info import SparsePauliOp
 
 from ..errors import OptionError
+from ..layers.inputs import Array
+from ..layers.spec import LayerSpec
+from ..seam.requests import CompiledLayer
+from .line_plan import LinePlan, Turn, plan_line
+from .logical import circuit_record
+from .preparation import N_ANGLES, CompactPreparation, append_compact
+from .reported_costs import ReportedCosts
 
-TWO_QUBIT_GATES = ("cz", "ecr", "cx")
-"""Native gates that a CNOT takes one of."""
+# A placed layer only needs the device's gates: from level 2 on the transpiler makes constant
+# two-qubit blocks anew, with more one-qubit gates around them.
+_PLACED_LEVEL, _ROUTED_LEVEL = 1, 3
+_PLACED_SEED = 0
 
 
-@dataclass(frozen=True)
-class ReportedCosts:
-    """What the gates and readouts of a device cost.
+def place(spec: LayerSpec, costs: ReportedCosts) -> CompiledLayer:
+    """The layer on the line or ring of qubits with the best reported errors."""
+    plan, places = plan_line(spec, closed=False), costs.lines(spec.n_wires)
+    if spec.n_wires > 2 and next(costs.rings(spec.n_wires), None):
+        closed = plan_line(spec, closed=True)
+        if closed.n_cnots < plan.n_cnots:
+            plan, places = closed, costs.rings(spec.n_wires)
+    layer = line_layer(spec, plan)
+    candidates = np.array(list(places), dtype=int).reshape(-1, spec.n_wires)
+    totals = _placement_costs(layer, costs, candidates)
+    if not np.isfinite(totals).any():
+        raise costs.nowhere(spec.n_wires)
+    circuit = transpile(
+        layer.circuit,
+        target=costs.target,
+        initial_layout=candidates[np.argmin(totals)].tolist(),
+        optimization_level=_PLACED_LEVEL,
+        seed_transpiler=_PLACED_SEED,
+    )
+    compiled = _recorded(_laid_out(layer, circuit), costs)
+    return replace(compiled, record={**compiled.record, "seed": _PLACED_SEED})
 
-    Attributes:
-        device: its name.
-        target: what it reports.
-        one_qubit: per qubit, the worst of its one-qubit gates.
-        two_qubit: per pair of neighbours in ascending order, the best of its two-qubit gates;
-            pairs without a calibrated gate are left out.
-        readout: per qubit.
-    """
 
-    device: str
-    target: Target
-    one_qubit: tuple[float, ...]
-    two_qubit: dict[tuple[int, int], float]
-    readout: tuple[float, ...]
-
-    @classmethod
-    def of(cls, device: str, target: Target) -> ReportedCosts:
-        """The costs that `target` reports."""
-        gates = [
-            name
-            for name, operation in zip(target.operation_names, target.operations, strict=True)
-            if isinstance(operation, Gate) and operation.num_qubits == 1
-        ]
-        two_qubit: dict[tuple[int, int], float] = {}
-        for name in TWO_QUBIT_GATES:
-            for pair, reported in _instances(target, name).items():
-                cost = _cost(reported)
-                key = (min(pair), max(pair))
-                if math.isfinite(cost):
-                    two_qubit[key] = min(cost, two_qubit.get(key, math.inf))
-        qubits = [(qubit,) for qubit in range(target.num_qubits or 0)]
-        measure = _instances(target, "measure")
-        return cls(
-            device=device,
-            target=target,
-            one_qubit=tuple(
-                max((_cost(_instances(target, name).get(q)) for name in gates), default=math.inf)
-                for q in qubits
-            ),
-            two_qubit=dict(sorted(two_qubit.items())),
-            readout=tuple(_error_cost(measure.get(q)) for q in qubits),
+def route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) -> CompiledLayer:
+    """Of the transpiler's results, one per seed, the one with the best reported errors."""
+    candidates: list[CompiledLayer] = []
+    failure = OptionError("routing takes at least one seed")
+    for seed in seeds:
+        circuit = transpile(
+            logical.circuit,
+            target=costs.target,
+            optimization_level=_ROUTED_LEVEL,
+            seed_transpiler=seed,
         )
-
-    def between(self, one: int, other: int) -> float:
-        """Cost of a two-qubit gate of two qubits, infinite if they have none."""
-        return self.two_qubit.get((min(one, other), max(one, other)), math.inf)
-
-    def reported(self, name: str, qubits: tuple[int, ...]) -> InstructionProperties:
-        """What the device reports of a gate.
-
-        Raises:
-            OptionError: nothing usable; the message names the gate and its qubits.
-        """
-        found = _instances(self.target, name).get(qubits)
-        if found is None or math.isinf(_cost(found)):
-            raise self.uncalibrated(name, qubits)
-        return found
-
-    def uncalibrated(self, name: str, qubits: tuple[int, ...]) -> OptionError:
-        """The error for a gate or readout without a usable calibration."""
-        found = _instances(self.target, name).get(qubits)
-        where = f"qubit{'s' if len(qubits) > 1 else ''} {', '.join(map(str, qubits))}"
-        values = f"error {found.error}, duration {found.duration} s" if found else "nothing"
-        return OptionError(
-            f"'{self.device}' has no usable calibration of '{name}' on {where}: it reports "
-            f"{values}; choose another device (qhc backends lists them)"
-        )
-
-    def nowhere(self, n_qubits: int) -> OptionError:
-        """The error for a layer that fits on no line of calibrated qubits."""
-        for name in TWO_QUBIT_GATES:
-            for qubits, reported in _instances(self.target, name).items():
-                if math.isinf(_cost(reported)):
-                    return self.uncalibrated(name, qubits)
-        for qubit, cost in enumerate(self.readout):
-            if math.isinf(cost):
-                return self.uncalibrated("measure", (qubit,))
-        return OptionError(
-            f"'{self.device}' has no line of {n_qubits} neighbouring qubits with a native gate "
-            f"among {', '.join(TWO_QUBIT_GATES)}; choose preparation 'textbook' or another device"
-        )
-
-    def lines(self, n_qubits: int) -> Iterator[tuple[int, ...]]:
-        """All lines of neighbours, each in both directions."""
-        neighbours: dict[int, list[int]] = {q: [] for q in range(len(self.one_qubit))}
-        for one, other in self.two_qubit:
-            neighbours[one].append(other)
-            neighbours[other].append(one)
-
-        def extend(line: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-            if len(line) == n_qubits:
-                yield line
-                return
-            for qubit in neighbours[line[-1]]:
-                if qubit not in line:
-                    yield from extend((*line, qubit))
-
-        for qubit in neighbours:
-            yield from extend((qubit,))
-
-    def rings(self, n_qubits: int) -> Iterator[tuple[int, ...]]:
-        """All rings of at least three neighbours, from each qubit, in both directions."""
-        for line in self.lines(n_qubits):
-            if math.isfinite(self.between(line[-1], line[0])):
-                yield line
+        try:
+            compiled = _recorded(_laid_out(logical, circuit), costs)
+        except OptionError as error:
+            failure = error
+            continue
+        record = {**compiled.record, "seed": seed, "seeds": list(seeds)}
+        candidates.append(replace(compiled, record=record))
+    if not candidates:
+        raise failure
+    return max(candidates, key=lambda c: c.record["gate_fidelity"] * c.record["readout_fidelity"])
 
 
-def _instances(target: Target, name: str) -> dict[tuple[int, ...], InstructionProperties | None]:
-    """What a target reports of a gate, per tuple of qubits."""
-    if name not in target.operation_names:
-        return {}
-    return {qubits: found for qubits, found in target[name].items() if qubits is not None}
+def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
+    """The layer on a line or ring of ideal qubits; qubit p is the plan's position p."""
+    n_wires = spec.n_wires
+    circuit = QuantumCircuit(n_wires, name=f"{spec.encoding}-{spec.ansatz}")
+    encode = None
+    if spec.encoding == "amplitude":
+        angles = ParameterVector("angle", N_ANGLES[n_wires])
+        append_compact(circuit, range(n_wires), list(angles))
+        encode = CompactPreparation(plan.order())
+    else:
+        angles = ParameterVector("angle", n_wires)
+        for position, string in enumerate(plan.frame):
+            circuit.ry(angles[n_wires - string.bit_length()], position)
+    weights = ParameterVector("weight", spec.n_weights)
+    for step in plan.steps:
+        if isinstance(step, Turn):
+            rotate = {"x": circuit.rx, "y": circuit.ry, "z": circuit.rz}[step.axis]
+            rotate(weights[step.weight], step.position)
+        else:
+            circuit.cx(*step)
+    observables = []
+    for string in plan.measured:
+        positions = [p for p in range(n_wires) if string >> (n_wires - 1 - p) & 1]
+        terms = [("Z" * len(positions), positions, 1.0)]
+        observables.append(SparsePauliOp.from_sparse_list(terms, num_qubits=n_wires))
+    return CompiledLayer(
+        spec=spec,
+        circuit=circuit,
+        observables=tuple(observables),
+        parameters=(*angles, *weights),
+        record=circuit_record(circuit),
+        encode=encode,
+    )
 
 
-def _cost(reported: InstructionProperties | None) -> float:
-    has_duration = reported is not None and reported.duration is not None
-    return _error_cost(reported) if has_duration else math.inf
+def active_qubits(compiled: CompiledLayer) -> list[int]:
+    """Those that have a gate or are measured, in ascending order."""
+    used = {
+        compiled.circuit.find_bit(qubit).index
+        for item in compiled.circuit.data
+        for qubit in item.qubits
+    }
+    return sorted(used.union(compiled.observed))
 
 
-def _error_cost(reported: InstructionProperties | None) -> float:
-    if reported is None or reported.error is None or reported.error >= 1:
-        return math.inf
-    return -math.log1p(-reported.error)
+def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit) -> CompiledLayer:
+    """The layer with its transpiled circuit."""
+    observables = tuple(o.apply_layout(circuit.layout) for o in layer.observables)
+    return replace(layer, circuit=circuit, observables=observables)
+
+
+def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray[np.int_]) -> Array:
+    """Costs (N,) of a layer on N lines or rings, whose rows are the qubits at its positions."""
+    native = transpile(layer.circuit, basis_gates=["rz", "sx", "x", "cz"], optimization_level=1)
+    one_qubit, readout = np.array(costs.one_qubit), np.array(costs.readout)
+    two_qubit = np.full((len(one_qubit), len(one_qubit)), math.inf)
+    for (one, other), cost in costs.two_qubit.items():
+        two_qubit[one, other] = two_qubit[other, one] = cost
+    totals = np.zeros(len(places))
+    for item in native.data:
+        where = [native.find_bit(qubit).index for qubit in item.qubits]
+        if len(where) == 2:
+            totals += two_qubit[places[:, where[0]], places[:, where[1]]]
+        elif item.operation.name != "rz":
+            totals += one_qubit[places[:, where[0]]]
+    for position in layer.observed:
+        totals += readout[places[:, position]]
+    return totals
+
+
+def _recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
+    """The layer with its record; raises `OptionError` for a gate without calibration."""
+    circuit = compiled.circuit
+    ends = [0.0] * circuit.num_qubits
+    gate_cost = 0.0
+    for item in circuit.data:
+        qubits = tuple(circuit.find_bit(qubit).index for qubit in item.qubits)
+        reported = costs.reported(item.operation.name, qubits)
+        gate_cost -= math.log1p(-reported.error)
+        end = max(ends[qubit] for qubit in qubits) + reported.duration
+        for qubit in qubits:
+            ends[qubit] = end
+    measured = compiled.observed
+    for qubit in measured:
+        if math.isinf(costs.readout[qubit]):
+            raise costs.uncalibrated("measure", (qubit,))
+    record = {
+        **circuit_record(circuit),
+        "physical_qubits": active_qubits(compiled),
+        "duration": max(ends),
+        "gate_fidelity": math.exp(-gate_cost),
+        "readout_fidelity": math.exp(-sum(costs.readout[qubit] for qubit in measured)),
+    }
+    return replace(compiled, record=record)

@@ -1,4 +1,4 @@
-"""Derivatives: plans of rows for any backend, adjoint ones for exact backends, higher in torch.
+"""Derivatives: plans of rows for any backend, adjoint ones for `aer`, higher in torch.
 
 Lowest first, with the names that other folders use:
 

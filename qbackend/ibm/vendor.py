@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..machines.options import ExecutionOptions
 from ..machines.service import Call, Service
 from ..seam.device import Device
-from . import codes, limits
+from . import codes, cost, limits, qpu_seconds
 from .readout_mitigation import check_installed
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class IbmQuantum:
     )
     meaning = staticmethod(codes.meaning)
     pack = staticmethod(limits.pack)
-    performed = staticmethod(limits.shots_performed)
-    estimate = staticmethod(limits.estimate)
+    performed = staticmethod(qpu_seconds.shots_performed)
+    estimate = staticmethod(cost.estimate)
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         check_installed(options.readout_mitigation)

@@ -18,11 +18,11 @@ from qbackend.circuits.device_form import (
     choose_preparation,
     compile_for_target,
     drop_idle_qubits,
-    line_layer,
     logical_layer,
 )
 from qbackend.circuits.line_plan import plan_line
 from qbackend.circuits.logical import compile_layer
+from qbackend.circuits.placement import line_layer
 from qbackend.circuits.preparation import N_ANGLES
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import OptionError, UnknownNameError

@@ -17,9 +17,9 @@ from qiskit import QuantumCircuit
 from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.devices.snapshots import load_snapshot
-from qbackend.ibm import limits
+from qbackend.ibm import limits, qpu_seconds
+from qbackend.ibm.cost import estimate
 from qbackend.ibm.instructions import load
-from qbackend.ibm.limits import estimate
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.options import ExecutionOptions
@@ -76,13 +76,13 @@ def test_rows_are_packed_in_order_into_the_fewest_jobs(
     assert all(a.stop == b.start for a, b in pairwise(jobs))
     sizes = [len(job) for job in jobs]
     assert max(sizes) - min(sizes) <= 1
-    executions = [limits.executions(size, shots, options) for size in sizes]
+    executions = [qpu_seconds.executions(size, shots, options) for size in sizes]
     assert max(executions) <= limits.EXECUTIONS_PER_SAMPLER_JOB
     if len(jobs) > 1:
         # One job fewer would hold more than one of the limits allows.
         fewer = math.ceil(n_rows / (len(jobs) - 1))
         payload = limits.PAYLOAD_BYTES // (limits.BYTES_PER_PARAMETER * len(layer().parameters))
-        over = limits.executions(fewer, shots, options) > limits.EXECUTIONS_PER_SAMPLER_JOB
+        over = qpu_seconds.executions(fewer, shots, options) > limits.EXECUTIONS_PER_SAMPLER_JOB
         assert over or fewer > payload or fewer > load(layer().circuit, options).most_rows
 
 
@@ -90,7 +90,7 @@ def test_jobs_end_before_they_are_stopped() -> None:
     options = ExecutionOptions(max_execution_time=20)
     jobs = limits.pack(100, 1024, options, layer())
     assert len(jobs) == 2
-    seconds = [limits.job_seconds(limits.executions(len(j), 1024, options), options) for j in jobs]
+    seconds = [qpu_seconds.job_seconds(qpu_seconds.executions(len(j), 1024, options)) for j in jobs]
     assert max(seconds) <= 20
 
 
@@ -123,8 +123,8 @@ def test_twirled_shots_are_those_of_the_client(shots: int) -> None:
 
     randomizations, each = calculate_twirling_shots(shots, "auto", "auto")
     twirled = ExecutionOptions(gate_twirling=True)
-    assert limits.shots_performed(shots, twirled) == randomizations * each
-    assert limits.shots_performed(shots, ExecutionOptions()) == shots
+    assert qpu_seconds.shots_performed(shots, twirled) == randomizations * each
+    assert qpu_seconds.shots_performed(shots, ExecutionOptions()) == shots
 
 
 def test_the_published_layer_counts_by_ibms_weights() -> None:
@@ -217,7 +217,7 @@ def test_a_session_is_paid_until_the_end_of_its_jobs_is_seen(shots: int, seconds
     """Looks are 5, 7.5, 11.25, ... and at last 30 s apart."""
     paid = PlanInfo("premium", has_sessions=True, seconds_left=None)
     cost = estimate(layer(), 1, shots, ExecutionOptions(mode="session"), plan=paid)
-    assert limits.job_seconds(shots, ExecutionOptions()) < seconds
+    assert qpu_seconds.job_seconds(shots) < seconds
     assert cost.qpu_seconds == pytest.approx(seconds)
     assert "billed by the clock" in cost.basis
 
@@ -225,4 +225,4 @@ def test_a_session_is_paid_until_the_end_of_its_jobs_is_seen(shots: int, seconds
 def test_a_session_that_is_looked_at_all_the_time_takes_what_its_jobs_take() -> None:
     for poll in ((0.0, 0.0), (0.0, 1e-9)):
         options = ExecutionOptions(mode="session", poll=poll)
-        assert limits.session_seconds(1000, options) == pytest.approx(2.35)
+        assert qpu_seconds.session_seconds(1000, options) == pytest.approx(2.35)

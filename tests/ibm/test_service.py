@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qbackend import errors, get_backend
+from qbackend.ibm.cost import estimate
 from qbackend.ibm.credentials import find_credentials
-from qbackend.ibm.limits import estimate
 from qbackend.ibm.results import decode
 from qbackend.ibm.service import RuntimeService, connect
 from qbackend.machines.options import ExecutionOptions

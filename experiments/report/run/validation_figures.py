@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 from ...records.lines import Stage
 from ..facts import STAGE_WORDS
 from ..image_grid import image_grid, shorten
-from ..style import INK, MUTED, RIGHT, WRONG, blank, styled
-
-LOOKS: dict[Stage, tuple[str, str]] = {
-    "machine": ("#0072b2", "o"),
-    "corrected": ("#009e73", "^"),
-    "noise": ("#e69f00", "s"),
-}
-"""Colour and marker of each stage, from Okabe and Ito's; what scatters least is drawn last."""
+from ..style import INK, MUTED, RIGHT, STAGE_BARS, STAGES, WRONG, blank, styled
 
 LONGEST_NAME = 9
 """Letters of a class above an image."""
@@ -36,7 +29,7 @@ def outputs(
     """Every output (N, M) of the other stages over that without noise."""
     figure, axes = blank(4.6, 4.4)
     axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
-    for stage, (colour, marker) in LOOKS.items():
+    for stage, (colour, marker) in STAGES.items():
         if stage not in others:
             continue
         axes.scatter(
@@ -64,16 +57,15 @@ def output_errors(each: Mapping[tuple[Stage, Stage], Sequence[float]]) -> Figure
     figure, axes = blank(4.6, 3.4)
     n_outputs = len(next(iter(each.values())))
     width = 0.8 / len(each)
-    colours = ("#e69f00", "#0072b2", "#56b4e9")
-    hatches = ("", "", "///")
     for index, ((one, other), values) in enumerate(each.items()):
+        colour, hatch = STAGE_BARS[index % len(STAGE_BARS)]
         places = np.arange(n_outputs) + (index - (len(each) - 1) / 2) * width
         axes.bar(
             places,
             values,
             width,
-            color=colours[index % len(colours)],
-            hatch=hatches[index % len(hatches)],
+            color=colour,
+            hatch=hatch,
             edgecolor="white",
             label=f"{STAGE_WORDS[one]}, {STAGE_WORDS[other]}",
         )
