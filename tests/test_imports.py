@@ -22,6 +22,7 @@ FOLDERS = sorted({path.parent for path in FILES})
 MOST_MODULES = 16
 
 ONLY_IN = {
+    "cuda": ("qbackend/native/cuda/driver.py",),
     "qiskit_aer": ("qbackend/aer/", "qbackend/devices/noise.py"),
     "qiskit_ibm_runtime": ("qbackend/ibm/", "qbackend/devices/snapshots.py"),
     "matplotlib": ("experiments/report/",),

@@ -2,6 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
+- `cuda`
 - `pauli`
 - `noisy`: NativeNoisy
 - `statevector`

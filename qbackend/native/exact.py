@@ -1,7 +1,8 @@
 """The backend `native`: our own batched simulator, exact, on CPU and CUDA.
 
-Wide layers run as statevectors. For layers of few wires it can pay to compute the ansatz's
-unitary once per weight vector instead, and every row as a quadratic form of its features.
+On the CPU wide layers run as statevectors. For layers of few wires it can pay to compute the
+ansatz's unitary once per weight vector instead, and every row as a quadratic form of its features.
+On CUDA fused kernels run statevectors of any width; without them, and on other devices, torch does.
 
 Letters: B batch, F features, W weights, M observables, N rows, D = 2^Q amplitudes.
 """
@@ -23,6 +24,8 @@ from ..seam.forms import Forms, PixelBackend
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
+from .cuda.driver import machine_of
+from .cuda.engine import Engine
 from .forms import LayerForms
 from .pixel_circuits import PixelCircuits
 from .statevector import engine, small_batch
@@ -50,6 +53,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
         self._forms: LayerForms | None = None
+        self._engines: dict[torch.device, Engine | None] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -67,6 +71,10 @@ class NativeBackend(ExactSimulator, PixelBackend):
             program, max_rows = _small_batches(spec, dtype)
             if features.shape[0] <= max_rows:
                 return program.forward(features, weights)
+        if features.is_cuda:
+            fused = self._engine_on(features.device)
+            if fused is not None and fused.takes(spec, dtype):
+                return fused.forward(spec, features, weights, differentiate)
         angles = angles_of(weights)
         if not _prefers_forms(spec, features, differentiate):
             simulate = engine.forward if features.is_cpu else tensors.forward
@@ -89,10 +97,17 @@ class NativeBackend(ExactSimulator, PixelBackend):
         return _run_rows(request, job_id)
 
     def close(self) -> None:
-        self._forms = None
+        self._forms, self._engines = None, {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {"seed": self.seed, "_forms": None}
+        return {"seed": self.seed, "_forms": None, "_engines": {}}
+
+    def _engine_on(self, device: torch.device) -> Engine | None:
+        """What runs fused kernels there, None where they cannot be had."""
+        if device not in self._engines:
+            machine = machine_of(device)
+            self._engines[device] = None if machine is None else Engine(machine)
+        return self._engines[device]
 
 
 @lru_cache(maxsize=64)

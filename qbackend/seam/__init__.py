@@ -9,7 +9,8 @@ Lowest first, with the names that other folders use:
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
   check_width
 - `loading`: pull_loaded
-- `forms`: Forms, PixelBackend, QuadraticBackend, encode, products, pull_states, itself
+- `forms`: Forms, PixelBackend, QuadraticBackend, encode, inverse_norms, products, pull_states,
+  itself
 - `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
 - `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
   paired_share_interval, reach_of, reported, share_interval, standard_error

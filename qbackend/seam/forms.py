@@ -158,7 +158,7 @@ def encode(spec: LayerSpec, features: torch.Tensor) -> torch.Tensor:
     if not torch.isfinite(features).all():
         check_finite("features", features.detach().cpu().numpy())
     if not spec.encoding_rule.is_product:
-        return features * _inverse_norms(features)
+        return features * inverse_norms(features)
     halves = torch.stack([torch.cos(features / 2), torch.sin(features / 2)], dim=2)
     return products(halves)[-1]
 
@@ -169,7 +169,7 @@ def pull_states(
     """Gradient with respect to the features (B, F) from that with respect to the states (B, D)."""
     if not spec.encoding_rule.is_product:
         along = torch.sum(grad_states * states, dim=1, keepdim=True)
-        return _inverse_norms(features) * (grad_states - along * states)
+        return inverse_norms(features) * (grad_states - along * states)
     cosines, sines = torch.cos(features / 2), torch.sin(features / 2)
     before = products(torch.stack([cosines, sines], dim=2))
     slopes: list[torch.Tensor] = []
@@ -181,7 +181,7 @@ def pull_states(
     return torch.stack(slopes[::-1], dim=1)
 
 
-def _inverse_norms(features: torch.Tensor) -> torch.Tensor:
+def inverse_norms(features: torch.Tensor) -> torch.Tensor:
     """1/norm of every row, (B, 1); zero for a row that encodes nothing."""
     # Divided by its largest entry, no row's squares overflow.
     peaks = features.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(features.dtype).tiny)

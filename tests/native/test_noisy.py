@@ -275,6 +275,26 @@ def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_allclose(ours, theirs, atol=MACHINE)
 
 
+def test_torch_gives_the_same_through_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within autograd's backward pass, where torch keeps no track by itself."""
+    spec = LayerSpec(3)
+    x, g = torch.randn(3, 8, dtype=torch.float64), torch.randn(3, 3, dtype=torch.float64)
+    found = []
+    for is_torch in (False, True):
+        if is_torch:
+            monkeypatch.setattr(
+                noisy_layer,
+                "CpuProgram",
+                lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
+            )
+        backend = NativeNoisy(native().device, preparation="textbook")
+        layer = QuantumLayer(spec, backend, seed=0).double()
+        features = x.clone().requires_grad_()
+        found.append(torch.autograd.grad(layer(features), (features, layer.weight), g))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=MACHINE)
+
+
 @pytest.mark.parametrize("preparation", ["compact", "textbook"])
 def test_zero_rows_and_empty_batches(preparation: str) -> None:
     spec = LayerSpec(2)

@@ -75,8 +75,9 @@ class TorchProgram:
         """Gradient by the tail's angles (K,), from that by the forms (M, D)."""
         if len(angles) == 0:
             return np.zeros(0)
-        turns = self._tensor(angles, torch.float64).requires_grad_()
-        forms = self._forms(turns)
+        with torch.enable_grad():
+            turns = self._tensor(angles, torch.float64).requires_grad_()
+            forms = self._forms(turns)
         (gradient,) = torch.autograd.grad(
             forms, turns, self._tensor(of_forms, torch.float64), materialize_grads=True
         )
@@ -90,8 +91,10 @@ class TorchProgram:
         self, forms: FloatArray, angles: FloatArray, cotangent: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Gradients of sum(values * cotangent (N, M)) by the angles (N, K) and forms (M, D)."""
-        leaves = [self._tensor(forms).requires_grad_(), self._tensor(angles).requires_grad_()]
-        values = self._values(*leaves)
+        # Within another backward pass torch keeps no track of what is done.
+        with torch.enable_grad():
+            leaves = [self._tensor(forms).requires_grad_(), self._tensor(angles).requires_grad_()]
+            values = self._values(*leaves)
         of_forms, of_angles = torch.autograd.grad(
             values, leaves, self._tensor(cotangent), materialize_grads=True
         )

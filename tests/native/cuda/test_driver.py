@@ -1,0 +1,77 @@
+"""CUDA's side, as far as it goes without a device."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from qbackend.errors import BackendError
+from qbackend.native.cuda import driver
+from qbackend.native.cuda.coordinates import Shape
+from qbackend.native.cuda.engine import block_shape
+from qbackend.native.cuda.parameters import Variant
+
+
+@pytest.fixture
+def nvrtc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A compiler for CUDA, which needs no device, and a cache of its own."""
+    pytest.importorskip("cuda.bindings", reason="needs cuda-bindings")
+    try:
+        driver.nvrtc_version()
+    except Exception as error:  # whatever a library that is not there makes of it
+        pytest.skip(f"needs NVRTC: {error}")
+    monkeypatch.setattr(driver.platformdirs, "user_cache_path", lambda _: tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("is_double", [False, True])
+def test_the_kernels_compile(architecture: str, is_double: bool, nvrtc: None) -> None:
+    code = driver.machine_code(architecture, Variant(block_shape(4, False), 64, is_double))
+    assert code.startswith(b"\x7fELF")
+    assert b"forward" in code
+    assert b"backward" in code
+
+
+def test_wide_ones_and_words_from_memory(nvrtc: None) -> None:
+    assert driver.machine_code("sm_90", Variant(block_shape(12, True), 0, False))
+
+
+def test_what_is_compiled_is_kept(
+    nvrtc: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = Variant(Shape(1, 1, 32), 64, False)
+    first = driver.machine_code("sm_90", variant)
+    monkeypatch.setattr(driver, "_compiled", lambda *_: pytest.fail("compiled again"))
+    assert driver.machine_code("sm_90", variant) == first
+    assert [path.suffix for path in (tmp_path / "cuda").iterdir()] == [".cubin"]
+
+
+def test_a_mistake_in_the_source_is_shown(nvrtc: None) -> None:
+    with pytest.raises(BackendError, match=r"do not compile: .*no_such_thing"):
+        driver._compiled("no_such_thing x;", ["--gpu-architecture=sm_90"])
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ImportError(), r"cuda-bindings is not installed"), (BackendError("too old"), "too old")],
+)
+def test_without_kernels_it_is_said_once(
+    error: Exception,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(_: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(driver, "Cuda", refuse)
+    driver.machine_of.cache_clear()
+    with caplog.at_level(logging.WARNING, "qbackend"):
+        assert driver.machine_of(torch.device("cuda:7")) is None
+        assert driver.machine_of(torch.device("cuda:7")) is None
+    driver.machine_of.cache_clear()
+    assert len(caplog.records) == 1
+    assert words in caplog.text
