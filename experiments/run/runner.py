@@ -8,12 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from models import count_parameters
-from qbackend.errors import (
-    JobsPendingError,
-    JobTimeoutError,
-    QhcError,
-    SendingInterruptedError,
-)
+from qbackend.errors import JobsPendingError, JobTimeoutError, QhcError, SendingInterruptedError
 
 from ..assembly.backends import LOCAL_BACKEND, trains_there
 from ..assembly.construct import quantum_layers

@@ -3,11 +3,10 @@
 Lowest first, with the names that other folders use:
 
 - `codes`
+- `cost`
 - `credentials`
 - `instructions`
-- `qpu_seconds`
 - `limits`
-- `cost`
 - `readout_mitigation`
 - `results`
 - `primitives`

@@ -10,8 +10,8 @@ from itertools import pairwise
 from ..errors import OptionError
 from ..machines.options import ExecutionOptions
 from ..seam.requests import CompiledLayer
+from .cost import executions, executions_within
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
-from .qpu_seconds import executions, executions_within
 
 MAX_EXECUTION_SECONDS = 10_800
 """The longest time that a job may ask for.

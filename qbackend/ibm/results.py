@@ -20,7 +20,7 @@ from ..layers.inputs import Array
 from ..machines.service import Call
 from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
-from .qpu_seconds import randomisations, shots_asked, shots_performed
+from .cost import randomisations, shots_asked, shots_performed
 from .readout_mitigation import Bits, mitigated, unmitigated
 
 REGISTER = "c"

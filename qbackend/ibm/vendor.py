@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..machines.cost import MachineCost
 from ..machines.options import ExecutionOptions
-from ..machines.service import Call, Service
+from ..machines.service import Call, PlanInfo, Service
 from ..seam.device import Device
-from . import codes, cost, limits, qpu_seconds
+from ..seam.requests import CompiledLayer
+from . import codes, limits
+from .cost import estimate, shots_performed
 from .readout_mitigation import check_installed
 
 if TYPE_CHECKING:
@@ -27,8 +30,19 @@ class IbmQuantum:
     )
     meaning = staticmethod(codes.meaning)
     pack = staticmethod(limits.pack)
-    performed = staticmethod(qpu_seconds.shots_performed)
-    estimate = staticmethod(cost.estimate)
+    performed = staticmethod(shots_performed)
+
+    def estimate(
+        self,
+        compiled: CompiledLayer,
+        n_rows: int,
+        shots: int,
+        options: ExecutionOptions,
+        *,
+        plan: PlanInfo | None = None,
+    ) -> MachineCost:
+        jobs = limits.pack(n_rows, shots, options, compiled)
+        return estimate(compiled, jobs, shots, options, plan=plan)
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         check_installed(options.readout_mitigation)

@@ -17,9 +17,10 @@ from qiskit import QuantumCircuit
 from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
 from qbackend.devices.snapshots import load_snapshot
-from qbackend.ibm import limits, qpu_seconds
-from qbackend.ibm.cost import estimate
+from qbackend.ibm import cost as costs
+from qbackend.ibm import limits
 from qbackend.ibm.instructions import load
+from qbackend.ibm.vendor import IBM
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.options import ExecutionOptions
@@ -36,7 +37,7 @@ def layer() -> CompiledLayer:
 
 
 def test_a_hundred_images_are_one_job_of_one_circuit_each() -> None:
-    cost = estimate(layer(), 100, 1024, ExecutionOptions(), plan=OPEN)
+    cost = IBM.estimate(layer(), 100, 1024, ExecutionOptions(), plan=OPEN)
     assert (cost.rows, cost.circuits, cost.jobs, cost.pubs) == (100, 100, 1, 1)
     assert cost.shots == cost.executions == 102_400
     assert cost.qpu_seconds == pytest.approx(2 + 0.00035 * 102_400)
@@ -45,7 +46,7 @@ def test_a_hundred_images_are_one_job_of_one_circuit_each() -> None:
 
 
 def test_a_fake_device_costs_nothing_and_says_what_a_machine_would() -> None:
-    cost = estimate(layer(), 100, 1024, ExecutionOptions())
+    cost = IBM.estimate(layer(), 100, 1024, ExecutionOptions())
     assert cost.qpu_seconds == 0
     assert cost.machine_seconds == pytest.approx(2 + 0.00035 * 102_400)
 
@@ -61,7 +62,7 @@ def test_a_fake_device_costs_nothing_and_says_what_a_machine_would() -> None:
     ],
 )
 def test_what_options_add(options: dict[str, Any], executions: int) -> None:
-    cost = estimate(layer(), 10, 1000, ExecutionOptions(**options), plan=OPEN)
+    cost = IBM.estimate(layer(), 10, 1000, ExecutionOptions(**options), plan=OPEN)
     assert cost.executions == executions
     assert cost.qpu_seconds == pytest.approx(2 + 0.00035 * executions)
 
@@ -76,13 +77,13 @@ def test_rows_are_packed_in_order_into_the_fewest_jobs(
     assert all(a.stop == b.start for a, b in pairwise(jobs))
     sizes = [len(job) for job in jobs]
     assert max(sizes) - min(sizes) <= 1
-    executions = [qpu_seconds.executions(size, shots, options) for size in sizes]
+    executions = [costs.executions(size, shots, options) for size in sizes]
     assert max(executions) <= limits.EXECUTIONS_PER_SAMPLER_JOB
     if len(jobs) > 1:
         # One job fewer would hold more than one of the limits allows.
         fewer = math.ceil(n_rows / (len(jobs) - 1))
         payload = limits.PAYLOAD_BYTES // (limits.BYTES_PER_PARAMETER * len(layer().parameters))
-        over = qpu_seconds.executions(fewer, shots, options) > limits.EXECUTIONS_PER_SAMPLER_JOB
+        over = costs.executions(fewer, shots, options) > limits.EXECUTIONS_PER_SAMPLER_JOB
         assert over or fewer > payload or fewer > load(layer().circuit, options).most_rows
 
 
@@ -90,7 +91,7 @@ def test_jobs_end_before_they_are_stopped() -> None:
     options = ExecutionOptions(max_execution_time=20)
     jobs = limits.pack(100, 1024, options, layer())
     assert len(jobs) == 2
-    seconds = [qpu_seconds.job_seconds(qpu_seconds.executions(len(j), 1024, options)) for j in jobs]
+    seconds = [costs.job_seconds(costs.executions(len(j), 1024, options)) for j in jobs]
     assert max(seconds) <= 20
 
 
@@ -112,9 +113,9 @@ def test_a_row_that_no_job_can_hold_is_an_error(
 def test_a_session_needs_a_plan_that_has_them() -> None:
     session = ExecutionOptions(mode="session")
     with pytest.raises(errors.PlanError, match=r"'open' has no sessions.*nothing was sent"):
-        estimate(layer(), 1, 10, session, plan=OPEN)
+        IBM.estimate(layer(), 1, 10, session, plan=OPEN)
     paid = PlanInfo("premium", has_sessions=True, seconds_left=None)
-    assert estimate(layer(), 1, 10, session, plan=paid).seconds_left is None
+    assert IBM.estimate(layer(), 1, 10, session, plan=paid).seconds_left is None
 
 
 @given(st.integers(1, 10**6))
@@ -123,8 +124,8 @@ def test_twirled_shots_are_those_of_the_client(shots: int) -> None:
 
     randomizations, each = calculate_twirling_shots(shots, "auto", "auto")
     twirled = ExecutionOptions(gate_twirling=True)
-    assert qpu_seconds.shots_performed(shots, twirled) == randomizations * each
-    assert qpu_seconds.shots_performed(shots, ExecutionOptions()) == shots
+    assert costs.shots_performed(shots, twirled) == randomizations * each
+    assert costs.shots_performed(shots, ExecutionOptions()) == shots
 
 
 def test_the_published_layer_counts_by_ibms_weights() -> None:
@@ -191,12 +192,12 @@ def test_jobs_are_packed_by_instructions_where_shots_are_few() -> None:
 def test_the_sums_of_a_plan_are_those_of_its_jobs() -> None:
     """Of a fake device and of a machine alike: 10,000 images are two jobs."""
     for plan in (None, OPEN):
-        cost = estimate(layer(), 10_000, 1024, ExecutionOptions(), plan=plan)
+        cost = IBM.estimate(layer(), 10_000, 1024, ExecutionOptions(), plan=plan)
         assert cost.jobs == 2
         assert cost.machine_seconds == pytest.approx(2 * 2 + 0.00035 * 10_240_000)
         assert cost.qpu_seconds == (0 if plan is None else cost.machine_seconds)
         jobs = limits.pack(10_000, 1024, ExecutionOptions(), layer())
-        parts = [estimate(layer(), len(j), 1024, ExecutionOptions(), plan=plan) for j in jobs]
+        parts = [IBM.estimate(layer(), len(j), 1024, ExecutionOptions(), plan=plan) for j in jobs]
         assert_is_sum(total(parts), parts)
         assert total(parts) == cost
 
@@ -216,8 +217,8 @@ def assert_is_sum(whole: MachineCost, parts: Sequence[MachineCost]) -> None:
 def test_a_session_is_paid_until_the_end_of_its_jobs_is_seen(shots: int, seconds: float) -> None:
     """Looks are 5, 7.5, 11.25, ... and at last 30 s apart."""
     paid = PlanInfo("premium", has_sessions=True, seconds_left=None)
-    cost = estimate(layer(), 1, shots, ExecutionOptions(mode="session"), plan=paid)
-    assert qpu_seconds.job_seconds(shots) < seconds
+    cost = IBM.estimate(layer(), 1, shots, ExecutionOptions(mode="session"), plan=paid)
+    assert costs.job_seconds(shots) < seconds
     assert cost.qpu_seconds == pytest.approx(seconds)
     assert "billed by the clock" in cost.basis
 
@@ -225,4 +226,4 @@ def test_a_session_is_paid_until_the_end_of_its_jobs_is_seen(shots: int, seconds
 def test_a_session_that_is_looked_at_all_the_time_takes_what_its_jobs_take() -> None:
     for poll in ((0.0, 0.0), (0.0, 1e-9)):
         options = ExecutionOptions(mode="session", poll=poll)
-        assert qpu_seconds.session_seconds(1000, options) == pytest.approx(2.35)
+        assert costs.session_seconds(1000, options) == pytest.approx(2.35)

@@ -13,7 +13,7 @@ from qiskit_ibm_runtime.decoders.executor_sampler.utils import flatten_twirling_
 
 from qbackend import LayerSpec, errors
 from qbackend.circuits.logical import compile_layer
-from qbackend.ibm.qpu_seconds import randomisations
+from qbackend.ibm.cost import randomisations
 from qbackend.ibm.results import decode, encode_result, observed_qubits
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error

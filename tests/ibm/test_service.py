@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from qbackend import errors, get_backend
-from qbackend.ibm.cost import estimate
 from qbackend.ibm.credentials import find_credentials
 from qbackend.ibm.results import decode
 from qbackend.ibm.service import RuntimeService, connect
+from qbackend.ibm.vendor import IBM
 from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import Call, Workload
 from qbackend.seam.jobs import JobStatus
@@ -87,7 +87,7 @@ def test_the_service_receives_what_was_planned(
     server: LoopbackServer, options: ExecutionOptions, batch: bool
 ) -> None:
     service, asked = connect(), call(options)
-    planned = estimate(layer(), 4, SHOTS, options, plan=service.plan())
+    planned = IBM.estimate(layer(), 4, SHOTS, options, plan=service.plan())
     workload: Workload | None = None
     if batch:
         workload = service.open_workload(NAME, session=False)

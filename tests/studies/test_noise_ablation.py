@@ -26,9 +26,9 @@ from experiments.records.environment import versions
 from experiments.records.folder import RunFolder
 from experiments.studies.axes import Axes
 from experiments.studies.noise.axes import ALL, NoiseSetting
-from experiments.studies.noise.cell import noise_of, scores
-from experiments.studies.noise.scores import NoiseScores
+from experiments.studies.noise.outcome import noise_of, scores
 from experiments.studies.noise.study import NoiseStudy
+from experiments.studies.noise.summary import NoiseScores
 from models import to_backend
 from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec

@@ -15,8 +15,8 @@ from experiments.report.comparison.groups import PairedDifference, Spread
 from experiments.run.results import table_text
 from experiments.studies.arms import ArmSetting, ArmStudy
 from experiments.studies.frame import Results, Study
-from experiments.studies.noise.scores import NoiseScores
 from experiments.studies.noise.study import NoiseStudy
+from experiments.studies.noise.summary import NoiseScores
 from experiments.studies.qpc.axes import QpcSetting
 from experiments.studies.qpc.study import QpcStudy
 from experiments.studies.table import scores_table

@@ -4,8 +4,8 @@ Lowest first, with the names that other folders use:
 
 - `axes`
 - `front_end`
-- `cell`
-- `scores`
+- `outcome`
+- `summary`
 - `pictures`
 - `study`: NoiseStudy
 """

@@ -10,7 +10,7 @@ import numpy as np
 from ...report.render import Drawing
 from ...report.studies import noise_figures as figures
 from .axes import ALL, AXES
-from .scores import NoiseScores
+from .summary import NoiseScores
 
 
 def drawings(ideal: NoiseScores, noisy: Sequence[NoiseScores]) -> dict[str, Drawing]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...records.folder import Record
     from ...run.display import Display
     from ..grid import Workers
-    from .scores import NoiseScores
+    from .summary import NoiseScores
 
 IDEAL = "native"
 """Trains the models that no noise is to be known to; it is exact, and the fastest."""
@@ -124,7 +124,7 @@ Examples:
         self, cells: Sequence[Cell[NoiseSetting]], workers: Workers, display: Display
     ) -> dict[tuple[NoiseSetting, int], Record]:
         """Train the models, and keep what leaves their front ends."""
-        from .cell import ideal_outcome
+        from .outcome import ideal_outcome
 
         models = {cell.folder: cell for cell in cells}
         left = {
@@ -153,13 +153,13 @@ Examples:
         return folder / f"images-{limit}-{self.calibrate}.npz"
 
     def compute(self, cell: Cell[NoiseSetting]) -> Record:
-        from .cell import noisy_outcome
+        from .outcome import noisy_outcome
 
         ideal = cell.folder.parent.parent / self.home(NO_NOISE, cell.seed)
         return noisy_outcome(self.kept(cell.folder), self.kept(ideal), cell.setting, cell.seed)
 
     def sum_up(self, setting: NoiseSetting, groups: Groups[NoiseSetting]) -> NoiseScores:
-        from .scores import NoiseScores
+        from .summary import NoiseScores
 
         return NoiseScores.over(setting, groups[setting].values())
 

@@ -1,4 +1,4 @@
-"""One cell of the noise ablation: a trained model's evaluation images under one setting.
+"""What a cell of the noise ablation finds: a trained model's images under one setting, a csv row.
 
 It starts from what the model's front end gave (`front_end`): a cell only runs the quantum layer and
 the head. Letters: N images, F features, M outputs.
