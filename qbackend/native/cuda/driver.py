@@ -14,16 +14,19 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock, get_ident
 from typing import Any, Protocol
 
 import platformdirs
 import torch
 
 from ...errors import BackendError
-from .parameters import Variant
+from .coordinates import Shape
+from .parameters import CAPACITIES, Variant
 
 SOURCES = ("device.cuh", "states.cu")
 FIRST_WITH_LONG_LAUNCHES = (12, 1)
@@ -52,19 +55,23 @@ class Machine(Protocol):
         device: torch's name of it.
         shared_bytes: most of a block.
         has_long_launches: whether words can come with a launch.
-        fault: a number in the host's memory that kernels write to.
     """
 
     device: torch.device
     shared_bytes: int
     has_long_launches: bool
-    fault: ctypes.c_int
 
     def kernel(self, name: str, variant: Variant, shared_bytes: int) -> Kernel:
         """The kernel of that name, compiled for the variant."""
 
     def counter(self) -> torch.Tensor:
         """A zero that kernels of the present stream count with, and leave as zero."""
+
+    def cell(self) -> ctypes.c_int:
+        """A zero in the host's memory that kernels can write to, for good."""
+
+    def keep(self, *tensors: torch.Tensor) -> None:
+        """What launches read for good."""
 
 
 @cache
@@ -74,7 +81,8 @@ def machine_of(device: torch.device) -> Machine | None:
         return Cuda(device)
     except ImportError:
         reason = "the package cuda-bindings is not installed (pip install 'qhc[gpu]')"
-    except BackendError as error:
+    except (BackendError, RuntimeError) as error:
+        # The packages raise RuntimeErrors for libraries that are missing or too old.
         reason = str(error)
     _LOGGER.warning("native runs without its fused kernels on %s: %s", device, reason)
     return None
@@ -98,22 +106,28 @@ class Cuda:
             # What torch does first makes the device's context the current one.
             torch.cuda.current_stream().synchronize()
             number = checked(driver.cuDeviceGet(torch.cuda.current_device()))
+        self._context = checked(driver.cuDevicePrimaryCtxRetain(number))
         attribute = driver.CUdevice_attribute
         self.shared_bytes = checked(
             driver.cuDeviceGetAttribute(
                 attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, number
             )
         )
-        self.has_long_launches = nvrtc_version() >= FIRST_WITH_LONG_LAUNCHES
-        self._pinned = torch.zeros(1, dtype=torch.int32).pin_memory()
-        self.fault = ctypes.c_int.from_address(self._pinned.data_ptr())
+        version = checked(driver.cuDriverGetVersion())
+        oldest = min(nvrtc_version(), (version // 1000, version % 1000 // 10))
+        self.has_long_launches = oldest >= FIRST_WITH_LONG_LAUNCHES
+        self._lock = Lock()
+        self._kept: list[torch.Tensor] = []
         self._modules: dict[Variant, Any] = {}
         self._most_shared: dict[tuple[str, Variant], int] = {}
         self._counters: dict[int, torch.Tensor] = {}
+        # What this device or its driver cannot take shows with the smallest.
+        self.kernel("forward", Variant(Shape(1, 1, 32), CAPACITIES[0], is_double=False), 0)
 
     def kernel(self, name: str, variant: Variant, shared_bytes: int) -> Kernel:
         driver = self._driver
-        with torch.cuda.device(self.device):
+        with self._lock, torch.cuda.device(self.device):
+            self._enter()
             if variant not in self._modules:
                 code = machine_code(self._architecture, variant)
                 self._modules[variant] = checked(driver.cuModuleLoadData(code))
@@ -135,6 +149,7 @@ class Cuda:
     def launch(self, function: Any, n_blocks: int, n_threads: int, shared: int, at: int) -> None:
         """Start a kernel on torch's stream; `at` is where the address of its parameters stands."""
         with torch.cuda.device(self.device):
+            self._enter()
             stream = torch.cuda.current_stream().cuda_stream
             checked(
                 self._driver.cuLaunchKernel(
@@ -143,10 +158,26 @@ class Cuda:
             )
 
     def counter(self) -> torch.Tensor:
+        if torch.cuda.is_current_stream_capturing():
+            # One that is kept would be zero only once this graph has been replayed.
+            return torch.zeros(1, dtype=torch.int32, device=self.device)
         stream = torch.cuda.current_stream(self.device).cuda_stream
         if stream not in self._counters:
             self._counters[stream] = torch.zeros(1, dtype=torch.int32, device=self.device)
         return self._counters[stream]
+
+    def cell(self) -> ctypes.c_int:
+        pinned = torch.zeros(1, dtype=torch.int32).pin_memory()
+        self.keep(pinned)
+        return ctypes.c_int.from_address(pinned.data_ptr())
+
+    def keep(self, *tensors: torch.Tensor) -> None:
+        self._kept += tensors
+
+    def _enter(self) -> None:
+        """Make the device's context the current one; in a new thread there is none yet."""
+        if int(checked(self._driver.cuCtxGetCurrent())) == 0:
+            checked(self._driver.cuCtxSetCurrent(self._context))
 
 
 @dataclass(frozen=True)
@@ -190,7 +221,7 @@ def machine_code(architecture: str, variant: Variant) -> bytes:
     options = [f"--gpu-architecture={architecture}", "--std=c++17", *variant.definitions]
     key = hashlib.sha256(repr((source, options, nvrtc_version())).encode()).hexdigest()
     kept = platformdirs.user_cache_path("qhc") / "cuda" / f"{key[:32]}.cubin"
-    if kept.is_file():
+    with suppress(OSError):
         return kept.read_bytes()
     compiled = _compiled(source, options)
     _keep(kept, compiled)
@@ -202,11 +233,14 @@ def _compiled(source: str, options: list[str]) -> bytes:
 
     program = checked(nvrtc.nvrtcCreateProgram(source.encode(), b"states.cu", 0, [], []))
     given = [option.encode() for option in options]
-    (error,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
-    if int(error) != 0:
-        log = _filled(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
-        raise BackendError(f"the kernels do not compile: {log.decode().strip()[:2000]}")
-    return _filled(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
+    try:
+        (error,) = nvrtc.nvrtcCompileProgram(program, len(given), given)
+        if int(error) != 0:
+            log = _filled(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
+            raise BackendError(f"the kernels do not compile: {log.decode().strip()[:2000]}")
+        return _filled(nvrtc.nvrtcGetCUBINSize, nvrtc.nvrtcGetCUBIN, program)
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
 
 
 def _filled(size: Callable[..., Any], fill: Callable[..., Any], program: Any) -> bytes:
@@ -217,7 +251,7 @@ def _filled(size: Callable[..., Any], fill: Callable[..., Any], program: Any) ->
 
 def _keep(path: Path, content: bytes) -> None:
     """Write at once or not at all; without a cache it is compiled again."""
-    begun = path.with_suffix(f".{os.getpid()}")
+    begun = path.with_suffix(f".{os.getpid()}-{get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         begun.write_bytes(content)

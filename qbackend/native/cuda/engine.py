@@ -33,18 +33,21 @@ MANY_AMPLITUDES = 2**18
 """Of a batch from which a thread had better hold more, and fewer threads exchange."""
 LARGEST_TILE, WIDE_TILE, SMALLEST_TILE = 12, 8, 6
 BLOCK_THREADS, FEW_ROWS = 128, 32
+OWN_SHARED_BYTES = 16
+"""That a kernel takes by itself."""
+NUMBERS = (torch.float32, torch.float64)
 
 
 class Engine:
     """Runs layers on one machine, in float32 or float64."""
 
     def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+        self._machine, self._fault = machine, machine.cell()
         self._plans: dict[tuple[LayerSpec, bool, torch.dtype], _Plan | None] = {}
 
     def takes(self, spec: LayerSpec, dtype: torch.dtype) -> bool:
         """Whether the layer is one of those that the kernels do."""
-        return self._plan(spec, False, dtype) is not None
+        return dtype in NUMBERS and self._plan(spec, False, dtype) is not None
 
     def forward(
         self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
@@ -64,7 +67,9 @@ class Engine:
         if n_rows == 0:
             values = features.new_zeros(0, spec.n_outputs)
             return Forward(values, lambda *_, **__: (features, torch.zeros_like(weights)))
-        plan = self._plan(spec, n_rows << spec.n_wires >= MANY_AMPLITUDES, features.dtype)
+        is_large = n_rows << spec.n_wires >= MANY_AMPLITUDES
+        # Blocks for large batches can take more room than there is.
+        plan = self._plan(spec, is_large, features.dtype) or self._plan(spec, False, features.dtype)
         assert plan is not None  # `takes` was asked first
         values, states = plan.forward(features, weights, keep=differentiate)
         if states is None or not differentiate:
@@ -85,7 +90,9 @@ class Engine:
         key = spec, is_large, dtype
         if key not in self._plans:
             shape = self._shape(spec, is_large, dtype)
-            self._plans[key] = None if shape is None else _Plan(self._machine, spec, shape, dtype)
+            self._plans[key] = (
+                None if shape is None else _Plan(self._machine, self._fault, spec, shape, dtype)
+            )
         return self._plans[key]
 
     def _shape(self, spec: LayerSpec, is_large: bool, dtype: torch.dtype) -> Shape | None:
@@ -104,16 +111,15 @@ class Engine:
                 n_states=2,
                 code=most,
             )
-            if needed <= self._machine.shared_bytes:
+            if needed + OWN_SHARED_BYTES <= self._machine.shared_bytes:
                 return shape
             if tile <= SMALLEST_TILE:
                 break
         return None
 
     def _tell(self) -> None:
-        fault = self._machine.fault
-        if (found := fault.value) != 0:
-            fault.value = 0
+        if (found := self._fault.value) != 0:
+            self._fault.value = 0
             what, index = ("features row", found - 1) if found > 0 else ("weight", -1 - found)
             raise InputError(
                 f"{what} {index} of an earlier call has an entry that is not finite: the outputs "
@@ -135,7 +141,6 @@ class _Launch:
 
     kernel: Kernel
     given: Any
-    kept: tuple[torch.Tensor, ...]
 
     def __call__(self, n_blocks: int, **changing: int | None) -> None:
         for name, value in changing.items():
@@ -146,11 +151,20 @@ class _Launch:
 class _Plan:
     """A layer's launches for batches of one shape and number format."""
 
-    def __init__(self, machine: Machine, spec: LayerSpec, shape: Shape, dtype: torch.dtype) -> None:
-        self._machine, self._spec, self._shape, self._dtype = machine, spec, shape, dtype
+    def __init__(
+        self,
+        machine: Machine,
+        fault: ctypes.c_int,
+        spec: LayerSpec,
+        shape: Shape,
+        dtype: torch.dtype,
+    ) -> None:
+        self._machine, self._fault = machine, fault
+        self._spec, self._shape, self._dtype = spec, shape, dtype
         self._circuit = turned_circuit(spec)
         self._by_angle = spec.encoding_rule.is_product
         self._outer = spec.n_wires - shape.tile
+        self._blocks = (1 << self._outer,) if self._outer else ()
         self._passes = passes(self._circuit, shape)
         # Addresses are entered one by one: another thread's must not come in between.
         self._lock = Lock()
@@ -172,7 +186,7 @@ class _Plan:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Values (B, M), and the states that a backward pass begins with where they are kept."""
         n_rows, launches = features.shape[0], self._forwards
-        parts = features.new_empty(n_rows, 1 << self._outer, self._spec.n_outputs)
+        parts = features.new_empty(n_rows, *self._blocks, self._spec.n_outputs)
         states = self._states(n_rows) if keep or len(launches) > 1 else None
         norms, n_groups = self._norms(features), self._n_groups(n_rows)
         fixed = {
@@ -184,7 +198,7 @@ class _Plan:
             for index, launch in enumerate(launches):
                 n_blocks = min(n_groups, launch.kernel.most_blocks)
                 launch(n_blocks, **fixed, states_in=_address(states) if index else None)
-        return parts[:, 0] if self._outer == 0 else parts.sum(1), states
+        return parts if self._outer == 0 else parts.sum(1), states
 
     def backward(
         self,
@@ -202,12 +216,13 @@ class _Plan:
         is_whole = self._outer == 0
         of_rows = of_features = behind = adjoint = None
         if wants_features and self._by_angle:
-            of_rows = features.new_empty(n_rows, 1 << self._outer, self._spec.n_wires)
+            of_rows = features.new_empty(n_rows, *self._blocks, self._spec.n_wires)
         elif wants_features and is_whole:
             of_features = torch.empty_like(features)
         if len(launches) > 1 or not is_whole:
             behind, adjoint = self._states(n_rows), self._states(n_rows)
         norms, n_groups = self._norms(features), self._n_groups(n_rows)
+        counter = self._machine.counter()
         fixed = {
             **self._row_inputs(features, weights, norms),
             "cotangent": cotangent.data_ptr(),
@@ -215,7 +230,7 @@ class _Plan:
             "adjoint_out": _address(adjoint),
             "of_rows": _address(of_rows),
             "of_weights": of_weights.data_ptr(),
-            "counter": self._machine.counter().data_ptr(),
+            "counter": counter.data_ptr(),
         }
         with self._lock:
             for index, launch in enumerate(launches):
@@ -230,7 +245,7 @@ class _Plan:
                     partial=partial.data_ptr(),
                 )
         if of_rows is not None:
-            return of_rows[:, 0] if is_whole else of_rows.sum(1), of_weights
+            return of_rows if is_whole else of_rows.sum(1), of_weights
         if wants_features and norms is not None and adjoint is not None:
             of_states = 2 * adjoint[..., 0]
             of_features = pull_states(self._spec, features, features * norms, of_states)
@@ -253,7 +268,7 @@ class _Plan:
         else:
             kept.append(torch.from_numpy(code.words).to(device))
             given.words = kept[1].data_ptr()
-        given.places, given.fault = kept[0].data_ptr(), ctypes.addressof(machine.fault)
+        given.places, given.fault = kept[0].data_ptr(), ctypes.addressof(self._fault)
         given.n_weights, given.n_angles, given.n_outputs = spec.n_weights, n_angles, spec.n_outputs
         given.n_sums, given.n_row_sums = len(code.weights), len(code.items)
         given.row_stride = spec.n_outputs if name == "forward" else spec.n_wires
@@ -269,7 +284,9 @@ class _Plan:
         )
         variant = Variant(shape, words, self._dtype == torch.float64)
         kernel = machine.kernel(name, variant, shared)
-        return _Launch(kernel, given, tuple(kept))
+        # A captured step outlives the layer that was in it.
+        machine.keep(*kept)
+        return _Launch(kernel, given)
 
     def _states(self, n_rows: int) -> torch.Tensor:
         """Room for complex states (B, 2^Q, 2)."""

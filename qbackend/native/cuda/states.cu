@@ -243,7 +243,7 @@ template <int M> struct Row {
     real *scratch;
     int t, block;
     bool live;
-    long from, origin;
+    long long from, origin;
     pair v[M][K];
 
     DEVICE_MEMBER int index(int k) const {
@@ -258,11 +258,12 @@ template <int M> struct Row {
             peak = size > peak ? size : peak;
         }
         peak = over_row(peak, scratch, true);
-        const real scale = peak > 0 ? 1 / peak : real(1);
+        // Of what is far too short anyway no reciprocal is taken, which could overflow.
+        const real scale = peak > real(1e-20) ? 1 / peak : real(1);
         UNROLL for (int k = 0; k < K; k++) { f[k] *= scale; square += f[k] * f[k]; }
         square = over_row(square, scratch, false);
         inverse = 1 / SQRT(square);
-        if (!(square == square) && live) tell(p.fault, 1 + (int)from);
+        if (!BACK && !(square == square) && live) tell(p.fault, 1 + (int)from);
         if (peak * SQRT(square) < TINY) inverse = 0;
         return scale;
     }
@@ -270,8 +271,10 @@ template <int M> struct Row {
         if (p.states_in) {
             UNROLL for (int k = 0; k < K; k++) v[0][k] = p.states_in[origin + index(k)];
         } else if (p.features && p.norms) {
+            const real norm = p.norms[from];
+            if (!BACK && !(norm == norm) && live) tell(p.fault, 1 + (int)from);
             UNROLL for (int k = 0; k < K; k++)
-                v[0][k] = pair{p.features[origin + index(k)] * p.norms[from], 0};
+                v[0][k] = pair{p.features[origin + index(k)] * norm, 0};
         } else if (p.features) {
             real f[K], inverse;
             scaled(f, inverse);
@@ -404,16 +407,17 @@ template <int M> DEVICE void go(const Parameters &p) {
 #endif
     const int t = row_thread(), slot = THREAD / T, blocks = 1 << p.outer;
     int at = 0;
-    if (!half_angles(of_weights, p.weights, p.n_weights, THREAD, THREADS, &at)) tell(p.fault, -1 - at);
+    if (!half_angles(of_weights, p.weights, p.n_weights, THREAD, THREADS, &at) && M == 1)
+        tell(p.fault, -1 - at);
     for (int i = THREAD; i < p.n_sums * WARPS; i += THREADS) over_rows[i] = 0;
     SYNC();
     const int n_groups = ((p.n_rows + ROWS - 1) / ROWS) << p.outer;
     for (int group = BLOCK; group < n_groups; group += BLOCKS) {
         const int block = group & (blocks - 1), row = (group >> p.outer) * ROWS + slot;
         const bool live = row < p.n_rows;
-        const long from = live ? row : p.n_rows - 1;
+        const long long from = live ? row : p.n_rows - 1;
         pair *angles = of_angles + slot * p.n_angles;
-        if (p.n_angles && !half_angles(angles, p.angles + from * p.n_angles, p.n_angles, t, T, &at))
+        if (!half_angles(angles, p.angles + from * p.n_angles, p.n_angles, t, T, &at) && M == 1)
             tell(p.fault, 1 + (int)from);
         SYNC();
         Row<M> mine = {p, sums, of_weights, angles, exchange + slot * M * N, scratch, t, block, live, from,
@@ -437,12 +441,12 @@ template <int M> DEVICE void go(const Parameters &p) {
     for (int i = THREAD; i < p.n_sums; i += THREADS) {
         real sum = 0;
         for (int w = 0; w < WARPS; w++) sum += over_rows[i * WARPS + w];
-        p.partial[(long)i * BLOCKS + BLOCK] = sum;
+        p.partial[(long long)i * BLOCKS + BLOCK] = sum;
     }
     if (!comes_last(p.counter)) return;
     for (int i = THREAD >> 5; i < p.n_sums; i += WARPS) {
         real sum = 0;
-        for (int b = THREAD & 31; b < BLOCKS; b += 32) sum += FRESH(p.partial[(long)i * BLOCKS + b]);
+        for (int b = THREAD & 31; b < BLOCKS; b += 32) sum += FRESH(p.partial[(long long)i * BLOCKS + b]);
         sum = over_lanes(sum, 32);
         if ((THREAD & 31) == 0) p.of_weights[p.places[i]] = sum;
     }

@@ -57,11 +57,17 @@ class Emulator:
     def __init__(self, shared_bytes: int = 227 * 1024, *, has_long_launches: bool = True) -> None:
         self.shared_bytes, self.has_long_launches = shared_bytes, has_long_launches
         self.device = torch.device("cpu")
-        self.fault = ctypes.c_int(0)
+        self.kept: list[torch.Tensor] = []
 
     def kernel(self, name: str, variant: Variant, shared_bytes: int) -> driver.Kernel:
         assert shared_bytes <= self.shared_bytes
         return EmulatedKernel(compiled(variant), name, shared_bytes)
+
+    def cell(self) -> ctypes.c_int:
+        return ctypes.c_int(0)
+
+    def keep(self, *tensors: torch.Tensor) -> None:
+        self.kept += tensors
 
     def counter(self) -> torch.Tensor:
         return torch.zeros(1, dtype=torch.int32)

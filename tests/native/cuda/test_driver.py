@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,11 @@ def test_a_mistake_in_the_source_is_shown(nvrtc: None) -> None:
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(ImportError(), r"cuda-bindings is not installed"), (BackendError("too old"), "too old")],
+    [
+        (ImportError(), r"cuda-bindings is not installed"),
+        (BackendError("too old"), "too old"),
+        (RuntimeError("no libnvrtc"), "no libnvrtc"),
+    ],
 )
 def test_without_kernels_it_is_said_once(
     error: Exception,
@@ -75,3 +81,17 @@ def test_without_kernels_it_is_said_once(
     driver.machine_of.cache_clear()
     assert len(caplog.records) == 1
     assert words in caplog.text
+
+
+def test_what_is_called_is_there() -> None:
+    """No device answers here, but the packages know their own names."""
+    bindings = pytest.importorskip("cuda.bindings", reason="needs cuda-bindings")
+    source = Path(driver.__file__).read_text()
+    for module in ("driver", "nvrtc"):
+        there = import_module(f"{bindings.__name__}.{module}")
+        names = set(re.findall(rf"\b{module}\.(\w+)", source))
+        assert names
+        assert not [name for name in names if not hasattr(there, name)]
+    there = import_module("cuda.bindings.driver")
+    attributes = {*dir(there.CUdevice_attribute), *dir(there.CUfunction_attribute)}
+    assert set(re.findall(r"CU_\w+_ATTRIBUTE_\w+", source)) <= attributes

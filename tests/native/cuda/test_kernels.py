@@ -103,11 +103,14 @@ def test_less_shared_memory_means_smaller_blocks() -> None:
     assert not Engine(Emulator(1024)).takes(LayerSpec(10), torch.float32)
 
 
+@pytest.mark.parametrize("tiny", [0.0, 1e-39, 5e-39, 1e-30])
 @pytest.mark.parametrize("n_wires", [3, 8])
-def test_rows_that_encode_nothing(n_wires: int) -> None:
+def test_rows_that_encode_nothing(n_wires: int, tiny: float) -> None:
     layer = QuantumLayer(LayerSpec(n_wires), Fused(Emulator()), seed=0)
     features = torch.randn(4, 2**n_wires)
-    features[1], features[2] = 0, 1e-30
+    # Of denormal numbers reciprocals overflow.
+    features[1], features[2] = tiny, 0
+    features[2, 0] = tiny
     features.requires_grad_(True)
     outputs = layer(features)
     outputs.sum().backward()
@@ -115,6 +118,7 @@ def test_rows_that_encode_nothing(n_wires: int) -> None:
     assert not outputs[1:3].any()
     assert not features.grad[1:3].any()
     assert outputs[0].all()
+    layer(features)
 
 
 @pytest.mark.parametrize("scale", [1e-11, 1e15, 1e30])
@@ -136,6 +140,55 @@ def test_a_row_that_is_not_finite_is_told_by_the_next_call(encoding: str, entry:
     with pytest.raises(InputError, match="features row 33 of an earlier call"):
         layer(features[:2])
     layer(features[:2])
+
+
+def test_one_that_is_wider_than_a_block_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qbackend.native.cuda.engine.LARGEST_TILE", 7)
+    layer = QuantumLayer(LayerSpec(9), Fused(Emulator()), seed=0)
+    features = torch.randn(3, 512)
+    features[1, 5] = float("inf")
+    assert layer(features)[1].isnan().all()
+    with pytest.raises(InputError, match="features row 1 of an earlier call"):
+        layer(features[:1])
+
+
+def test_it_is_told_once_and_of_the_layer_that_had_it() -> None:
+    emulator = Emulator()
+    layer, other = (QuantumLayer(LayerSpec(4), Fused(emulator), seed=0) for _ in range(2))
+    features = torch.randn(3, 16)
+    features[1, 5] = float("nan")
+    engine = layer.backend.engine  # type: ignore[attr-defined]
+    done = engine.forward(layer.spec, features, layer.weight, True)
+    other(features[:1])
+    with pytest.raises(InputError, match="features row 1"):
+        layer(features[:1])
+    # A backward pass that was under way by then does not tell it again.
+    done.pullback(torch.ones(3, 4))
+    layer(features[:1])
+
+
+@pytest.mark.parametrize("encoding", ["amplitude", "angle"])
+def test_outputs_can_be_changed_in_place(encoding: str) -> None:
+    layer = QuantumLayer(LayerSpec(4, encoding), Fused(Emulator()), seed=0)
+    features = torch.randn(3, layer.spec.n_features, requires_grad=True)
+    layer(features).mul_(2).sum().backward()
+    assert features.grad is not None
+
+
+def test_a_large_batch_that_needs_more_room_runs_as_a_small_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qbackend.native.cuda.engine.MANY_AMPLITUDES", 0)
+    spec, emulator = LayerSpec(8, ansatz="strongly_entangling", n_layers=45), Emulator(64 * 1024)
+    engine = Engine(emulator)
+    assert engine.takes(spec, torch.float64)
+    assert engine._plan(spec, True, torch.float64) is None
+    check(spec, 1, torch.float64, emulator)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_other_kinds_of_numbers_are_not_taken(dtype: torch.dtype) -> None:
+    assert not Engine(Emulator()).takes(LayerSpec(2), dtype)
 
 
 def test_a_weight_that_is_not_finite_is_told() -> None:
