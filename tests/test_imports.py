@@ -155,3 +155,17 @@ def test_no_folder_of_tests_is_too_full() -> None:
     shared = {"__init__", "__main__", "conftest"}
     full = {name for name, stems in modules.items() if len(stems - shared) > MOST_MODULES}
     assert not full
+
+
+def test_the_map_is_the_tree() -> None:
+    """`CONTRIBUTING.md` says of every folder what its `__init__` says."""
+    rows = dict(
+        re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    )
+    said = {place(folder): first_sentence(folder) for folder in FOLDERS}
+    assert {folder: rows.get(folder) for folder in said} == said
+
+
+def first_sentence(folder: Path) -> str:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    return " ".join(text.split("\n\n")[0].split())
