@@ -80,7 +80,7 @@ def machine_of(device: torch.device) -> Machine | None:
     try:
         return Cuda(device)
     except ImportError:
-        reason = "the package cuda-bindings is not installed (pip install 'qhc[gpu]')"
+        reason = "the package cuda-bindings is not installed (pip install cuda-bindings)"
     except (BackendError, RuntimeError) as error:
         # The packages raise RuntimeErrors for libraries that are missing or too old.
         reason = str(error)
