@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.aer.noisy import AerNoisy
 from qbackend.devices.noise import NoisyLayer
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.snapshots import load_snapshot
-from qbackend.errors import InputError, OptionError
 from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gradient
 from qbackend.gradients.plans import plan_circuit_shift
 from qbackend.layers.inputs import Array
 from qbackend.native.noisy import NativeNoisy
 from qbackend.native.pauli import layer as noisy_layer
-from qbackend.native.pauli.layer import MAX_QUBITS
 from qbackend.native.pauli.tensors import TorchProgram
 from qbackend.seam.requests import CompiledLayer, Request
 
@@ -260,38 +254,23 @@ def test_gradients_are_useful_where_angles_jump(
 
 
 def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs on CUDA, on the CPU."""
-    spec = LayerSpec(3)
-    compiled, x, w = compiled_layer(spec, "textbook"), features(spec, 3, 0), weights(spec, 0)
-    cotangent = np.random.default_rng(0).normal(size=(3, 3))
-    expected = gradients(native(None, "textbook"), compiled, x, w, cotangent)
+    """What runs on CUDA, on the CPU; also where torch keeps no track, in autograd's own pass."""
+    x, g = torch.randn(3, 8, dtype=torch.float64), torch.randn(3, 3, dtype=torch.float64)
+
+    def found() -> tuple[torch.Tensor, ...]:
+        backend = NativeNoisy(native().device, preparation="textbook")
+        layer = QuantumLayer(LayerSpec(3), backend, seed=0).double()
+        features = x.clone().requires_grad_()
+        values = layer(features)
+        return values, *torch.autograd.grad(values, (features, layer.weight), g)
+
+    expected = found()
     monkeypatch.setattr(
         noisy_layer,
         "CpuProgram",
         lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
     )
-    backend = NativeNoisy(native().device, preparation="textbook")
-    for ours, theirs in zip(gradients(backend, compiled, x, w, cotangent), expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=MACHINE)
-
-
-def test_torch_gives_the_same_through_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within autograd's backward pass, where torch keeps no track by itself."""
-    spec = LayerSpec(3)
-    x, g = torch.randn(3, 8, dtype=torch.float64), torch.randn(3, 3, dtype=torch.float64)
-    found = []
-    for is_torch in (False, True):
-        if is_torch:
-            monkeypatch.setattr(
-                noisy_layer,
-                "CpuProgram",
-                lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
-            )
-        backend = NativeNoisy(native().device, preparation="textbook")
-        layer = QuantumLayer(spec, backend, seed=0).double()
-        features = x.clone().requires_grad_()
-        found.append(torch.autograd.grad(layer(features), (features, layer.weight), g))
-    for ours, theirs in zip(*found, strict=True):
+    for ours, theirs in zip(found(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=MACHINE)
 
 
@@ -308,61 +287,3 @@ def test_zero_rows_and_empty_batches(preparation: str) -> None:
     assert (x.grad[1] == 0).all()
     assert x.grad[[0, 2]].abs().min() > 0
     assert layer(torch.empty(0, 4)).shape == (0, 2)
-
-
-def test_weights_that_move_are_noticed() -> None:
-    layer = QuantumLayer(LayerSpec(2), native(), seed=0)
-    x = torch.randn(3, 4, dtype=torch.float64)
-    before = layer(x).detach()
-    torch.testing.assert_close(layer(x), before, atol=0, rtol=0)
-    with torch.no_grad():
-        layer.weight += 0.1
-    moved = layer(x).detach()
-    assert (moved - before).abs().max() > 1e-3
-    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        torch.testing.assert_close(copied(x), moved, atol=0, rtol=0)
-
-
-def test_what_it_refuses() -> None:
-    backend, spec = native(), LayerSpec(2)
-    compiled = compiled_layer(spec, "auto")
-    rows = np.zeros((1, len(compiled.parameters)))
-    with pytest.raises(OptionError, match="aer:fake_brisbane --shots N"):
-        backend.submit(Request(compiled, rows, shots=10))
-    with pytest.raises(OptionError, match="aer:fake_brisbane --shots N"):
-        get_backend("native:fake_brisbane", shots=10)
-    with pytest.raises(OptionError, match="name a device"):
-        get_backend("native", noise=NoiseSpec())
-    ideal = get_backend("native").compile(spec)
-    with pytest.raises(OptionError, match="without noise"):
-        backend.submit(Request(ideal, np.zeros((1, len(ideal.parameters)))))
-    with pytest.raises(OptionError, match="at most 6"):
-        backend.compile(LayerSpec(7))
-    wide = replace(compiled, circuit=QuantumCircuit(MAX_QUBITS + 1))
-    with pytest.raises(OptionError, match=f"at most {MAX_QUBITS}"):
-        backend.submit(Request(wide, rows))
-    x = torch.ones(3, 4)
-    x[2, 1] = torch.nan
-    with pytest.raises(InputError, match="features row 2"):
-        backend.forward(compiled, x, torch.zeros(4), differentiate=False)
-    with pytest.raises(InputError, match="weights row 0"):
-        backend.forward(compiled, x[:2], torch.full((4,), torch.inf), differentiate=False)
-
-
-def test_one_simulation_is_kept_for_a_spec() -> None:
-    backend, spec = native(), LayerSpec(2)
-    first, second = (
-        NativeNoisy(load_snapshot("fake_brisbane"), noise).compile(spec)
-        for noise in (NoiseSpec(), NoiseSpec(readout=0.0))
-    )
-    x, w = torch.tensor(features(spec, 3, 0)), torch.tensor(weights(spec, 0))
-
-    def values(layer: CompiledLayer) -> torch.Tensor:
-        return backend.forward(layer, x, w, differentiate=False).values
-
-    before = len(backend._simulations)
-    loud, quiet = values(first), values(second)
-    assert (loud - quiet).abs().max() > 1e-3
-    assert torch.equal(values(first), loud)
-    assert torch.equal(values(second), quiet)
-    assert len(backend._simulations) <= before + 1
