@@ -29,7 +29,8 @@ from rich.table import Table
 
 from qbackend.circuits.device_form import SEEDS, Preparation, compile_for_target
 from qbackend.circuits.line_plan import split_final_cnots
-from qbackend.circuits.logical import append_operation, circuit_record
+from qbackend.circuits.logical import circuit_record
+from qbackend.layers.spec_circuit import append_operation
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import QhcError
 from qbackend.layers.ansatze import ANSATZE

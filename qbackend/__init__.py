@@ -31,13 +31,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors
+    from .devices.noise_spec import NoiseSpec
+    from .layers.circuit_layer import CircuitLayer
     from .layers.spec import LayerSpec
     from .module.pointwise import QuantumPointwiseConv2d
     from .module.quantum_layer import QuantumLayer
     from .registry import get_backend, list_backends
 
 __all__ = [
+    "CircuitLayer",
     "LayerSpec",
+    "NoiseSpec",
     "QuantumLayer",
     "QuantumPointwiseConv2d",
     "errors",
@@ -46,7 +50,9 @@ __all__ = [
 ]
 
 _HOME = {
+    "CircuitLayer": "layers.circuit_layer",
     "LayerSpec": "layers.spec",
+    "NoiseSpec": "devices.noise_spec",
     "QuantumLayer": "module.quantum_layer",
     "QuantumPointwiseConv2d": "module.pointwise",
     "get_backend": "registry",

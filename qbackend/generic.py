@@ -13,7 +13,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 
 from .circuits.logical import circuit_record, compile_layer
 from .errors import BackendError, OptionError, UnknownNameError
-from .layers.spec import LayerSpec
+from .layers.program import Layer
 from .seam.backend import Capabilities, check_width
 from .seam.requests import CompiledLayer, Request, Result
 from .seam.simulators import SamplingSimulator, simulator_capabilities
@@ -53,7 +53,7 @@ class QiskitBackend(SamplingSimulator):
             exact=False, max_wires=n_qubits if n_qubits is not None else 30
         )
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         """Transpile once, parameters open, and lay the observables out with the circuit."""
         check_width(self, spec)
         logical = compile_layer(spec)
@@ -66,6 +66,7 @@ class QiskitBackend(SamplingSimulator):
             circuit=circuit,
             observables=tuple(op.apply_layout(circuit.layout) for op in logical.observables),
             parameters=logical.parameters,
+            inputs=logical.inputs,
             record={**circuit_record(circuit), "transpiler_seed": TRANSPILER_SEED},
         )
 

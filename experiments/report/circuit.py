@@ -5,7 +5,7 @@ from __future__ import annotations
 from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import Gate, ParameterVector
 
-from qbackend.circuits.logical import append_operation
+from qbackend.layers.spec_circuit import append_operation
 from qbackend.layers.spec import LayerSpec
 
 DRAWN_LAYERS = 3

@@ -18,16 +18,19 @@ import torch
 
 from ..circuits.logical import compile_layer
 from ..gradients.adjoint import ComplexArray, cuts, weight_gradient
+from ..gradients.plans import plan_angle_shift
 from ..kernels import unitary_forms
 from ..kernels.lanes import FloatArray
+from ..layers.definitions import in_catalogue
 from ..layers.inputs import Array, check_finite
+from ..layers.program import Layer
 from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
 from ..seam.backend import Capabilities, Forward, Gradients, check_width
 from ..seam.forms import Forms, QuadraticBackend
+from ..seam.reading import drawn, expected
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
-from ..seam.uncertainty import averaged
 from .runs import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
 
 MAX_WIRES = 20
@@ -48,7 +51,7 @@ class AerExact(ExactSimulator, QuadraticBackend):
     def capabilities(self) -> Capabilities:
         return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         check_width(self, spec)
         return compile_layer(spec)
 
@@ -63,8 +66,40 @@ class AerExact(ExactSimulator, QuadraticBackend):
             spec, features, matrices, unitary.weight_gradient, differentiate=differentiate
         )
 
+    def forward_circuit(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        differentiate: bool,
+    ) -> Forward:
+        """Values of a circuit of the user's, and derivatives by shifts of its angles."""
+        rows, angles = features.detach().cpu().double().numpy(), angles_of(weights)
+        check_finite("features", rows)
+
+        def values_of(parameters: Array) -> Array:
+            return expected(compiled, row_probabilities(compiled, parameters))
+
+        values = values_of(compiled.rows(rows, angles))
+
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            plan = plan_angle_shift(
+                compiled, rows, angles, of_features=of_features, of_weights=of_weights
+            )
+            factors = cotangent.detach().cpu().double().numpy()
+            by_features, by_weights = plan.vjp(values_of(plan.rows(compiled)), factors)
+            return (
+                torch.from_numpy(by_features).to(features) if of_features else None,
+                torch.from_numpy(by_weights) if of_weights else None,
+            )
+
+        return Forward(torch.from_numpy(values).to(features), pull if differentiate else None)
+
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        passes = [self._unitaries_for(compiled.spec, vector) for vector in weights.tolist()]
+        spec = in_catalogue(compiled.spec, "a layer on every pixel")
+        passes = [self._unitaries_for(spec, vector) for vector in weights.tolist()]
         cpu = torch.device("cpu")
 
         def pull(of_matrices: Array) -> Array:
@@ -74,7 +109,8 @@ class AerExact(ExactSimulator, QuadraticBackend):
         return Forms(np.stack([u.matrices(torch.float64, cpu).numpy() for u in passes]), pull)
 
     def run(self, request: Request, job_id: str) -> Result:
-        values = row_probabilities(request.compiled, request.parameters) @ _signs(request).T
+        compiled = request.compiled
+        values = expected(compiled, row_probabilities(compiled, request.parameters))
         return Result(values, np.zeros_like(values), shots=None, job_ids=(job_id,), device="aer")
 
     def close(self) -> None:
@@ -109,14 +145,13 @@ class AerSampled(SamplingSimulator):
     def capabilities(self) -> Capabilities:
         return simulator_capabilities(exact=False, max_wires=MAX_WIRES)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         check_width(self, spec)
         return compile_layer(spec)
 
     def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
         probabilities = row_probabilities(request.compiled, request.parameters)
-        counts = np.random.default_rng(seed).multinomial(shots, probabilities)
-        values, stderr = averaged(counts, _signs(request))
+        values, stderr = drawn(request.compiled, probabilities, shots, seed)
         return Result(values, stderr, shots=shots, job_ids=(job_id,), device="aer")
 
 
@@ -198,8 +233,3 @@ def _forward_states(
         return by_features, torch.from_numpy(by_weights) if of_weights else None
 
     return Forward(outputs, pull)
-
-
-def _signs(request: Request) -> Array:
-    """Eigenvalues of the request's observables, (M, D)."""
-    return request.compiled.spec.signs()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveProbabilities
 
@@ -18,12 +19,13 @@ from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
 from ..errors import OptionError
 from ..layers.inputs import Array
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from ..seam.backend import Capabilities, check_width
 from ..seam.device import Device
+from ..seam.reading import drawn, expected
 from ..seam.requests import CompiledLayer, Request, Result
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
-from ..seam.uncertainty import averaged
+from .runs import bindings
 
 MAX_QUBITS = 12
 """Qubits of a density matrix: 256 MiB."""
@@ -47,14 +49,14 @@ class AerNoisy(ExactSimulator):
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.preparation = preparation
-        self._layers: dict[LayerSpec, NoisyLayer] = {}
+        self._layers: dict[Layer, NoisyLayer] = {}
 
     @property
     def capabilities(self) -> Capabilities:
         max_wires = min(self.device.target.num_qubits, MAX_QUBITS)
         return simulator_capabilities(exact=True, max_wires=max_wires, noisy=True)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         """The layer on the device's best qubits, with the noise that acts there; one per spec.
 
         Raises:
@@ -65,7 +67,7 @@ class AerNoisy(ExactSimulator):
             self._layers[spec] = self._compile(spec)
         return self._layers[spec]
 
-    def _compile(self, spec: LayerSpec) -> NoisyLayer:
+    def _compile(self, spec: Layer) -> NoisyLayer:
         layer = compile_under_noise(spec, self.device, self.noise, preparation=self.preparation)
         if layer.circuit.num_qubits > MAX_QUBITS:
             raise OptionError(
@@ -79,7 +81,7 @@ class AerNoisy(ExactSimulator):
 
     def run(self, request: Request, job_id: str) -> Result:
         layer = _noisy(request)
-        values = probabilities(layer, request.parameters) @ eigenvalues(layer).T
+        values = expected(layer, probabilities(layer, request.parameters))
         return _result(layer, job_id, values, np.zeros_like(values), None)
 
 
@@ -101,7 +103,7 @@ class AerNoisySampled(SamplingSimulator):
     def capabilities(self) -> Capabilities:
         return replace(self._exact.capabilities, exact=False)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         return self._exact.compile(spec)
 
     def check(self, request: Request) -> None:
@@ -110,15 +112,21 @@ class AerNoisySampled(SamplingSimulator):
     def sample(self, request: Request, shots: int, seed: int | None, job_id: str) -> Result:
         layer = _noisy(request)
         read = probabilities(layer, request.parameters)
-        drawn = np.random.default_rng(seed).multinomial(shots, read)
-        values, stderr = averaged(drawn, eigenvalues(layer))
+        values, stderr = drawn(layer, read, shots, seed)
         return _result(layer, job_id, values, stderr, shots)
 
 
-def probabilities(layer: NoisyLayer, rows: Array) -> Array:
-    """Probabilities to read each basis state for rows (N, P): (N, 2^Q), qubit 0 the last bit."""
-    n_qubits = layer.circuit.num_qubits
-    circuit = layer.circuit.copy()
+def probabilities(layer: NoisyLayer, rows: Array) -> list[Array]:
+    """Probabilities to read each basis state for rows (N, P): (N, 2^Q) in each readout.
+
+    Qubit 0 is the last bit.
+    """
+    return [_probabilities(layer, circuit, rows) for circuit in layer.measured]
+
+
+def _probabilities(layer: NoisyLayer, measured: QuantumCircuit, rows: Array) -> Array:
+    n_qubits = measured.num_qubits
+    circuit = measured.copy()
     circuit.append(SaveProbabilities(n_qubits), circuit.qubits)
     # Aer spreads circuits over threads, but not one's bindings.
     copies = torch.get_num_threads()
@@ -135,10 +143,10 @@ def probabilities(layer: NoisyLayer, rows: Array) -> Array:
     for first in range(0, len(rows), BINDINGS * copies):
         chunk = rows[first : first + BINDINGS * copies]
         shares = np.array_split(chunk, min(copies, len(chunk)))
-        binds = [
-            {parameter: share[:, index] for index, parameter in enumerate(layer.parameters)}
-            for share in shares
-        ]
+        binds = [bindings(circuit, layer, share) for share in shares]
+        if not all(binds):
+            prepared += [simulator.run(circuit).result().data()["probabilities"]] * len(chunk)
+            continue
         result = simulator.run([circuit] * len(shares), parameter_binds=binds).result()
         prepared += [result.data(index)["probabilities"] for index in range(len(chunk))]
     read = _misread(np.array(prepared), assignment_matrices(layer.model, n_qubits))
@@ -154,22 +162,6 @@ def _misread(prepared: Array, matrices: Array) -> Array:
         split = read.reshape(n_rows, -1, 2, 2**qubit)
         read = np.einsum("nasb,sr->narb", split, matrix)
     return read.reshape(n_rows, 2**n_qubits)
-
-
-def eigenvalues(layer: NoisyLayer) -> Array:
-    """What each observable is worth in each basis state, (M, 2^Q), qubit 0 the last bit."""
-    states = np.arange(2**layer.circuit.num_qubits)
-    rows = np.zeros((len(layer.observables), len(states)))
-    for row, observable in zip(rows, layer.observables, strict=True):
-        for pauli, coefficient in zip(observable.paulis, observable.coeffs, strict=True):
-            if pauli.x.any() or coefficient.imag != 0:
-                raise OptionError(
-                    f"the observable {observable.to_list()} is no real sum of products of Z: it "
-                    "is not diagonal, or not real, and cannot be read"
-                )
-            mask = sum(1 << int(qubit) for qubit in np.flatnonzero(pauli.z))
-            row += coefficient.real * (1.0 - 2.0 * (np.bitwise_count(states & mask) % 2))
-    return rows
 
 
 def _result(

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +19,12 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveProbabilities, SaveStatevector, SetStatevector
 from qiskit_aer.quantum_info.states.aer_state import AerState
 
-from ..circuits.logical import append_operation, qubit_of
+from ..circuits.measuring import turned_circuits
 from ..gradients.adjoint import ComplexArray, cuts
 from ..layers.ansatze import Operation, Rotations
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
+from ..layers.spec_circuit import append_operation, qubit_of
 from ..seam.requests import CompiledLayer
 
 UNITARY_WIRES = 6
@@ -155,13 +157,23 @@ def _state_circuit(spec: LayerSpec, n_batch_qubits: int, inverse: bool) -> Quant
     return circuit
 
 
-def row_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
-    """Probabilities of the basis states for rows (N, P): (N, D), wire 0 first."""
-    spec = compiled.spec
+def row_probabilities(compiled: CompiledLayer, rows: Array) -> list[Array]:
+    """Probabilities of the basis states for rows (N, P), (N, D) in each readout.
+
+    The circuit's qubit 0 is the least significant bit of a basis state.
+    """
+    if isinstance(compiled.spec, LayerSpec):
+        found = [_spec_probabilities(compiled, compiled.spec, rows)]
+    else:
+        found = [_bound_probabilities(each, compiled, rows) for each in turned_circuits(compiled)]
+    return [each / each.sum(axis=1, keepdims=True) for each in found]
+
+
+def _spec_probabilities(compiled: CompiledLayer, spec: LayerSpec, rows: Array) -> Array:
     n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     weights, group = np.unique(rows[:, n_angles:], axis=0, return_inverse=True)
     if spec.n_wires > UNITARY_WIRES or len(rows) < ROWS_PER_UNITARY * len(weights):
-        probabilities = _bound_probabilities(compiled, rows)
+        probabilities = _bound_probabilities(compiled.circuit, compiled, rows)
     else:
         states = spec.encoding_rule.states_of_angles(rows[:, :n_angles])
         probabilities = np.empty_like(states)
@@ -170,12 +182,12 @@ def row_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
             chosen = group.ravel() == index
             kets = engine.run(spec, vector.tolist())[-1]
             probabilities[chosen] = np.abs(states[chosen] @ kets) ** 2
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
+    return probabilities
 
 
-def _bound_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
+def _bound_probabilities(circuit: QuantumCircuit, compiled: CompiledLayer, rows: Array) -> Array:
     """The same, each row a circuit of its own."""
-    circuit = compiled.circuit.copy()
+    circuit = circuit.copy()
     circuit.append(SaveProbabilities(circuit.num_qubits), circuit.qubits)
     # Fusion costs more than it saves on circuits this small, bound at run time.
     simulator = AerSimulator(
@@ -187,7 +199,15 @@ def _bound_probabilities(compiled: CompiledLayer, rows: Array) -> Array:
     probabilities = []
     for first in range(0, len(rows), BINDINGS):
         chunk = rows[first : first + BINDINGS]
-        binds = {p: chunk[:, index] for index, p in enumerate(compiled.parameters)}
-        result = simulator.run(circuit, parameter_binds=[binds]).result()
-        probabilities += [result.data(index)["probabilities"] for index in range(len(chunk))]
-    return np.array(probabilities)
+        binds = bindings(circuit, compiled, chunk)
+        result = simulator.run(circuit, parameter_binds=[binds] if binds else None).result()
+        n_results = len(chunk) if binds else 1
+        found = [result.data(index)["probabilities"] for index in range(n_results)]
+        probabilities += found if binds else found * len(chunk)
+    return np.array(probabilities).reshape(len(rows), -1)
+
+
+def bindings(circuit: QuantumCircuit, compiled: CompiledLayer, rows: Array) -> dict[Any, Array]:
+    """What Aer binds to the circuit's parameters for rows (N, P); some may have no effect."""
+    present = set(circuit.parameters)
+    return {p: rows[:, index] for index, p in enumerate(compiled.parameters) if p in present}

@@ -18,10 +18,13 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import Target
 
 from ..errors import OptionError, UnknownNameError, suggest
+from ..layers.program import Layer
 from ..layers.spec import LayerSpec
+from ..layers.spec_circuit import append_operation, encoding_circuit, qubit_of
+from ..layers.spec_inputs import SpecInputs
 from ..seam.requests import CompiledLayer
 from .line_plan import MAX_WIRES, measured_before, split_final_cnots
-from .logical import append_operation, circuit_record, encoding_circuit, qubit_of
+from .logical import circuit_record, compile_layer
 from .placement import active_qubits, place, route
 from .preparation import N_ANGLES, CompactPreparation, append_compact, check_compact
 from .reported_costs import ReportedCosts
@@ -34,7 +37,7 @@ SEEDS = tuple(range(8))
 
 
 def compile_for_target(
-    spec: LayerSpec,
+    spec: Layer,
     target: Target,
     *,
     device: str = "the device",
@@ -58,7 +61,6 @@ def compile_for_target(
             where every gate in use has a reported error and duration.
         UnknownNameError: no such preparation.
     """
-    chosen = choose_preparation(spec, preparation)
     n_qubits = target.num_qubits or 0
     if n_qubits < spec.n_wires:
         raise OptionError(
@@ -66,6 +68,15 @@ def compile_for_target(
             "choose fewer wires or another device (qhc backends lists them)"
         )
     costs = ReportedCosts.of(device, target)
+    if not isinstance(spec, LayerSpec):
+        if preparation != "auto":
+            raise OptionError(
+                f"preparation '{preparation}' is for amplitudes of the catalogue's layers; a "
+                "circuit of your own brings its own: leave it out"
+            )
+        compiled = route(compile_layer(spec), costs, seeds)
+        return replace(compiled, record={**compiled.record, "device": device})
+    chosen = choose_preparation(spec, preparation)
     if chosen == "compact" and move_final_cliffords and spec.n_wires <= MAX_WIRES:
         compiled = place(spec, costs)
     else:
@@ -112,13 +123,15 @@ def logical_layer(
     compact = choose_preparation(spec, preparation) == "compact" and spec.encoding == "amplitude"
     body, tail = split_final_cnots(spec.operations)
     circuit = QuantumCircuit(spec.n_wires, name=f"{spec.encoding}-{spec.ansatz}")
+    prepare = None
     if compact:
+        prepare = CompactPreparation(tuple(range(2**spec.n_wires)))
         angles = ParameterVector("angle", N_ANGLES[spec.n_wires])
         qubits = [qubit_of(wire, spec.n_wires) for wire in range(spec.n_wires)]
         append_compact(circuit, qubits, list(angles))
     else:
         angles = ParameterVector("angle", spec.encoding_rule.n_angles(spec.n_wires))
-        circuit.compose(encoding_circuit(spec, angles), inplace=True)
+        circuit.compose(encoding_circuit(spec.encoding_rule, spec.n_wires, angles), inplace=True)
     weights = ParameterVector("weight", spec.n_weights)
     for operation in body if move_final_cliffords else spec.operations:
         append_operation(circuit, operation, weights)
@@ -132,7 +145,7 @@ def logical_layer(
         ),
         parameters=(*angles, *weights),
         record=circuit_record(circuit),
-        encode=CompactPreparation(tuple(range(2**spec.n_wires))) if compact else None,
+        inputs=SpecInputs(spec.encoding_rule, len(angles), spec.n_weights, prepare),
     )
 
 

@@ -19,6 +19,7 @@ from qiskit.quantum_info import SparsePauliOp
 from ..errors import OptionError
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
+from ..layers.spec_inputs import SpecInputs
 from ..seam.requests import CompiledLayer
 from .line_plan import LinePlan, Turn, plan_line
 from .logical import circuit_record
@@ -50,7 +51,7 @@ def place(spec: LayerSpec, costs: ReportedCosts) -> CompiledLayer:
         optimization_level=_PLACED_LEVEL,
         seed_transpiler=_PLACED_SEED,
     )
-    compiled = _recorded(_laid_out(layer, circuit), costs)
+    compiled = _recorded(_laid_out(layer, circuit, costs), costs)
     return replace(compiled, record={**compiled.record, "seed": _PLACED_SEED})
 
 
@@ -66,7 +67,7 @@ def route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) ->
             seed_transpiler=seed,
         )
         try:
-            compiled = _recorded(_laid_out(logical, circuit), costs)
+            compiled = _recorded(_laid_out(logical, circuit, costs), costs)
         except OptionError as error:
             failure = error
             continue
@@ -81,11 +82,11 @@ def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
     """The layer on a line or ring of ideal qubits; qubit p is the plan's position p."""
     n_wires = spec.n_wires
     circuit = QuantumCircuit(n_wires, name=f"{spec.encoding}-{spec.ansatz}")
-    encode = None
+    n_angles, prepare = n_wires, None
     if spec.encoding == "amplitude":
         angles = ParameterVector("angle", N_ANGLES[n_wires])
         append_compact(circuit, range(n_wires), list(angles))
-        encode = CompactPreparation(plan.order())
+        n_angles, prepare = N_ANGLES[n_wires], CompactPreparation(plan.order())
     else:
         angles = ParameterVector("angle", n_wires)
         for position, string in enumerate(plan.frame):
@@ -108,7 +109,7 @@ def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
         observables=tuple(observables),
         parameters=(*angles, *weights),
         record=circuit_record(circuit),
-        encode=encode,
+        inputs=SpecInputs(spec.encoding_rule, n_angles, spec.n_weights, prepare),
     )
 
 
@@ -122,10 +123,14 @@ def active_qubits(compiled: CompiledLayer) -> list[int]:
     return sorted(used.union(compiled.observed))
 
 
-def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit) -> CompiledLayer:
+def _laid_out(
+    layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCosts
+) -> CompiledLayer:
     """The layer with its transpiled circuit."""
     observables = tuple(o.apply_layout(circuit.layout) for o in layer.observables)
-    return replace(layer, circuit=circuit, observables=observables)
+    return replace(
+        layer, circuit=circuit, observables=observables, one_qubit_gates=costs.one_qubit_gates
+    )
 
 
 def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray[np.int_]) -> Array:

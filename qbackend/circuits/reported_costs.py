@@ -26,6 +26,7 @@ class ReportedCosts:
     Attributes:
         device: its name.
         target: what it reports.
+        one_qubit_gates: their names.
         one_qubit: per qubit, the worst of its one-qubit gates.
         two_qubit: per pair of neighbours in ascending order, the best of its two-qubit gates;
             pairs without a calibrated gate are left out.
@@ -34,6 +35,7 @@ class ReportedCosts:
 
     device: str
     target: Target
+    one_qubit_gates: tuple[str, ...]
     one_qubit: tuple[float, ...]
     two_qubit: dict[tuple[int, int], float]
     readout: tuple[float, ...]
@@ -58,6 +60,7 @@ class ReportedCosts:
         return cls(
             device=device,
             target=target,
+            one_qubit_gates=tuple(gates),
             one_qubit=tuple(
                 max((_cost(_instances(target, name).get(q)) for name in gates), default=math.inf)
                 for q in qubits

@@ -28,9 +28,10 @@ from qiskit_aer.noise import (
 )
 
 from ..circuits.device_form import Preparation, compile_for_target, drop_idle_qubits
+from ..circuits.measuring import turned_circuits
 from ..errors import OptionError
 from ..layers.inputs import Array
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
 from .noise_spec import NoiseSpec, SavedNoise
@@ -74,11 +75,13 @@ class NoisyLayer(CompiledLayer):
         properties: what the device reports of the circuit's qubits, in the circuit's order.
         noise: the strengths.
         model: the channel after each gate, and the readout errors.
+        measured: the circuit for each readout, behind it the change of basis.
     """
 
     properties: DeviceProperties
     noise: NoiseSpec
     model: TransparentModel
+    measured: tuple[QuantumCircuit, ...]
 
     @property
     def is_noisy(self) -> bool:
@@ -86,7 +89,7 @@ class NoisyLayer(CompiledLayer):
 
 
 def compile_under_noise(
-    spec: LayerSpec, device: Device, noise: NoiseSpec, *, preparation: Preparation = "auto"
+    spec: Layer, device: Device, noise: NoiseSpec, *, preparation: Preparation = "auto"
 ) -> NoisyLayer:
     """The layer on the device's best qubits, these alone, with the noise that acts there.
 
@@ -117,18 +120,25 @@ def add_noise(
         OptionError: the device reports no value that a part in use needs; the message names the
             gate and the qubits.
     """
-    _check_reported(compiled, properties, noise)
-    circuit = compiled.circuit
+    measured = turned_circuits(compiled)
+    for circuit in measured:
+        _check_reported(circuit, properties, noise)
     # Aer works every channel of a model out before it runs: only those in use are worth it.
     used = {
         (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
+        for circuit in measured
         for item in circuit.data
     }
     gates = tuple(gate for gate in properties.gates if (gate.name, gate.qubits) in used)
     model = build_noise_model(replace(properties, gates=gates), noise)
+    circuit = compiled.circuit
     if noise.idle > 0:
         circuit = with_waits(circuit, properties)
-        _add_idle_relaxation(model, circuit, properties, noise.idle)
+        measured = [
+            with_waits(each, properties) if readout.turned else circuit
+            for each, readout in zip(measured, compiled.readouts, strict=True)
+        ]
+        _add_idle_relaxation(model, measured, properties, noise.idle)
     calibrated_at = properties.calibrated_at
     record = {
         **compiled.record,
@@ -144,10 +154,12 @@ def add_noise(
         observables=compiled.observables,
         parameters=compiled.parameters,
         record=record,
-        encode=compiled.encode,
+        inputs=compiled.inputs,
         properties=properties,
         noise=noise,
         model=model,
+        measured=tuple(measured),
+        one_qubit_gates=compiled.one_qubit_gates,
     )
 
 
@@ -201,10 +213,10 @@ def _assignment(prob_meas1_prep0: float, prob_meas0_prep1: float, strength: floa
 
 
 def _check_reported(
-    compiled: CompiledLayer, properties: DeviceProperties, noise: NoiseSpec
+    circuit: QuantumCircuit, properties: DeviceProperties, noise: NoiseSpec
 ) -> None:
     """Raise `OptionError` for the first value that a part in use needs and nobody reported."""
-    for missing, positions in _missing_values(compiled.circuit, properties, noise):
+    for missing, positions in _missing_values(circuit, properties, noise):
         raise OptionError(
             f"'{properties.device}' reports no {missing} on {properties.where(positions)}; "
             "choose another device or switch that part of the noise off"
@@ -307,11 +319,15 @@ def with_waits(circuit: QuantumCircuit, properties: DeviceProperties) -> Quantum
 
 
 def _add_idle_relaxation(
-    model: TransparentModel, circuit: QuantumCircuit, properties: DeviceProperties, strength: float
+    model: TransparentModel,
+    circuits: Sequence[QuantumCircuit],
+    properties: DeviceProperties,
+    strength: float,
 ) -> None:
     """Relaxation of every qubit over every length that it waits."""
     waits = {
         (item.operation.label, circuit.find_bit(item.qubits[0]).index)
+        for circuit in circuits
         for item in circuit.data
         if (item.operation.label or "").startswith(WAIT)
     }

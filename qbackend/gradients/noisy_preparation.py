@@ -34,7 +34,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
+from ..layers.definitions import in_catalogue
 from ..layers.inputs import Array
+from ..layers.spec import LayerSpec
+from ..layers.spec_inputs import SpecInputs
 from ..seam.loading import pull_loaded
 from ..seam.requests import CompiledLayer
 from .plans import CircuitShiftPlan, GradientPlan, plan_circuit_shift
@@ -102,7 +105,7 @@ def feature_gradient(
     `averaged` gives the averaged gradient of the features' rows that it is asked for, by a mask
     (B,). No row may be one that the encoding calls zero.
     """
-    rule = compiled.spec.encoding_rule
+    rule = in_catalogue(compiled.spec, "an averaged preparation").encoding_rule
     if rule.is_product:
         given = torch.from_numpy(features)
         return pull_loaded(rule, given, torch.from_numpy(of_angles)).numpy()
@@ -219,12 +222,13 @@ def plan_noisy_shift(
     Raises:
         OptionError: a parameter without a shift rule, see `plan_circuit_shift`.
     """
-    spec, rows = compiled.spec, compiled.rows(features, weights)
+    spec = in_catalogue(compiled.spec, "an averaged preparation")
+    rows = compiled.rows(features, weights)
     n_angles = rows.shape[1] - spec.n_weights
     needs_average = of_features and _is_averaged(compiled)
     first = 0 if of_features and not needs_average else n_angles
     last = rows.shape[1] if of_weights else n_angles
-    shift = plan_circuit_shift(compiled, rows, first=first, last=last)
+    shift = plan_circuit_shift(compiled, rows, slice(first, last))
     if of_features and spec.encoding == "amplitude" and not needs_average:
         _, vanishing = _pull_tree(features, np.zeros((len(rows), n_angles)))
         needs_average = bool(vanishing.any())
@@ -235,4 +239,6 @@ def plan_noisy_shift(
 
 def _is_averaged(compiled: CompiledLayer) -> bool:
     """Whether no feature's derivative is the exact one."""
-    return compiled.spec.encoding == "amplitude" and compiled.encode is not None
+    inputs = compiled.inputs
+    is_amplitude = isinstance(compiled.spec, LayerSpec) and compiled.spec.encoding == "amplitude"
+    return is_amplitude and isinstance(inputs, SpecInputs) and inputs.prepare is not None

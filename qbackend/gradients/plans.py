@@ -12,16 +12,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import OptionError
 from ..layers.encodings import without_overflow
 from ..layers.inputs import Array
+from ..layers.program import PAULI_ROTATIONS, Layer, SmoothInputMap
 from ..layers.spec import LayerSpec
 from ..seam.requests import CompiledLayer
-
-PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
-"""Gates exp(-i angle P/2) up to a phase: the two-term shift rule holds for their angle."""
-
 
 class GradientPlan(ABC):
     """Rows to evaluate for the derivatives of B outputs rows."""
@@ -146,9 +144,9 @@ class CircuitShiftPlan:
 
 
 def plan_circuit_shift(
-    compiled: CompiledLayer, parameters: Array, *, first: int = 0, last: int | None = None
+    compiled: CompiledLayer, parameters: Array, shifted: slice | NDArray[np.bool_] = slice(None)
 ) -> CircuitShiftPlan:
-    """The plan for rows of parameters (B, P), shifted those from `first` until before `last`.
+    """The plan for rows of parameters (B, P), of which those that `shifted` chooses are shifted.
 
     Raises:
         OptionError: a parameter that turns more than one gate, or not by its own angle in a Pauli
@@ -156,10 +154,75 @@ def plan_circuit_shift(
     """
     _check_rotations(compiled)
     n_parameters = parameters.shape[1]
-    turn = np.pi / 2 * np.eye(n_parameters)[first:last]
+    turn = np.pi / 2 * np.eye(n_parameters)[shifted]
     both = np.stack([turn, -turn], axis=1)
     rows = (parameters[:, None, None] + both).reshape(-1, n_parameters)
     return CircuitShiftPlan(rows, len(turn))
+
+
+@dataclass(frozen=True)
+class AngleShiftPlan(GradientPlan):
+    """The parameter-shift rule in the angles of a user's circuit, and the chain rule behind it.
+
+    Attributes:
+        inputs: the map to the angles.
+        features: (B, F), at which the derivatives are taken.
+        weights: (W,), likewise.
+        shifted: (P,) which angles are shifted.
+        shift: of these.
+    """
+
+    inputs: SmoothInputMap
+    features: Array
+    weights: Array
+    shifted: NDArray[np.bool_]
+    shift: CircuitShiftPlan
+
+    def rows(self, compiled: CompiledLayer) -> Array:
+        return self.shift.rows
+
+    def jacobians(self, values: Array) -> tuple[Array, Array]:
+        by_angle = self._of_angles(values)
+        pulled = [
+            self.inputs.pull(self.features, self.weights, by_angle[:, output])
+            for output in range(by_angle.shape[1])
+        ]
+        return np.stack([x for x, _ in pulled], axis=1), np.stack([w for _, w in pulled], axis=1)
+
+    def vjp(self, values: Array, cotangent: Array) -> tuple[Array, Array]:
+        of_angles = np.einsum("bmp,bm->bp", self._of_angles(values), cotangent)
+        by_features, by_weights = self.inputs.pull(self.features, self.weights, of_angles)
+        return by_features, by_weights.sum(axis=0)
+
+    def _of_angles(self, values: Array) -> Array:
+        """Derivative of every output by every angle, (B, M, P); zero by those not shifted."""
+        by_angle = np.zeros((len(self.features), values.shape[1], len(self.shifted)))
+        if self.shifted.any():
+            by_angle[..., self.shifted] = self.shift.derivatives(values)
+        return by_angle
+
+
+def plan_angle_shift(
+    compiled: CompiledLayer,
+    features: Array,
+    weights: Array,
+    *,
+    of_features: bool = True,
+    of_weights: bool = True,
+) -> AngleShiftPlan:
+    """The plan for features (B, F) and weights (W,) of a circuit whose inputs are smooth.
+
+    N = 2 B rows for each angle that moves with what derivatives are wanted by; the derivatives by
+    the other are not to be used.
+
+    Raises:
+        OptionError: an angle without a shift rule, see `plan_circuit_shift`.
+    """
+    inputs: SmoothInputMap = compiled.inputs  # type: ignore[assignment]
+    shifted = (inputs.by_features & of_features) | (inputs.by_weights & of_weights)
+    rows = inputs.angles(features, weights)
+    shift = plan_circuit_shift(compiled, rows, shifted)
+    return AngleShiftPlan(inputs, features, weights, shifted, shift)
 
 
 def _check_rotations(compiled: CompiledLayer) -> None:
@@ -215,7 +278,7 @@ class SpsaPlan(FeaturePlan):
 
 
 def plan_spsa(
-    spec: LayerSpec,
+    spec: Layer,
     features: Array,
     weights: Array,
     *,
@@ -237,7 +300,7 @@ def plan_spsa(
     scale = np.ones((n_batch, 1))
     if not of_features:
         scale = np.zeros((n_batch, 1))
-    elif spec.encoding == "amplitude":
+    elif isinstance(spec, LayerSpec) and spec.encoding == "amplitude":
         rows, factors = without_overflow(features)
         scale = np.sqrt(np.mean(rows**2, axis=1, keepdims=True)) / factors
     turned = np.full((n_batch, len(weights)), float(of_weights))

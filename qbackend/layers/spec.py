@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +16,8 @@ from ..errors import SpecError, suggest
 from .ansatze import ANSATZE, Ansatz, Operation, get_ansatz
 from .encodings import ENCODINGS, Encoding, get_encoding
 from .inputs import whole_number
+from .program import LayerProgram
+from .spec_inputs import SpecInputs
 
 
 @lru_cache(maxsize=32)
@@ -99,6 +102,42 @@ class LayerSpec:
     def operations(self) -> tuple[Operation, ...]:
         """The trainable circuit, in the order of execution."""
         return self.circuit_family.operations(self.n_wires, self.n_layers)
+
+    @property
+    def title(self) -> str:
+        """In a few words, for people."""
+        return self.ansatz
+
+    @property
+    def key(self) -> str:
+        """Identity: a hash of the definition."""
+        content = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def program(self) -> LayerProgram:
+        """The layer as a circuit of rotations by the encoding's angles, then by the weights."""
+        # The command line reads specs long before it needs Qiskit.
+        from qiskit import QuantumCircuit
+        from qiskit.circuit import ParameterVector
+        from qiskit.quantum_info import SparsePauliOp
+
+        from .spec_circuit import append_operation, encoding_circuit
+
+        n_angles = self.encoding_rule.n_angles(self.n_wires)
+        angles = ParameterVector("angle", n_angles)
+        weights = ParameterVector("weight", self.n_weights)
+        circuit = QuantumCircuit(self.n_wires, name=f"{self.encoding}-{self.ansatz}")
+        prepared = encoding_circuit(self.encoding_rule, self.n_wires, angles)
+        circuit.compose(prepared, inplace=True)
+        for operation in self.operations:
+            append_operation(circuit, operation, weights)
+        return LayerProgram(
+            circuit=circuit,
+            parameters=(*angles, *weights),
+            # Qiskit reads a Pauli string from its last qubit to its first: wire 0 first, as we do.
+            observables=tuple(SparsePauliOp(name) for name in self.observables),
+            inputs=SpecInputs(self.encoding_rule, n_angles, self.n_weights),
+        )
 
     def signs(self) -> NDArray[np.float64]:
         """Eigenvalues of the observables, (M, 2^Q): +1 or -1 per basis state, wire 0 first."""

@@ -11,7 +11,7 @@ from typing import Any
 from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
 from ..layers.inputs import seed_number
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from ..seam.backend import Capabilities, QuantumBackend, check_width
 from ..seam.device import Device
 from ..seam.jobs import Job
@@ -134,7 +134,7 @@ class MachineBackend(QuantumBackend):
             gradient_methods=("parameter-shift", "spsa"),
         )
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         """The layer on the machine's best qubits, by its calibration of today.
 
         A ledger that has the layer already gives that one: a request that is half done goes on

@@ -13,7 +13,12 @@ from qiskit_machine_learning.neural_networks import NeuralNetwork
 
 from ..errors import InputError, OptionError, suggest
 from ..gradients.noisy_preparation import plan_noisy_shift
-from ..gradients.plans import GradientPlan, plan_parameter_shift, plan_spsa
+from ..gradients.plans import (
+    GradientPlan,
+    plan_angle_shift,
+    plan_parameter_shift,
+    plan_spsa,
+)
 from ..gradients.torch_circuit import outputs
 from ..layers.inputs import (
     Array,
@@ -23,7 +28,9 @@ from ..layers.inputs import (
     in_float32_or_float64,
     seed_number,
 )
+from ..layers.program import Layer
 from ..layers.spec import LayerSpec
+from ..native.any_circuit.tensors import torch_layer
 from ..seam.backend import DifferentiableBackend, Forward, Gradients, QuantumBackend
 from ..seam.requests import Request, Result
 
@@ -51,7 +58,7 @@ class LayerNetwork(NeuralNetwork):
 
     def __init__(
         self,
-        spec: LayerSpec,
+        spec: Layer,
         backend: QuantumBackend,
         *,
         gradient: str = "auto",
@@ -154,7 +161,10 @@ class LayerNetwork(NeuralNetwork):
                 "noise: take them on 'native' or 'aer', for example after "
                 "layer.to_backend('native'), which keeps the weights"
             )
-        return outputs(self.spec, features, weights)
+        if isinstance(self.spec, LayerSpec):
+            return outputs(self.spec, features, weights)
+        values: torch.Tensor = torch_layer(self.spec)(features, weights)
+        return values
 
     def _in_one_request(
         self,
@@ -252,7 +262,7 @@ class LayerNetwork(NeuralNetwork):
 
     def _live(self, features: Array) -> np.ndarray:
         """Rows that encode something: the others give zero everywhere and are never executed."""
-        return ~self.spec.encoding_rule.is_zero(features)
+        return self.compiled.inputs.live(features)
 
     def _plan(
         self, features: Array, weights: Array, of_features: bool = True, of_weights: bool = True
@@ -260,6 +270,8 @@ class LayerNetwork(NeuralNetwork):
         wanted = {"of_features": of_features, "of_weights": of_weights}
         if self.gradient == "spsa":
             return plan_spsa(self.spec, features, weights, rng=self._rng, **wanted)
+        if not isinstance(self.spec, LayerSpec):
+            return plan_angle_shift(self.compiled, features, weights, **wanted)
         # From samples, errors that the rows of a batch share would not average out over it.
         if self.compiled.is_noisy and self.backend.capabilities.exact:
             return plan_noisy_shift(self.compiled, features, weights, **wanted)

@@ -15,6 +15,7 @@ from torch import nn
 from ..errors import InputError, OptionError
 from ..gradients.higher import pulled
 from ..layers.inputs import in_float32_or_float64, seed_or_drawn
+from ..layers.program import Layer
 from ..layers.spec import LayerSpec
 from ..registry import get_backend
 from ..seam.backend import Gradients, QuantumBackend
@@ -97,7 +98,7 @@ class QuantumLayer(TorchConnector):
     unchanged.
 
     Args:
-        spec: the layer.
+        spec: the layer, a `LayerSpec` of the catalogue or a `CircuitLayer` of your own.
         backend: a name for `get_backend`, or a backend.
         shots: per row, where the named backend samples.
         seed: of the initial weights, uniform in [0, 2π), and of the sampling; None draws one from
@@ -108,6 +109,7 @@ class QuantumLayer(TorchConnector):
         options: what the named backend takes besides, see `get_backend`: `approve`, for one.
 
     Raises:
+        TypeError: what is given is no layer; the message shows how to make one of a circuit.
         UnknownNameError: no such backend.
         OptionError: a layer, shots or a gradient that the backend cannot do, or no seed.
     """
@@ -116,7 +118,7 @@ class QuantumLayer(TorchConnector):
 
     def __init__(
         self,
-        spec: LayerSpec,
+        spec: Layer,
         backend: str | QuantumBackend = "aer",
         *,
         shots: int | None = None,
@@ -128,12 +130,12 @@ class QuantumLayer(TorchConnector):
         # them in every state_dict, and initialises in [-1, 1].
         nn.Module.__init__(self)
         self._sparse = False
-        seed = seed_or_drawn(seed)
+        layer, seed = _as_layer(spec), seed_or_drawn(seed)
         self._neural_network = LayerNetwork(
-            spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
+            layer, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
         )
         generator = torch.Generator().manual_seed(seed)
-        angles = 2 * math.pi * torch.rand(spec.n_weights, generator=generator)
+        angles = 2 * math.pi * torch.rand(layer.n_weights, generator=generator)
         self.register_parameter("weight", nn.Parameter(angles))
 
     weight = _OwnWeight()
@@ -153,7 +155,7 @@ class QuantumLayer(TorchConnector):
         self._neural_network = network
 
     @property
-    def spec(self) -> LayerSpec:
+    def spec(self) -> Layer:
         """What the layer is, apart from where it runs."""
         return self.neural_network.spec
 
@@ -185,8 +187,7 @@ class QuantumLayer(TorchConnector):
         if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
             shape = None if input_data is None else tuple(input_data.shape)
             raise InputError(
-                f"the layer takes {n_features} features "
-                f"({self.spec.n_wires} wires, {self.spec.encoding} encoding), got shape {shape}"
+                f"the layer takes {n_features} features ({_described(self.spec)}), got shape {shape}"
             )
         features = input_data
         if features.ndim != 2:
@@ -236,7 +237,31 @@ class QuantumLayer(TorchConnector):
 
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""
-        return f"{self.spec.n_wires} wires, {self.spec.ansatz}, backend={self.backend.name!r}"
+        spec = self.spec
+        shape = f"{spec.n_features} features, {spec.n_weights} weights, {spec.n_outputs} outputs"
+        return f"{spec.n_wires} wires, {spec.title}, {shape}, backend={self.backend.name!r}"
+
+
+def _described(spec: Layer) -> str:
+    kind = f"{spec.encoding} encoding" if isinstance(spec, LayerSpec) else spec.title
+    return f"{spec.n_wires} wires, {kind}"
+
+
+def _as_layer(spec: Any) -> Layer:
+    """What can be a layer; raises `TypeError` that shows how for all else."""
+    if all(hasattr(spec, name) for name in ("program", "n_features", "n_weights", "key")):
+        layer: Layer = spec
+        return layer
+    if type(spec).__name__ == "QuantumCircuit":
+        raise TypeError(
+            "a circuit alone does not say which of its parameters are data: "
+            "QuantumLayer(CircuitLayer(circuit, features=feature_map.parameters, "
+            "weights=ansatz.parameters, observables=[SparsePauliOp('ZZ')]), backend='native')"
+        )
+    raise TypeError(
+        f"a layer is a LayerSpec(n_wires=4, encoding='amplitude', ansatz='basic_entangler'), or a "
+        f"CircuitLayer(circuit, features=..., weights=...), got {spec!r}"
+    )
 
 
 def _resolve(

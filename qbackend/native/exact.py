@@ -17,13 +17,17 @@ from numpy.typing import DTypeLike
 
 from ..circuits.logical import compile_layer
 from ..kernels.lanes import VECTOR_BYTES
-from ..layers.inputs import Array
+from ..layers.definitions import in_catalogue
+from ..layers.inputs import Array, check_finite
+from ..layers.program import Layer
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, Forward, check_width
 from ..seam.forms import Forms, PixelBackend
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from . import tensors
+from .any_circuit import tensors as in_torch
+from .any_circuit.engine import engine_of
 from .cuda.driver import machine_of
 from .cuda.engine import Engine
 from .forms import LayerForms
@@ -59,7 +63,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
     def capabilities(self) -> Capabilities:
         return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         check_width(self, spec)
         return compile_layer(spec)
 
@@ -84,14 +88,31 @@ class NativeBackend(ExactSimulator, PixelBackend):
             forms = self._forms = LayerForms(spec, angles, dtype)
         return forms.forward(features, differentiate=differentiate)
 
+    def forward_circuit(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        differentiate: bool,
+    ) -> Forward:
+        """A circuit of the user's: compiled on the CPU, torch's operations elsewhere."""
+        if features.is_cpu:
+            circuit = engine_of(compiled.spec, features.dtype)
+            return circuit.forward(features, angles_of(weights), differentiate=differentiate)
+        if not torch.isfinite(features).all():
+            check_finite("features", features.detach().cpu().numpy())
+        angles_of(weights)
+        return in_torch.forward(compiled.spec, features, weights, differentiate=differentiate)
+
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
-        unitaries = Unitaries(compiled.spec, weights)
+        unitaries = Unitaries(in_catalogue(compiled.spec, "a layer on every pixel"), weights)
         return Forms(unitaries.forms(), unitaries.pull_forms)
 
     def pixel_circuits(
         self, compiled: CompiledLayer, weights: Array, dtype: DTypeLike
     ) -> PixelCircuits:
-        return PixelCircuits(compiled.spec, weights, dtype)
+        spec = in_catalogue(compiled.spec, "a layer on every pixel")
+        return PixelCircuits(spec, weights, dtype)
 
     def run(self, request: Request, job_id: str) -> Result:
         return _run_rows(request, job_id)
@@ -135,6 +156,9 @@ def _prefers_forms(spec: LayerSpec, features: torch.Tensor, differentiate: bool)
 
 def _run_rows(request: Request, job_id: str) -> Result:
     """Expectation values of every row, grouped by weight vector."""
+    if not isinstance(request.compiled.spec, LayerSpec):
+        values = in_torch.values_of_angles(request.compiled.spec, request.parameters)
+        return _exact(values, job_id)
     spec = request.compiled.spec
     n_angles = spec.encoding_rule.n_angles(spec.n_wires)
     angles, given = request.parameters[:, :n_angles], request.parameters[:, n_angles:]
@@ -146,6 +170,10 @@ def _run_rows(request: Request, job_id: str) -> Result:
         chosen = group.ravel() == index
         done = engine.forward(spec, torch.from_numpy(rows[chosen]), vector, differentiate=False)
         values[chosen] = done.values.numpy()
+    return _exact(values, job_id)
+
+
+def _exact(values: Array, job_id: str) -> Result:
     return Result(
         values=values,
         stderr=np.zeros_like(values),

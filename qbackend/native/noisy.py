@@ -15,7 +15,7 @@ from ..devices.noise import NoisyLayer, compile_under_noise
 from ..devices.noise_spec import NoiseSpec
 from ..errors import OptionError
 from ..layers.inputs import check_finite
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from ..seam.backend import Capabilities, DifferentiableBackend, Forward, Gradients, check_width
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
@@ -44,15 +44,15 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         self.device = device
         self.noise = NoiseSpec() if noise is None else noise
         self.preparation = preparation
-        self._layers: dict[LayerSpec, NoisyLayer] = {}
-        self._simulations: dict[LayerSpec, LayerSimulation] = {}
+        self._layers: dict[Layer, NoisyLayer] = {}
+        self._simulations: dict[Layer, LayerSimulation] = {}
 
     @property
     def capabilities(self) -> Capabilities:
         max_wires = min(self.device.target.num_qubits, MAX_WIRES)
         return simulator_capabilities(exact=True, max_wires=max_wires, vjp=True, noisy=True)
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         """The layer on the device's best qubits, with the noise that acts there; one per spec.
 
         Raises:
@@ -77,11 +77,10 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         given = features.detach().cpu().double().numpy()
         check_finite("features", given)
         simulation = self._simulation(compiled)
-        engine = simulation.engine(features.dtype, features.device)
-        live = ~compiled.spec.encoding_rule.is_zero(given)
-        rows = compiled.rows(given[live], vector)
+        where = features.dtype, features.device
+        live = compiled.inputs.live(given)
         values = np.zeros((len(given), compiled.spec.n_outputs))
-        values[live] = simulation.values(engine, rows, vector)
+        values[live] = simulation.values(*where, compiled.rows(given[live], vector))
         outputs = torch.from_numpy(values).to(features)
         if not differentiate:
             return Forward(outputs, None)
@@ -91,7 +90,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         ) -> Gradients:
             factors = cotangent.detach().cpu().double().numpy()[live]
             by_row, by_weights = simulation.pull(
-                engine, given[live] if of_features else None, rows, vector, factors
+                *where, given[live], vector, factors, of_features
             )
             by_features = None
             if by_row is not None:
@@ -125,8 +124,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
 
 
 def _run_rows(simulation: LayerSimulation, request: Request, job_id: str) -> Result:
-    engine = simulation.engine(torch.float64, torch.device("cpu"))
-    values = simulation.values_by_row(engine, request.parameters)
+    values = simulation.values_by_row(request.parameters)
     properties = simulation.layer.properties
     return Result(
         values=values,

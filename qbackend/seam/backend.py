@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import OptionError
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from .jobs import Job
 from .requests import CompiledLayer, Cost, Request, Result
 
@@ -65,7 +65,7 @@ class QuantumBackend(ABC):
         """What it can do, as configured."""
 
     @abstractmethod
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         """The layer in the form that this backend executes; raises `OptionError` if too wide."""
 
     @abstractmethod
@@ -149,7 +149,7 @@ class DifferentiableBackend(QuantumBackend):
         """
 
 
-def check_width(backend: QuantumBackend, spec: LayerSpec) -> None:
+def check_width(backend: QuantumBackend, spec: Layer) -> None:
     """Raise `OptionError` if the layer has more wires than the backend takes."""
     limit = backend.capabilities.max_wires
     if spec.n_wires > limit:

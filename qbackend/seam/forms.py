@@ -64,9 +64,12 @@ class QuadraticBackend(DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        encoding = compiled.spec.encoding_rule
+        spec = compiled.spec
+        if not isinstance(spec, LayerSpec):
+            return self.forward_circuit(compiled, features, weights, differentiate)
+        encoding = spec.encoding_rule
         loaded = encoding.loaded(features)
-        done = self.forward_loaded(compiled.spec, loaded, weights, differentiate)
+        done = self.forward_loaded(spec, loaded, weights, differentiate)
         return done if loaded is features else through_loading(done, encoding, features)
 
     @abstractmethod
@@ -74,6 +77,16 @@ class QuadraticBackend(DifferentiableBackend):
         self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
     ) -> Forward:
         """`forward` for features (B, F) as their encoding loads them."""
+
+    @abstractmethod
+    def forward_circuit(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        differentiate: bool,
+    ) -> Forward:
+        """`forward` of a layer that is none of the catalogue's."""
 
     @abstractmethod
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:

@@ -5,16 +5,17 @@ Letters: B batch, F features, P circuit parameters, W weights, M observables, Q 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..layers.inputs import Array, check_finite, float64_array, seed_number, whole_number
-from ..layers.spec import LayerSpec
+from ..layers.program import InputMap, Layer
+from ..layers.readout import Readout, readouts_of
 
 if TYPE_CHECKING:
     import torch
@@ -28,22 +29,32 @@ class CompiledLayer:
 
     Attributes:
         spec: the layer.
-        circuit: without measurements; its parameters, in the order of `parameters`, are the
-            encoding's angles followed by the weights.
+        circuit: without measurements; each of its parameters is the angle of one rotation.
         observables: M Pauli sums over the circuit's qubits, laid out with it.
-        parameters: the P parameters of `circuit` in the order of a row.
+        parameters: P of them in the order of a row; one that the circuit lacks has no effect.
         record: what the run's record says of the compilation (gates, depth, layout): of the keys
             of `experiments.records.lines.Compiled` with the types that stand there, and others.
-        encode: features (N, F) to the circuit's angles (N, E), where they are not those of the
-            spec's encoding.
+        inputs: features and weights to the parameters.
+        one_qubit_gates: by which a basis is changed; any of Qiskit's where none is named.
     """
 
-    spec: LayerSpec
+    spec: Layer
     circuit: QuantumCircuit
     observables: tuple[SparsePauliOp, ...]
     parameters: tuple[Any, ...]
+    inputs: InputMap
     record: dict[str, Any] = field(default_factory=dict)
-    encode: Callable[[Array], Array] | None = None
+    one_qubit_gates: tuple[str, ...] = ()
+
+    @cached_property
+    def readouts(self) -> tuple[Readout, ...]:
+        """What a circuit is executed for, each with a change of basis of its own."""
+        return readouts_of(self.observables)
+
+    @cached_property
+    def eigenvalues(self) -> tuple[Array, ...]:
+        """For each readout what the observables are worth in every basis state, (M, 2^n)."""
+        return tuple(each.eigenvalues(self.circuit.num_qubits) for each in self.readouts)
 
     @property
     def is_noisy(self) -> bool:
@@ -58,10 +69,7 @@ class CompiledLayer:
 
     def rows(self, features: Array, weights: Array) -> Array:
         """Rows of parameters for features (N, F) and weights (W,) or (N, W): (N, P)."""
-        wide = np.asarray(features, dtype=np.float64)
-        angles = (self.encode or self.spec.encoding_rule.angles)(wide)
-        spread = np.broadcast_to(weights, (len(features), self.spec.n_weights))
-        return np.concatenate([angles, spread], axis=1)
+        return self.inputs.angles(np.asarray(features, dtype=np.float64), weights)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...layers.inputs import Array
+from ...layers.program import Layer
 from ...layers.spec import LayerSpec
 from ...seam.requests import CompiledLayer
 from ..options import ExecutionOptions
@@ -30,10 +31,10 @@ Float32 networks differ by that much between computers; no number of shots resol
 """
 
 
-def layer_key(spec: LayerSpec, machine: str, preparation: str) -> str:
+def layer_key(spec: Layer, machine: str, preparation: str) -> str:
     """Of a layer before it is compiled."""
     # "encoder" as ledgers have it: under another word their jobs would be paid for once more.
-    return _digest({"spec": spec.to_dict(), "machine": machine, "encoder": preparation})
+    return _digest({"spec": _definition(spec), "machine": machine, "encoder": preparation})
 
 
 def content_key(
@@ -58,7 +59,7 @@ def content_key(
 
 
 def what_key(
-    spec: LayerSpec,
+    spec: Layer,
     machine: str,
     n_rows: int,
     shots: int,
@@ -68,7 +69,7 @@ def what_key(
     """Of what a request is for, whatever circuit and angles it comes to be executed with."""
     return _digest(
         {
-            "spec": spec.to_dict(),
+            "spec": _definition(spec),
             "machine": machine,
             "rows": n_rows,
             "shots": shots,
@@ -87,6 +88,11 @@ def request_key(content: str, parameters: Array) -> str:
 def are_same(one: Array, other: Array) -> bool:
     """Whether two arrays of parameters (N, P) differ by no more than `ROUNDING`."""
     return one.shape == other.shape and bool(np.all(np.abs(one - other) <= ROUNDING))
+
+
+def _definition(spec: Layer) -> dict[str, Any]:
+    """The catalogue's layers as ledgers have always had them; others by what they are."""
+    return spec.to_dict() if isinstance(spec, LayerSpec) else {"key": spec.key}
 
 
 def _gates(compiled: CompiledLayer) -> list[Any]:

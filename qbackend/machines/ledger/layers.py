@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 from qiskit import qpy
@@ -16,7 +17,8 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
 from ...circuits.preparation import CompactPreparation
-from ...layers.spec import LayerSpec
+from ...layers.definitions import layer_of
+from ...layers.spec_inputs import SpecInputs
 from ...seam.requests import CompiledLayer
 
 
@@ -24,7 +26,8 @@ def to_text(compiled: CompiledLayer) -> str:
     """A compiled layer as JSON; its preparation must be the spec's own or the compact one."""
     buffer = io.BytesIO()
     qpy.dump(compiled.circuit, buffer)
-    preparation = compiled.encode
+    inputs = compiled.inputs
+    preparation = inputs.prepare if isinstance(inputs, SpecInputs) else None
     if preparation is not None and not isinstance(preparation, CompactPreparation):
         raise TypeError(f"no text for a {type(preparation).__name__}")
     return json.dumps(
@@ -34,6 +37,7 @@ def to_text(compiled: CompiledLayer) -> str:
             "observables": [sparse_terms(observable) for observable in compiled.observables],
             "parameters": [parameter.name for parameter in compiled.parameters],
             "record": compiled.record,
+            "one_qubit_gates": list(compiled.one_qubit_gates),
             "order": None if preparation is None else [int(index) for index in preparation.order],
         }
     )
@@ -44,9 +48,13 @@ def from_text(text: str) -> CompiledLayer:
     content = json.loads(text)
     (circuit,) = qpy.load(io.BytesIO(base64.b64decode(content["circuit"])))
     named = {parameter.name: parameter for parameter in circuit.parameters}
-    order = content["order"]
+    order, spec = content["order"], layer_of(content["spec"])
+    inputs = spec.program().inputs
+    if order is not None and isinstance(inputs, SpecInputs):
+        n_angles = len(content["parameters"]) - spec.n_weights
+        inputs = replace(inputs, prepare=CompactPreparation(tuple(order)), n_angles=n_angles)
     return CompiledLayer(
-        spec=LayerSpec.from_dict(content["spec"]),
+        spec=spec,
         circuit=circuit,
         observables=tuple(
             SparsePauliOp.from_sparse_list(
@@ -58,7 +66,9 @@ def from_text(text: str) -> CompiledLayer:
         # A parameter that the transpiler found to be without effect is not in the circuit.
         parameters=tuple(named.get(name) or Parameter(name) for name in content["parameters"]),
         record=content["record"],
-        encode=None if order is None else CompactPreparation(tuple(order)),
+        inputs=inputs,
+        # Ledgers from before there were changes of basis name no gates for them.
+        one_qubit_gates=tuple(content.get("one_qubit_gates", ())),
     )
 
 

@@ -1,16 +1,22 @@
 """A layer under a device's noise as a Pauli program: what each weight vector and each batch takes.
 
+Rows of circuit parameters begin with those that move with the features; what stands behind them
+is the same in all rows of a batch, unless their weights differ.
+
 Letters: B batch, F features, K turns, M observables, N rows, P circuit parameters, W weights,
 D = 2^Q amplitudes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
 from ...devices.noise import NoisyLayer, assignment_matrices, channel_after
 from ...errors import OptionError
@@ -21,6 +27,9 @@ from ...gradients.noisy_preparation import (
     feature_gradient,
 )
 from ...layers.inputs import Array
+from ...layers.program import SmoothInputMap
+from ...layers.readout import Readout, Term
+from ...layers.spec import LayerSpec
 from .cpu import CpuProgram, FloatArray
 from .program import compile_program
 from .tensors import TorchProgram
@@ -49,41 +58,37 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Pulled:
-    """The observables where the data ends, for one weight vector.
+    """The observables where the data ends, for what all rows share.
 
     Attributes:
-        weights: (W,).
+        shared: the circuit's angles that do not move with the row.
         turns: (K,) angles of the tail.
         forms: (M, 4^qubits) over Pauli vectors.
     """
 
-    weights: Array
+    shared: Array
     turns: Array
     forms: FloatArray
 
 
-class LayerSimulation:
-    """One compiled layer; what it computes for a weight vector it keeps until the next one.
+class ReadoutSimulation:
+    """One circuit of a layer; what it computes for the shared angles it keeps until the next.
 
-    Raises:
-        OptionError: the compiled layer takes more than `MAX_QUBITS` qubits, or has a gate that is
-            not simulated natively.
+    Args:
+        layer: under noise.
+        circuit: of one of its readouts.
+        readout: what is read.
     """
 
-    def __init__(self, layer: NoisyLayer) -> None:
-        n_qubits = layer.circuit.num_qubits
-        if n_qubits > MAX_QUBITS:
-            raise OptionError(
-                f"the compiled layer takes {n_qubits} qubits of '{layer.properties.device}', but "
-                f"native takes at most {MAX_QUBITS} under noise; choose fewer wires or 'aer:DEVICE'"
-            )
+    def __init__(self, layer: NoisyLayer, circuit: QuantumCircuit, readout: Readout) -> None:
+        n_qubits = circuit.num_qubits
         self.layer = layer
-        self._n_angles = len(layer.parameters) - layer.spec.n_weights
+        self._n_angles = int(layer.inputs.by_features.sum())
         self.program = compile_program(
-            layer.circuit,
+            circuit,
             layer.parameters,
             self._n_angles,
-            layer.observables,
+            [_z_sum(terms, n_qubits) for terms in readout.terms],
             lambda operation, qubits: channel_after(layer.model, operation, qubits),
             assignment_matrices(layer.model, n_qubits),
         )
@@ -102,51 +107,37 @@ class LayerSimulation:
             )
         return self._engines[key]
 
-    def values(self, engine: Engine, rows: Array, weights: Array) -> FloatArray:
-        """Expectation values (N, M) for rows of parameters (N, P) that share `weights` (W,)."""
-        forms = self._pull_observables(engine, weights).forms
+    def values(self, engine: Engine, rows: Array) -> FloatArray:
+        """Expectation values (N, M) for rows of parameters (N, P) that share what they can."""
+        forms = self._pull_observables(engine, rows[0, self._n_angles :]).forms
         return engine.values(forms, self.program.head.angles(rows))
 
-    def values_by_row(self, engine: Engine, rows: Array) -> Array:
-        """The same for rows that bring weights of their own."""
-        values = np.empty((len(rows), self.layer.spec.n_outputs))
-        vectors, group = np.unique(rows[:, self._n_angles :], axis=0, return_inverse=True)
-        for index, weights in enumerate(vectors):
-            chosen = group.ravel() == index
-            values[chosen] = self.values(engine, rows[chosen], weights)
-        return values
+    def gradients(self, engine: Engine, rows: Array, cotangent: Array) -> Array:
+        """Gradients by rows (N, P) that share what they can, of sum(values * cotangent (N, M)).
 
-    def pull(
-        self, engine: Engine, features: Array | None, rows: Array, weights: Array, cotangent: Array
-    ) -> tuple[Array | None, Array]:
-        """Gradients by features (B, F) and weights (W,) of sum(values * cotangent (B, M)).
-
-        `rows` (B, P) are those of features and weights; no row of features encodes nothing.
-        Features are None where their gradient is not wanted.
+        What the rows share is computed once: the first row has all of that gradient.
         """
         head, tail = self.program.head, self.program.tail
-        pulled = self._pull_observables(engine, weights)
+        pulled = self._pull_observables(engine, rows[0, self._n_angles :])
         of_turns, of_forms = engine.gradients(pulled.forms, head.angles(rows), cotangent)
-        of_rows = of_turns @ head.slopes
-        of_tail = engine.pull_forms(pulled.turns, of_forms) @ tail.slopes
-        of_weights = of_rows[:, self._n_angles :].sum(axis=0) + of_tail[self._n_angles :]
-        if features is None:
-            return None, of_weights
+        of_rows = np.asarray(of_turns @ head.slopes, dtype=np.float64)
+        of_rows[0] += engine.pull_forms(pulled.turns, of_forms) @ tail.slopes
+        return of_rows
 
-        def averaged(chosen: Mask) -> Array:
-            forms = self._preparation_average(weights) @ pulled.forms.T
-            return averaged_gradient(features[chosen], forms, cotangent[chosen])
-
-        of_angles = of_rows[:, : self._n_angles]
-        return feature_gradient(self.layer, features, of_angles, averaged), of_weights
-
-    def _pull_observables(self, engine: Engine, weights: Array) -> Pulled:
-        if self._pulled is None or not np.array_equal(weights, self._pulled.weights):
-            turns = self.program.tail.angles(np.concatenate([np.zeros(self._n_angles), weights]))
-            self._pulled = Pulled(weights.copy(), turns, engine.forms(turns))
+    def _pull_observables(self, engine: Engine, shared: Array) -> Pulled:
+        if self._pulled is None or not np.array_equal(shared, self._pulled.shared):
+            turns = self.program.tail.angles(np.concatenate([np.zeros(self._n_angles), shared]))
+            self._pulled = Pulled(shared.copy(), turns, engine.forms(turns))
         return self._pulled
 
-    def _preparation_average(self, weights: Array) -> Array:
+    def averaged(self, engine: Engine, features: Array, weights: Array, cotangent: Array) -> Array:
+        """The averaged gradient by amplitude features (B, F); see `noisy_preparation`."""
+        forms = self._preparation_average(features.shape[1], weights)
+        return averaged_gradient(
+            features, forms @ self._pull_observables(engine, weights).forms.T, cotangent
+        )
+
+    def _preparation_average(self, n_amplitudes: int, weights: Array) -> Array:
         """Every Pauli coefficient where the data ends, as a form of the ideal state.
 
         (D (D + 1) / 2, 4^qubits). It depends on the weights where the transpiler has moved turns
@@ -155,9 +146,87 @@ class LayerSimulation:
         head = self.program.head
         moved = head.slopes[:, self._n_angles :] @ weights
         if self._average is None or not np.array_equal(moved, self._average[0]):
-            average = PreparationAverage.over(self.layer.spec.n_wires)
+            average = PreparationAverage.over(n_amplitudes.bit_length() - 1)
             engine = self.engine(torch.float64, torch.device("cpu"))
             angles = head.angles(self.layer.rows(average.states, weights))
             coefficients = engine.values(np.eye(4**self.program.n_qubits), angles)
             self._average = moved, average.fit(coefficients.astype(np.float64))
         return self._average[1]
+
+
+class LayerSimulation:
+    """One compiled layer: the sum over its readouts.
+
+    Raises:
+        OptionError: the compiled layer takes more than `MAX_QUBITS` qubits, or has a gate that is
+            not simulated natively.
+    """
+
+    def __init__(self, layer: NoisyLayer) -> None:
+        n_qubits = layer.circuit.num_qubits
+        if n_qubits > MAX_QUBITS:
+            raise OptionError(
+                f"the compiled layer takes {n_qubits} qubits of '{layer.properties.device}', but "
+                f"native takes at most {MAX_QUBITS} under noise; choose fewer wires or 'aer:DEVICE'"
+            )
+        self.layer = layer
+        self._n_angles = int(layer.inputs.by_features.sum())
+        self.readouts = [
+            ReadoutSimulation(layer, circuit, readout)
+            for circuit, readout in zip(layer.measured, layer.readouts, strict=True)
+        ]
+
+    def values(self, dtype: torch.dtype, device: torch.device, rows: Array) -> Array:
+        """Expectation values (N, M) for rows of parameters (N, P) that share what they can."""
+        values = np.zeros((len(rows), self.layer.spec.n_outputs))
+        for readout in self.readouts if len(rows) > 0 else ():
+            values += readout.values(readout.engine(dtype, device), rows)
+        return values
+
+    def values_by_row(self, rows: Array) -> Array:
+        """The same for rows that share nothing."""
+        values = np.empty((len(rows), self.layer.spec.n_outputs))
+        vectors, group = np.unique(rows[:, self._n_angles :], axis=0, return_inverse=True)
+        for index in range(len(vectors)):
+            chosen = group.ravel() == index
+            values[chosen] = self.values(torch.float64, torch.device("cpu"), rows[chosen])
+        return values
+
+    def pull(
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+        features: Array,
+        weights: Array,
+        cotangent: Array,
+        of_features: bool,
+    ) -> tuple[Array | None, Array]:
+        """Gradients by features (B, F) and weights (W,) of sum(values * cotangent (B, M)).
+
+        No row of features encodes nothing. The features' gradient may not be wanted.
+        """
+        layer = self.layer
+        rows = layer.rows(features, weights)
+        if len(rows) == 0:
+            return np.zeros_like(features) if of_features else None, np.zeros(len(weights))
+        engines = [(readout, readout.engine(dtype, device)) for readout in self.readouts]
+        of_rows = sum(each.gradients(engine, rows, cotangent) for each, engine in engines)
+        if not isinstance(layer.spec, LayerSpec):
+            inputs: SmoothInputMap = layer.inputs  # type: ignore[assignment]
+            by_features, by_weights = inputs.pull(features, weights, np.asarray(of_rows))
+            return by_features if of_features else None, by_weights.sum(axis=0)
+        of_angles, of_weights = np.split(np.asarray(of_rows), [self._n_angles], axis=1)
+        if not of_features:
+            return None, of_weights.sum(axis=0)
+        readout, engine = engines[0]
+
+        def averaged(chosen: Mask) -> Array:
+            return readout.averaged(engine, features[chosen], weights, cotangent[chosen])
+
+        return feature_gradient(layer, features, of_angles, averaged), of_weights.sum(axis=0)
+
+
+def _z_sum(terms: Sequence[Term], n_qubits: int) -> SparsePauliOp:
+    """What is read, as a sum of strings of Z."""
+    strings = [("Z" * len(qubits), list(qubits), value) for value, qubits in terms]
+    return SparsePauliOp.from_sparse_list(strings or [("", [], 0.0)], num_qubits=n_qubits)

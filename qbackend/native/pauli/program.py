@@ -175,6 +175,6 @@ def _segment(elements: Sequence[Element], n_parameters: int) -> Segment:
             Stage(tuple(group), tuple(turn.qubit for turn in turned))
             for group, turned in zip(constants, turns, strict=True)
         ),
-        slopes=np.array([turn.slopes for turn in numbered]).reshape(-1, n_parameters),
+        slopes=np.array([turn.slopes for turn in numbered]).reshape(len(numbered), n_parameters),
         offsets=np.array([turn.offset for turn in numbered]),
     )

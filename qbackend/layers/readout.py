@@ -1,0 +1,105 @@
+"""Observables as readouts: groups of Pauli strings that one circuit measures.
+
+Strings that agree on every qubit where both act are measured together, each qubit in one basis
+(Qiskit's `SparsePauliOp.group_commuting(qubit_wise=True)`).
+
+Letters: M observables, R readouts, n qubits of the circuit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .inputs import Array
+
+if TYPE_CHECKING:
+    from qiskit.quantum_info import SparsePauliOp
+
+Basis = tuple[tuple[int, str], ...]
+"""Qubits in ascending order, each with the letter X, Y or Z of what is measured on it."""
+Term = tuple[float, tuple[int, ...]]
+"""A coefficient, and the measured qubits whose signs are multiplied, in ascending order."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """One basis in which a circuit is measured.
+
+    Attributes:
+        basis: which qubits, and what on each.
+        terms: for each of M observables what of it is read here.
+    """
+
+    basis: Basis
+    terms: tuple[tuple[Term, ...], ...]
+
+    @property
+    def qubits(self) -> list[int]:
+        """The measured qubits, in ascending order."""
+        return [qubit for qubit, _ in self.basis]
+
+    @property
+    def turned(self) -> Basis:
+        """Those that are not read as they are: in X or in Y."""
+        return tuple((qubit, letter) for qubit, letter in self.basis if letter != "Z")
+
+    def eigenvalues(self, n_qubits: int) -> Array:
+        """What each observable is worth in each basis state of n qubits, (M, 2^n).
+
+        Behind the change of basis; qubit 0 is the least significant bit.
+        """
+        states = np.arange(2**n_qubits)
+        values = np.zeros((len(self.terms), len(states)))
+        for row, terms in zip(values, self.terms, strict=True):
+            for coefficient, qubits in terms:
+                mask = sum(1 << qubit for qubit in qubits)
+                row += coefficient * (1.0 - 2.0 * (np.bitwise_count(states & mask) % 2))
+        return values
+
+
+def readouts_of(observables: Sequence[SparsePauliOp]) -> tuple[Readout, ...]:
+    """R of them, at least one; what is constant in an observable is read with the first."""
+    from qiskit.quantum_info import SparsePauliOp
+
+    n_qubits = observables[0].num_qubits
+    x = np.concatenate([each.paulis.x for each in observables])
+    z = np.concatenate([each.paulis.z for each in observables])
+    letters = np.unique(np.concatenate([x, z], axis=1), axis=0)
+    letters = letters[letters.any(axis=1)]
+    if letters[:, :n_qubits].any():
+        from qiskit.quantum_info import PauliList
+
+        strings = PauliList.from_symplectic(letters[:, n_qubits:], letters[:, :n_qubits])
+        groups = SparsePauliOp(strings).group_commuting(qubit_wise=True)
+        members = [np.concatenate([g.paulis.x, g.paulis.z], axis=1) for g in groups]
+        # Whatever order the groups come in, what needs no change of basis is read first.
+        members.sort(key=lambda each: (bool(each[:, :n_qubits].any()), each.tobytes()))
+    else:
+        members = [letters]
+    place = {row.tobytes(): index for index, rows in enumerate(members) for row in rows}
+    terms: list[list[list[Term]]] = [[[] for _ in observables] for _ in members]
+    for number, observable in enumerate(observables):
+        rows = np.concatenate([observable.paulis.x, observable.paulis.z], axis=1)
+        acts = observable.paulis.x | observable.paulis.z
+        for row, acting, coefficient in zip(rows, acts, observable.coeffs, strict=True):
+            qubits = tuple(int(qubit) for qubit in np.flatnonzero(acting))
+            index = place.get(row.tobytes(), 0)
+            terms[index][number].append((float(coefficient.real), qubits))
+    return tuple(
+        Readout(_basis(rows, n_qubits), tuple(map(tuple, each)))
+        for rows, each in zip(members, terms, strict=True)
+    )
+
+
+def _basis(rows: np.ndarray, n_qubits: int) -> Basis:
+    x, z = rows[:, :n_qubits].any(axis=0), rows[:, n_qubits:].any(axis=0)
+    names = {(True, False): "X", (True, True): "Y", (False, True): "Z"}
+    return tuple(
+        (qubit, names[bool(x[qubit]), bool(z[qubit])])
+        for qubit in range(n_qubits)
+        if x[qubit] or z[qubit]
+    )
