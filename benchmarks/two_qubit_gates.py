@@ -30,11 +30,11 @@ from rich.table import Table
 from qbackend.circuits.device_form import SEEDS, Preparation, compile_for_target
 from qbackend.circuits.line_plan import split_final_cnots
 from qbackend.circuits.logical import circuit_record
-from qbackend.layers.spec_circuit import append_operation
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import QhcError
 from qbackend.layers.ansatze import ANSATZE
 from qbackend.layers.spec import LayerSpec
+from qbackend.layers.spec_circuit import append_operation
 
 DEVICES = ("fake_brisbane", "fake_torino", "fake_fez", "fake_nighthawk")
 WIDTH = 130

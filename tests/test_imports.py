@@ -23,7 +23,7 @@ MOST_MODULES = 16
 
 ONLY_IN = {
     "cuda": ("qbackend/native/cuda/driver.py",),
-    "qiskit_aer": ("qbackend/aer/", "qbackend/devices/noise.py"),
+    "qiskit_aer": ("qbackend/aer/", "qbackend/devices/noise.py", "qbackend/devices/mixtures.py"),
     "qiskit_ibm_runtime": ("qbackend/ibm/", "qbackend/devices/snapshots.py"),
     "matplotlib": ("experiments/report/",),
     "click": ("experiments/commands/",),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from qbackend.layers.spec import LayerSpec
+from qbackend.layers.program import Layer
 from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import CompiledLayer, Cost, Request, Result
@@ -41,7 +41,7 @@ class Meter(QuantumBackend):
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         return self.inner.compile(spec)
 
     def submit(self, request: Request) -> Job:

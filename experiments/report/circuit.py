@@ -5,8 +5,8 @@ from __future__ import annotations
 from qiskit import QuantumCircuit, QuantumRegister
 from qiskit.circuit import Gate, ParameterVector
 
-from qbackend.layers.spec_circuit import append_operation
 from qbackend.layers.spec import LayerSpec
+from qbackend.layers.spec_circuit import append_operation
 
 DRAWN_LAYERS = 3
 """A picture of more layers of the ansatz than this would be longer, not clearer."""

@@ -14,7 +14,7 @@ from models import to_backend
 from models.exchange import quantum_pointwise
 from qbackend import QuantumLayer
 from qbackend.circuits.logical import compile_layer
-from qbackend.layers.spec import LayerSpec
+from qbackend.layers.program import Layer
 from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job, LocalJob
 from qbackend.seam.requests import CompiledLayer, Cost, Request, Result, local_cost
@@ -42,7 +42,7 @@ class Guesser(QuantumBackend):
             gradient_methods=("parameter-shift",),
         )
 
-    def compile(self, spec: LayerSpec) -> CompiledLayer:
+    def compile(self, spec: Layer) -> CompiledLayer:
         return compile_layer(spec)
 
     def submit(self, request: Request) -> Job:

@@ -13,7 +13,6 @@ import numpy as np
 from torch import nn
 
 from models.exchange import quantum_pointwise
-from qbackend import LayerSpec
 from qbackend.errors import BudgetError, OptionError
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Cost, Request
@@ -202,7 +201,7 @@ class _Estimator:
         """The cost of `requests` requests, each for `images` images, derivatives included."""
         costs = []
         for compiled, rows in self.layers:
-            each = 1 if gradient is None else 1 + self._gradient_rows(compiled.spec, gradient)
+            each = 1 if gradient is None else 1 + self._gradient_rows(compiled, gradient)
             asked = np.zeros((images * rows * each, len(compiled.parameters)))
             derivatives = images * rows * (each - 1)
             one = self.backend.estimate(
@@ -211,11 +210,13 @@ class _Estimator:
             costs += [one] * requests
         return Share(what, images * requests, len(costs), _sum(costs))
 
-    def _gradient_rows(self, spec: LayerSpec, gradient: str) -> int:
+    def _gradient_rows(self, compiled: CompiledLayer, gradient: str) -> int:
         """Rows that the derivatives by the weights take for each row."""
         methods = self.backend.capabilities.gradient_methods
         method = methods[0] if gradient == "auto" else gradient
-        return 2 if method == "spsa" else 2 * spec.n_weights
+        if method == "spsa":
+            return 2
+        return 2 * int(compiled.inputs.by_weights.sum())
 
 
 def _sum(costs: Sequence[Cost]) -> Cost:

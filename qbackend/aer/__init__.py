@@ -3,7 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `machine`: simulated
-- `noisy`: AerNoisy, AerNoisySampled
 - `runs`
 - `exact`: AerExact, AerSampled
+- `noisy`: AerNoisy, AerNoisySampled
 """

@@ -3,7 +3,8 @@
 Lowest first, with the names that other folders use:
 
 - `line_plan`
-- `logical`: append_operation, circuit_record, compile_layer, qubit_of
+- `logical`: circuit_record, compile_layer
+- `measuring`: turned_circuits
 - `orthogonal`
 - `reported_costs`
 - `splitting`

@@ -1,4 +1,4 @@
-"""Circuits that are ready to be measured: a layer, and behind it the change to a readout's basis."""
+"""Circuits ready to be measured: a layer, and behind it the change to a readout's basis."""
 
 from __future__ import annotations
 

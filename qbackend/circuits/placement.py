@@ -123,9 +123,7 @@ def active_qubits(compiled: CompiledLayer) -> list[int]:
     return sorted(used.union(compiled.observed))
 
 
-def _laid_out(
-    layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCosts
-) -> CompiledLayer:
+def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCosts) -> CompiledLayer:
     """The layer with its transpiled circuit."""
     observables = tuple(o.apply_layout(circuit.layout) for o in layer.observables)
     return replace(

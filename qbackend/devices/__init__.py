@@ -3,6 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `affine_map`: AffineMap, fit_affine_map
+- `mixtures`
 - `properties`: DeviceProperties, read_properties
 - `noise_spec`: NoiseSpec, load_noise, save_noise
 - `noise`: NoisyLayer, add_noise, assignment_matrices, build_noise_model, channel_after,

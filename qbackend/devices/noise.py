@@ -34,6 +34,7 @@ from ..layers.inputs import Array
 from ..layers.program import Layer
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
+from .mixtures import merged
 from .noise_spec import NoiseSpec, SavedNoise
 from .properties import DeviceProperties, ReportedGate, is_unitary, read_properties
 
@@ -58,8 +59,9 @@ class TransparentModel(NoiseModel):
 
     def add_channel(self, error: QuantumError, instruction: str, qubits: Sequence[int]) -> None:
         """The one channel that acts on these qubits after that instruction."""
-        self.channels[instruction, tuple(qubits)] = error
-        self.add_quantum_error(error, instruction, qubits)
+        whole = merged(error)
+        self.channels[instruction, tuple(qubits)] = whole
+        self.add_quantum_error(whole, instruction, qubits)
 
     def add_misread(self, error: ReadoutError, qubit: int) -> None:
         """How that qubit is misread."""

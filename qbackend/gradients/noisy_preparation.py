@@ -33,8 +33,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
 from ..layers.definitions import in_catalogue
+from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
 from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..layers.spec_inputs import SpecInputs

@@ -21,6 +21,7 @@ from ..layers.program import PAULI_ROTATIONS, Layer, SmoothInputMap
 from ..layers.spec import LayerSpec
 from ..seam.requests import CompiledLayer
 
+
 class GradientPlan(ABC):
     """Rows to evaluate for the derivatives of B outputs rows."""
 

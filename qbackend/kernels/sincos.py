@@ -16,7 +16,11 @@ LARGEST = 1e6
 """Up to here the reduction in three parts leaves the precision whole."""
 
 _TWO_OVER_PI = 2 / math.pi
-_PART_1, _PART_2, _PART_3 = 1.57079625129699707031, 7.54978941586159635335e-8, 5.3903028581581190529e-15
+_PART_1, _PART_2, _PART_3 = (
+    1.57079625129699707031,
+    7.54978941586159635335e-8,
+    5.3903028581581190529e-15,
+)
 
 
 @helper

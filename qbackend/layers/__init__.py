@@ -8,5 +8,15 @@ Lowest first, with the names that other folders use:
 - `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
 - `encodings`: AmplitudeEncoding, ENCODINGS, Encoding, ZERO_NORM, gray_transform,
   without_overflow
+- `program`: InputMap, Layer, LayerProgram, PAULI_ROTATIONS, SmoothInputMap
+- `readout`: Readout, Term, readouts_of
+- `spec_circuit`: append_operation, encoding_circuit, qubit_of
+- `spec_inputs`: SpecInputs
 - `spec`: LayerSpec
+- `tape`: ABS, ADD, ASIN, ATAN, CONSTANT, COS, EXP, LOG, MULTIPLY, POWER, SIGN, SIN, TAN, Tape,
+  VARIABLE, itself
+- `expressions`: ExpressionInputs
+- `unsharing`
+- `circuit_layer`: CircuitLayer
+- `definitions`: in_catalogue, layer_of
 """

@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
@@ -29,8 +29,8 @@ OUTPUTS = ("expectations", "probabilities")
 MOST_PROBABLE = 8
 """Wires of a layer whose outputs are probabilities: 256 of them."""
 
-Parameters = Sequence[Parameter | ParameterVector | str]
-Observable = SparsePauliOp | Pauli | str
+Parameters: TypeAlias = Sequence[Parameter | ParameterVector | str]
+Observable: TypeAlias = SparsePauliOp | Pauli | str
 
 
 class CircuitLayer:
@@ -77,7 +77,7 @@ class CircuitLayer:
         self.outputs = outputs
         if outputs == "probabilities":
             if observables is not None:
-                raise SpecError("outputs='probabilities' have no observables: leave one of them out")
+                raise SpecError("outputs='probabilities' have no observables: leave one out")
             if circuit.num_qubits > MOST_PROBABLE:
                 raise SpecError(
                     f"{circuit.num_qubits} wires have {2**circuit.num_qubits} probabilities; at "

@@ -26,15 +26,15 @@ PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
 
 
 class InputMap(Protocol):
-    """From features and weights to angles.
-
-    Attributes:
-        by_features: (P,) which angles move with the row; these come first.
-    """
+    """From features and weights to angles."""
 
     @property
     def by_features(self) -> NDArray[np.bool_]:
         """Which angles move with the row, (P,): the first ones."""
+
+    @property
+    def by_weights(self) -> NDArray[np.bool_]:
+        """Which angles move with the weights, (P,)."""
 
     def angles(self, features: Array, weights: Array) -> Array:
         """Angles (B, P) in radians of features (B, F) and weights (W,) or (B, W)."""
@@ -45,10 +45,6 @@ class InputMap(Protocol):
 
 class SmoothInputMap(InputMap, Protocol):
     """One whose derivatives are those of the layer, noise or not."""
-
-    @property
-    def by_weights(self) -> NDArray[np.bool_]:
-        """Which angles move with the weights, (P,)."""
 
     def pull(self, features: Array, weights: Array, of_angles: Array) -> tuple[Array, Array]:
         """Gradients by features (B, F) and each row's weights (B, W), from those by angles (B, P).

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .inputs import Array
 
@@ -95,11 +96,9 @@ def readouts_of(observables: Sequence[SparsePauliOp]) -> tuple[Readout, ...]:
     )
 
 
-def _basis(rows: np.ndarray, n_qubits: int) -> Basis:
-    x, z = rows[:, :n_qubits].any(axis=0), rows[:, n_qubits:].any(axis=0)
+def _basis(rows: NDArray[np.bool_], n_qubits: int) -> Basis:
+    x, z = (np.any(part, axis=0).tolist() for part in np.split(rows, 2, axis=1))
     names = {(True, False): "X", (True, True): "Y", (False, True): "Z"}
     return tuple(
-        (qubit, names[bool(x[qubit]), bool(z[qubit])])
-        for qubit in range(n_qubits)
-        if x[qubit] or z[qubit]
+        (qubit, names[x[qubit], z[qubit]]) for qubit in range(n_qubits) if x[qubit] or z[qubit]
     )

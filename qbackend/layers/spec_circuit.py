@@ -20,9 +20,7 @@ def qubit_of(wire: int, n_wires: int) -> int:
     return n_wires - 1 - wire
 
 
-def encoding_circuit(
-    encoding: Encoding, n_wires: int, angles: ParameterVector
-) -> QuantumCircuit:
+def encoding_circuit(encoding: Encoding, n_wires: int, angles: ParameterVector) -> QuantumCircuit:
     """Prepares the encoding's state from |0...0>, with one RY per angle."""
     circuit = QuantumCircuit(n_wires, name=encoding.name)
     if encoding.is_product:

@@ -37,6 +37,11 @@ class SpecInputs:
         """Which angles move with the row, (P,): the encoding's."""
         return np.arange(self.n_angles + self.n_weights) < self.n_angles
 
+    @property
+    def by_weights(self) -> NDArray[np.bool_]:
+        """Which angles move with the weights, (P,): the others."""
+        return ~self.by_features
+
     def angles(self, features: Array, weights: Array) -> Array:
         """Angles (B, P) of features (B, F) and weights (W,) or (B, W)."""
         angles = (self.prepare or self.encoding.angles)(features)

@@ -11,6 +11,7 @@ Letters: P angles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from qiskit import QuantumCircuit, transpile
@@ -32,13 +33,13 @@ from qiskit.exceptions import QiskitError
 from ..errors import SpecError
 from .expressions import ExpressionInputs
 from .program import PAULI_ROTATIONS
-from .tape import Tape, record
+from .tape import record
 
 CONSTANT_GATES = (
     "id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "t", "tdg",
     "cx", "cy", "cz", "swap", "iswap", "ecr", "ccx",
 )  # fmt: skip
-"""Kept as they are; the first that a rotation is no part of are Clifford gates but for T and CCX."""
+"""Kept as they are."""
 
 
 def check_unitary(circuit: QuantumCircuit) -> None:
@@ -125,10 +126,10 @@ def unshare(
             operation = rotation(parameters[place[n_angles]])
             n_angles += 1
         turned.append(operation, qubits)
-    sorted_tape = Tape(
-        tape.operations, tape.left, tape.right, tape.constants, tape.outputs[order], len(variables)
+    inputs = ExpressionInputs(
+        replace(tape, outputs=tape.outputs[order]), n_features, len(variables) - n_features
     )
-    return turned, parameters, ExpressionInputs(sorted_tape, n_features, len(variables) - n_features)
+    return turned, parameters, inputs
 
 
 def _open_angle(operation: Operation) -> Any:

@@ -20,6 +20,7 @@ from torch.nn import functional
 from .. import LayerSpec, QuantumLayer, get_backend
 from ..errors import InputError
 from ..gradients.torch_circuit import unit_vectors
+from ..layers.definitions import in_catalogue
 from ..layers.inputs import in_float32_or_float64, seed_or_drawn, whole_number
 from ..pixels.channel_forms import KERNEL_CHANNELS, channel_forms, pack
 from ..pixels.channel_states import channel_states
@@ -136,7 +137,7 @@ class QuantumPointwiseConv2d(nn.Module):
     @property
     def spec(self) -> LayerSpec:
         """What each kernel is."""
-        return self._layers[0].spec
+        return in_catalogue(self._layers[0].spec, "a layer on every pixel")
 
     @property
     def _layers(self) -> list[QuantumLayer]:

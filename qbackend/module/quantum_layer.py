@@ -187,7 +187,8 @@ class QuantumLayer(TorchConnector):
         if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
             shape = None if input_data is None else tuple(input_data.shape)
             raise InputError(
-                f"the layer takes {n_features} features ({_described(self.spec)}), got shape {shape}"
+                f"the layer takes {n_features} features ({_described(self.spec)}), "
+                f"got shape {shape}"
             )
         features = input_data
         if features.ndim != 2:

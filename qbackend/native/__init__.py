@@ -2,6 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
+- `any_circuit`
 - `cuda`
 - `pauli`
 - `noisy`: NativeNoisy

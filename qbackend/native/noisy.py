@@ -89,9 +89,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
             factors = cotangent.detach().cpu().double().numpy()[live]
-            by_row, by_weights = simulation.pull(
-                *where, given[live], vector, factors, of_features
-            )
+            by_row, by_weights = simulation.pull(*where, given[live], vector, factors, of_features)
             by_features = None
             if by_row is not None:
                 gradient = np.zeros_like(given)

@@ -12,6 +12,7 @@ Lowest first, with the names that other folders use:
 - `forms`: Forms, PixelBackend, QuadraticBackend, encode, inverse_norms, products, pull_states,
   itself
 - `simulators`: ExactSimulator, SamplingSimulator, simulator_capabilities
-- `uncertainty`: Interval, averaged, between_randomisations, mean_interval,
-  paired_share_interval, reach_of, reported, share_interval, standard_error
+- `uncertainty`: Interval, between_randomisations, mean_interval, paired_share_interval,
+  reach_of, reported, share_interval, standard_error
+- `reading`: drawn, expected
 """

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models import HybridCNN
-from qbackend import LayerSpec, get_backend
+from qbackend import get_backend
 from qbackend.circuits.device_form import compile_for_target, drop_idle_qubits
 from qbackend.devices.affine_map import fit_affine_map
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.devices.properties import DeviceProperties, read_properties
 from qbackend.layers.inputs import Array
+from qbackend.layers.program import Layer
 from qbackend.registry import find_device
 from qbackend.seam.device import Device
 from qbackend.seam.requests import CompiledLayer, Request
@@ -116,7 +117,7 @@ def _outputs(
     """Expectation values (N, M) under the noise; features that encode nothing give zero."""
     kind = "native" if setting.shots is None else "aer"
     backend = get_backend(f"{kind}:{setting.device}", shots=setting.shots)
-    live = ~layer.spec.encoding_rule.is_zero(features)
+    live = layer.inputs.live(features)
     rows = layer.rows(features[live], weights)
     values = np.zeros((len(features), layer.spec.n_outputs))
     request = Request(layer, rows, shots=setting.shots, seed=seed)
@@ -137,14 +138,14 @@ def noise_of(setting: NoiseSetting) -> NoiseSpec:
     return NoiseSpec.only(**{setting.part: setting.strength})
 
 
-def _noisy_layer(setting: NoiseSetting, spec: LayerSpec) -> NoisyLayer:
+def _noisy_layer(setting: NoiseSetting, spec: Layer) -> NoisyLayer:
     compiled, properties = _compiled(setting.device, spec, setting.preparation)
     return add_noise(compiled, properties, noise_of(setting))
 
 
 @lru_cache(maxsize=64)
 def _compiled(
-    device: str, spec: LayerSpec, preparation: Preparation
+    device: str, spec: Layer, preparation: Preparation
 ) -> tuple[CompiledLayer, DeviceProperties]:
     found = _device(device)
     compiled = drop_idle_qubits(

@@ -1,8 +1,15 @@
-"""Any circuit, exact: rotations about Pauli strings, batched, on the CPU and in torch.
+"""Any circuit, exact: turns about Pauli strings, compiled for the CPU and in torch.
 
 Lowest first, with the names that other folders use:
 
+- `gates`
+- `split_tape`
 - `strings`
-- `turned`: turned_circuit
-- `tensors`: TorchLayer
+- `tape_sweeps`
+- `turned`
+- `stages`
+- `program`
+- `sweeps`
+- `engine`: engine_of
+- `tensors`: torch_layer, itself
 """

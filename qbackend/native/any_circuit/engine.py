@@ -39,9 +39,7 @@ class CircuitEngine:
         self._nanoseconds = instructions * self._dimension / INSTRUCTIONS_PER_NANOSECOND
         self._shared: tuple[bytes, sweeps.Shared] | None = None
 
-    def forward(
-        self, features: torch.Tensor, weights: Array, *, differentiate: bool
-    ) -> Forward:
+    def forward(self, features: torch.Tensor, weights: Array, *, differentiate: bool) -> Forward:
         """Outputs for features (B, F) of the engine's format and weights (W,).
 
         Raises:

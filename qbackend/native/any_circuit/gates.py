@@ -1,7 +1,6 @@
 """What acts on a block of states, compiled: turns about Pauli strings, phases, Hadamard gates.
 
-A block is L rows, one per lane; its state is 2 D vectors from a row `at` of an array (n, L): D real
-parts, then D imaginary ones.
+A block is L rows, one per lane; its state is 2 D vectors, D real parts, then D imaginary ones.
 
 Letters: D = 2^Q amplitudes, L lanes.
 """
@@ -22,7 +21,13 @@ IntArray = NDArray[np.int64]
 
 @helper
 def pair(
-    states: FloatArray, at: int, signs: FloatArray, x: int, z: int, is_odd: int, cosine: Any, sine: Any
+    states: FloatArray,
+    signs: FloatArray,
+    x: int,
+    z: int,
+    is_odd: int,
+    cosine: Any,
+    sine: Any,
 ) -> None:
     """exp(-i t P) for a string P with an X; `sine` has P's sign."""
     dimension = len(signs)
@@ -31,7 +36,7 @@ def pair(
         pivot *= 2
     for base in range(0, dimension, 2 * pivot):
         for one in range(base, base + pivot):
-            here, there = at + one, at + (one ^ x)
+            here, there = one, one ^ x
             factor = signs[one & z] * sine
             a, a_imaginary = load(states, here), load(states, here + dimension)
             b, b_imaginary = load(states, there), load(states, there + dimension)
@@ -51,7 +56,7 @@ def pair(
 def pair_overlap(
     bras: FloatArray, kets: FloatArray, signs: FloatArray, x: int, z: int, is_odd: int
 ) -> Any:
-    """Im <bra|P|ket> in every lane, but for P's sign; both states begin at row 0."""
+    """Im <bra|P|ket> in every lane, but for P's sign."""
     dimension = len(signs)
     pivot = 1
     while 2 * pivot <= x:
@@ -74,7 +79,7 @@ def pair_overlap(
 
 @helper
 def phase(states: FloatArray, signs: FloatArray, z: int, cosine: Any, sine: Any) -> None:
-    """exp(-i t P) for a string P of Z; `sine` has P's sign. The state begins at row 0."""
+    """exp(-i t P) for a string P of Z; `sine` has P's sign."""
     dimension = len(signs)
     for index in range(dimension):
         factor = signs[index & z] * sine
@@ -108,9 +113,7 @@ def turn_by_lanes(
 
 
 @helper
-def overlaps(
-    bras: FloatArray, kets: FloatArray, dimension: int, found: FloatArray
-) -> None:
+def overlaps(bras: FloatArray, kets: FloatArray, dimension: int, found: FloatArray) -> None:
     """Im conj(bra) ket of every amplitude, (D, L)."""
     for index in range(dimension):
         a, b = load(kets, index), load(kets, index + dimension)
@@ -119,7 +122,7 @@ def overlaps(
 
 
 @helper
-def hadamards(states: FloatArray, at: int, dimension: int, mask: int, scale: float) -> None:
+def hadamards(states: FloatArray, dimension: int, mask: int, scale: float) -> None:
     """A Hadamard gate on every qubit of the mask; each but for the factor, which is `scale`."""
     last, qubit = mask, 1
     while qubit < dimension:
@@ -130,8 +133,8 @@ def hadamards(states: FloatArray, at: int, dimension: int, mask: int, scale: flo
     while qubit < dimension:
         if mask & qubit:
             factor = scale if qubit == last else 1.0
-            butterflies(states, at, dimension, qubit, states.dtype.type(factor))
-            butterflies(states, at + dimension, dimension, qubit, states.dtype.type(factor))
+            butterflies(states, 0, dimension, qubit, states.dtype.type(factor))
+            butterflies(states, dimension, dimension, qubit, states.dtype.type(factor))
         qubit *= 2
 
 

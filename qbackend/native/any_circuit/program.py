@@ -64,9 +64,7 @@ def program_of(program: LayerProgram, dtype: DTypeLike) -> tuple[Program, int]:
     constant = [turn for turn in circuit.turns if turn.angle < 0]
     numbers = {id(turn): n_angles + k for k, turn in enumerate(constant)}
     turns = [
-        turn
-        if turn.angle >= 0
-        else type(turn)(turn.string, numbers[id(turn)], turn.offset)
+        turn if turn.angle >= 0 else type(turn)(turn.string, numbers[id(turn)], turn.offset)
         for turn in circuit.turns
     ]
     stages, observables = staged(

@@ -103,7 +103,8 @@ def clifford(matrix: Matrix) -> tuple[PauliString, ...] | None:
 @lru_cache(maxsize=4)
 def _all(n_qubits: int) -> tuple[PauliString, ...]:
     """Every product of letters on so many qubits."""
-    return tuple(letters("".join(n), tuple(range(n_qubits))) for n in product("IXYZ", repeat=n_qubits))
+    qubits = tuple(range(n_qubits))
+    return tuple(letters("".join(names), qubits) for names in product("IXYZ", repeat=n_qubits))
 
 
 @lru_cache(maxsize=512)

@@ -19,9 +19,16 @@ from ...kernels.cache import helper, kernel
 from ...kernels.lanes import load, ones, store, total, zeros
 from ...kernels.sincos import sincos
 from .gates import (
-    butterflies, hadamards, overlaps, pair, pair_overlap, phase, turn_by_lanes, turn_by_table,
+    butterflies,
+    hadamards,
+    overlaps,
+    pair,
+    pair_overlap,
+    phase,
+    turn_by_lanes,
+    turn_by_table,
 )  # fmt: skip
-from .program import HADAMARDS, PAIR, PHASES, TABLE, Program
+from .program import HADAMARDS, PAIR, TABLE, Program
 from .tape_sweeps import pull_moving, pull_shared, run_moving, run_shared
 
 FloatArray = NDArray[np.floating]
@@ -283,7 +290,7 @@ def _scale(mask: int) -> float:
 @helper
 def _by_walsh(program: Program, first: int, last: int) -> bool:
     """Whether so many turns by rows are worth a transform, and a sine of every amplitude."""
-    n_qubits = int(round(math.log2(len(program.signs))))
+    n_qubits = round(math.log2(len(program.signs)))
     return 4 * (last - first) > n_qubits + 30
 
 
@@ -332,11 +339,11 @@ def _advance(
                 cosine, sine = load(cosines, angle), sign * load(sines, angle)
             else:
                 cosine, sine = shared.cosines[angle] * unit, (sign * shared.sines[angle]) * unit
-            pair(state, 0, program.signs, stage[3], stage[4], stage[5], cosine, sine)
+            pair(state, program.signs, stage[3], stage[4], stage[5], cosine, sine)
         elif stage[0] == TABLE:
             turn_by_table(state, dimension, shared.tables, 2 * stage[3], one)
         elif stage[0] == HADAMARDS:
-            hadamards(state, 0, dimension, stage[1], _scale(stage[1]))
+            hadamards(state, dimension, stage[1], _scale(stage[1]))
         elif _by_walsh(program, stage[1], stage[2]):
             _lane_phases(program, stage[1], stage[2], halves, buffer)
             turn_by_lanes(state, dimension, buffer[:dimension], buffer[dimension:], one)
@@ -377,11 +384,11 @@ def _retreat(
             else:
                 cosine, sine = shared.cosines[angle] * unit, (-sign * shared.sines[angle]) * unit
                 store(by_shared, angle, load(by_shared, angle) + found)
-            pair(ket, 0, program.signs, x, z, is_odd, cosine, sine)
-            pair(bra, 0, program.signs, x, z, is_odd, cosine, sine)
+            pair(ket, program.signs, x, z, is_odd, cosine, sine)
+            pair(bra, program.signs, x, z, is_odd, cosine, sine)
         elif stage[0] == HADAMARDS:
-            hadamards(ket, 0, dimension, stage[1], _scale(stage[1]))
-            hadamards(bra, 0, dimension, stage[1], _scale(stage[1]))
+            hadamards(ket, dimension, stage[1], _scale(stage[1]))
+            hadamards(bra, dimension, stage[1], _scale(stage[1]))
         elif stage[0] == TABLE:
             overlaps(bra, ket, dimension, buffer)
             for index in range(dimension):
@@ -416,7 +423,7 @@ def _pull_phases(
 ) -> None:
     dimension, signs = len(program.signs), program.signs
     overlaps(bra, ket, dimension, buffer)
-    n_qubits = int(round(math.log2(dimension)))
+    n_qubits = round(math.log2(dimension))
     by_walsh = last - first > n_qubits
     qubit = 1
     while by_walsh and qubit < dimension:

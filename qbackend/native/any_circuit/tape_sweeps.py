@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 
 from ...kernels.cache import helper
 from ...layers.tape import (
-    ABS, ACOS, ADD, ASIN, ATAN, CONSTANT, COS, EXP, LOG, MULTIPLY, POWER, SIGN, SIN, TAN, VARIABLE,
+    ABS,
+    ADD,
+    ASIN,
+    ATAN,
+    CONSTANT,
+    COS,
+    EXP,
+    LOG,
+    MULTIPLY,
+    POWER,
+    SIGN,
+    SIN,
+    TAN,
+    VARIABLE,
 )  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -150,7 +163,7 @@ def run_moving(tape: IntArray, shared: Array, features: Array, nodes: Array) -> 
         elif operation == MULTIPLY and right >= 0 and left >= 0:
             for lane in range(n_lanes):
                 nodes[node, lane] = nodes[left, lane] * nodes[right, lane]
-        elif operation == ADD or operation == MULTIPLY:
+        elif operation in (ADD, MULTIPLY):
             factor, other = (shared[~left], right) if left < 0 else (shared[~right], left)
             if operation == ADD:
                 for lane in range(n_lanes):

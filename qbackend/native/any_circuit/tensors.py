@@ -66,6 +66,12 @@ class TorchCircuit(nn.Module):
     It owns its constants, so that it moves between devices and exports as any module does.
     """
 
+    orders: Tensor
+    signs: Tensor
+    real: Tensor
+    imaginary: Tensor
+    factors: Tensor
+
     def __init__(self, circuit: TurnedCircuit) -> None:
         super().__init__()
         self._turns = circuit.turns
@@ -150,9 +156,11 @@ def forward(layer: Layer, features: Tensor, weights: Tensor, *, differentiate: b
         values = module(*leaves)
 
     def pull(cotangent: Tensor, of_features: bool = True, of_weights: bool = True) -> Gradients:
-        wanted = [leaf for leaf, is_wanted in zip(leaves, (of_features, of_weights), strict=True) if is_wanted]
+        wanted = leaves[0 if of_features else 1 : 2 if of_weights else 1]
         found = iter(
-            torch.autograd.grad(values, wanted, cotangent, retain_graph=True, materialize_grads=True)
+            torch.autograd.grad(
+                values, wanted, cotangent, retain_graph=True, materialize_grads=True
+            )
         )
         return next(found) if of_features else None, next(found) if of_weights else None
 

@@ -73,8 +73,8 @@ def turned_circuit(program: LayerProgram) -> TurnedCircuit:
     frame, turns = Frame(n_qubits), []
     turned: set[int] = set()
     for gate, qubits in _gates(circuit, tuple(range(n_qubits))):
-        angle = gate.params[0] if gate.name in ROTATIONS else None
-        is_open = angle is not None and angle in column if _is_symbol(angle) else False
+        angle = gate.params[0] if gate.name in ROTATIONS else EIGHTHS.get(gate.name, 0.0)
+        is_open = bool(getattr(angle, "parameters", ()))
         if not is_open and not turned & set(qubits):
             start = _applied(gate.to_matrix(), qubits, start)
             continue
@@ -87,7 +87,7 @@ def turned_circuit(program: LayerProgram) -> TurnedCircuit:
         if is_open:
             turns.append(Turn(string, column[angle]))
         else:
-            turns.append(Turn(string, -1, EIGHTHS.get(gate.name) or float(angle)))
+            turns.append(Turn(string, -1, float(angle)))
     observables = tuple(_strings(observable, frame) for observable in program.observables)
     return TurnedCircuit(n_qubits, start, _effective(turns, observables), observables)
 
@@ -102,10 +102,6 @@ def _gates(circuit: QuantumCircuit, where: Sequence[int]) -> Iterator[tuple[Any,
             yield item.operation, qubits
 
 
-def _is_symbol(angle: Any) -> bool:
-    return bool(getattr(angle, "parameters", ()))
-
-
 def _applied(
     matrix: NDArray[np.complex128], qubits: tuple[int, ...], state: NDArray[np.complex128]
 ) -> NDArray[np.complex128]:
@@ -118,9 +114,7 @@ def _applied(
     return np.moveaxis(product, front, axes).ravel()
 
 
-def _strings(
-    observable: SparsePauliOp, frame: Frame
-) -> tuple[tuple[PauliString, float], ...]:
+def _strings(observable: SparsePauliOp, frame: Frame) -> tuple[tuple[PauliString, float], ...]:
     found: dict[tuple[int, int], float] = {}
     for names, qubits, coefficient in observable.to_sparse_list():
         string = frame.before(letters(names, tuple(qubits)))
