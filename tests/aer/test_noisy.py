@@ -13,7 +13,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qbackend import LayerSpec, QuantumLayer, get_backend, list_backends
 from qbackend.aer import noisy as aer_noisy
-from qbackend.aer.noisy import AerNoisy, eigenvalues
+from qbackend.aer.noisy import AerNoisy
 from qbackend.devices.noise import NoisyLayer, add_noise
 from qbackend.devices.noise_spec import NoiseSpec, SavedNoise, save_noise
 from qbackend.devices.snapshots import load_snapshot
@@ -25,7 +25,6 @@ from qbackend.seam.device import Device
 from qbackend.seam.requests import Request
 
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights
-from ..support.reference import left_out_by_aer
 
 SPEC = LayerSpec(4)
 
@@ -156,8 +155,7 @@ def test_the_shift_rule_holds_under_noise(brisbane: Device, encoding: str) -> No
     third = np.repeat(rows, 2 * rows.shape[1], axis=0)
     third = third + (plan.rows - third) * 4 / 3
     other = plan.derivatives(backend.evaluate(Request(compiled, third)).values)
-    slack = MACHINE + 2 * left_out_by_aer(compiled)
-    np.testing.assert_allclose(other / np.sin(2 * np.pi / 3), derivatives, atol=slack)
+    np.testing.assert_allclose(other / np.sin(2 * np.pi / 3), derivatives, atol=2 * MACHINE)
     assert np.abs(derivatives).max() > 0.1
 
 
@@ -234,13 +232,6 @@ def test_options_that_cannot_be_honoured(brisbane: Device) -> None:
     ideal = get_backend("aer").compile(LayerSpec(1))
     with pytest.raises(OptionError, match="compiled by another backend"):
         exact.submit(Request(ideal, rows))
-
-
-def test_an_observable_that_cannot_be_read(brisbane: Device) -> None:
-    compiled = AerNoisy(brisbane).compile(LayerSpec(1))
-    assert isinstance(compiled, NoisyLayer)
-    with pytest.raises(OptionError, match="not diagonal"):
-        eigenvalues(replace(compiled, observables=(SparsePauliOp("X"),)))
 
 
 def test_it_is_listed() -> None:

@@ -23,8 +23,8 @@ from qbackend.seam.requests import CompiledLayer, Request
 
 from ..support.cases import ANSATZE, MACHINE, features, weights
 
-AGREEMENT = 1e-8
-"""The project's convention for `native:DEVICE` and `aer:DEVICE`."""
+AGREEMENT = MACHINE
+"""Of `native:DEVICE` and `aer:DEVICE`."""
 PREPARATIONS = [("amplitude", "compact"), ("amplitude", "textbook"), ("angle", "auto")]
 
 

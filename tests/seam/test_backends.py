@@ -35,7 +35,7 @@ from qbackend.seam.uncertainty import standard_error
 
 from ..loopback import PAID_PLAN, Instance, LoopbackServer, Machine
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights
-from ..support.reference import left_out_by_aer, noisy_values
+from ..support.reference import noisy_values
 from ..support.structured import structured_rows
 
 
@@ -118,12 +118,6 @@ def expected_values(request: Request, n_rows: int = 3) -> Array:
     return exact_values(layer.spec, n_rows)
 
 
-def rounding(request: Request) -> float:
-    """How near an exact backend comes to `expected_values`."""
-    layer = under_noise(request.compiled)
-    return MACHINE + (left_out_by_aer(layer) if isinstance(layer, NoisyLayer) else 0.0)
-
-
 def under_noise(compiled: CompiledLayer) -> CompiledLayer:
     """A layer that was compiled for a fake device, with the noise that it will meet there."""
     device = compiled.record.get("device", "")
@@ -180,11 +174,11 @@ def test_values(backend: QuantumBackend, encoding: str, ansatz: str, n_wires: in
     assert len(result.job_ids) == 1
     assert result.device
     if backend.capabilities.exact:
-        np.testing.assert_allclose(result.values, expected, atol=rounding(request), rtol=0)
+        np.testing.assert_allclose(result.values, expected, atol=MACHINE, rtol=0)
         assert (result.stderr == 0).all()
     else:
         stderr = np.sqrt(np.maximum(1 - expected**2, 0) / backend.shots)
-        assert (np.abs(result.values - expected) <= 5 * stderr + rounding(request)).all()
+        assert (np.abs(result.values - expected) <= 5 * stderr + MACHINE).all()
 
 
 def test_standard_errors_are_right(sampled: QuantumBackend) -> None:

@@ -16,10 +16,6 @@ from qiskit_ibm_runtime import fake_provider
 from qbackend.devices.noise import NoisyLayer, channel_after
 from qbackend.layers.inputs import Array
 
-AER_THRESHOLD = 1e-10
-"""Aer leaves out the branches of a channel that are less probable than this."""
-
-
 @cache
 def fake_backend(device: str) -> BackendV2:
     """The snapshot of a device `fake_...`, as qiskit-ibm-runtime has it."""
@@ -62,20 +58,6 @@ def noisy_values(layer: NoisyLayer, rows: Array) -> Array:
         readout = np.kron(matrix, readout)
     outcomes = np.array([np.diag(o.to_matrix()).real for o in layer.observables])
     return np.array([outcomes @ (readout.T @ _density(layer, row).probabilities()) for row in rows])
-
-
-def left_out_by_aer(layer: NoisyLayer) -> float:
-    """How far an expectation value may be off for the branches that Aer leaves out.
-
-    Each is worth at most its probability with the wrong sign.
-    """
-    total = 0.0
-    for item in layer.circuit.data:
-        where = [layer.circuit.find_bit(qubit).index for qubit in item.qubits]
-        channel = channel_after(layer.model, item.operation, where)
-        if channel is not None:
-            total += sum(p for p in channel.probabilities if p < AER_THRESHOLD)
-    return 2 * total
 
 
 def _density(layer: NoisyLayer, row: Array) -> DensityMatrix:
