@@ -98,7 +98,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
         """A circuit of the user's: compiled on the CPU, torch's operations elsewhere."""
         if features.is_cpu:
             circuit = engine_of(compiled.spec, features.dtype)
-            return circuit.forward(features, angles_of(weights), differentiate=differentiate)
+            return circuit.forward(features, weights, differentiate=differentiate)
         if not torch.isfinite(features).all():
             check_finite("features", features.detach().cpu().numpy())
         angles_of(weights)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from qiskit.quantum_info import SparsePauliOp
 
 from qbackend import LayerSpec, QuantumLayer, get_backend, list_backends
 from qbackend.aer import noisy as aer_noisy

@@ -90,7 +90,8 @@ def circuit_of(reported: DeviceProperties) -> QuantumCircuit:
 def layer_of(circuit: QuantumCircuit) -> CompiledLayer:
     n_wires = circuit.num_qubits
     spec = LayerSpec(n_wires, "angle", n_layers=1)
-    return CompiledLayer(spec, circuit, tuple(map(SparsePauliOp, spec.observables)), ())
+    observables = tuple(map(SparsePauliOp, spec.observables))
+    return CompiledLayer(spec, circuit, observables, (), spec.program().inputs)
 
 
 @pytest.mark.parametrize("device", DEVICES)

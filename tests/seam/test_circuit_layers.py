@@ -158,7 +158,9 @@ def test_no_gate_is_lost(backend: str, gate: str) -> None:
     at = np.random.default_rng(4).uniform(0.4, 1.4, (2, len(angles)))
     noise = {"noise": NoiseSpec.only()} if ":" in backend else {}
     module = on(layer, get_backend(backend, **noise), np.zeros(0))
-    state = [Statevector(circuit.assign_parameters(dict(zip(angles, row, strict=True)))) for row in at]
+    state = [
+        Statevector(circuit.assign_parameters(dict(zip(angles, row, strict=True)))) for row in at
+    ]
     expected = [[each.expectation_value(o).real for o in read] for each in state]
     close((module(torch.from_numpy(at)).detach().numpy(),), (np.array(expected),), MACHINE)
 

@@ -169,7 +169,13 @@ def no_features() -> CircuitLayer:
     """An energy with a constant, by weights alone."""
     ansatz = efficient_su2(2, reps=2)
     energy = SparsePauliOp.from_list(
-        [("II", -1.052373), ("IZ", 0.397937), ("ZI", -0.397937), ("ZZ", -0.011280), ("XX", 0.180931)]
+        [
+            ("II", -1.052373),
+            ("IZ", 0.397937),
+            ("ZI", -0.397937),
+            ("ZZ", -0.011280),
+            ("XX", 0.180931),
+        ]
     )
     return CircuitLayer(ansatz, weights=ansatz.parameters, observables=[energy])
 
@@ -177,7 +183,9 @@ def no_features() -> CircuitLayer:
 def no_weights() -> CircuitLayer:
     """A feature map, read by the projector on |000> as a sum of strings."""
     circuit = zz_feature_map(3, reps=2, entanglement="linear")
-    projector = SparsePauliOp(["".join(names) for names in product("IZ", repeat=3)], np.full(8, 1 / 8))
+    projector = SparsePauliOp(
+        ["".join(names) for names in product("IZ", repeat=3)], np.full(8, 1 / 8)
+    )
     return CircuitLayer(
         circuit, features=circuit.parameters, observables=[projector, SparsePauliOp("XXX")]
     )

@@ -13,8 +13,9 @@ from qiskit.transpiler import Target
 from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime import fake_provider
 
-from qbackend.devices.noise import NoisyLayer, channel_after
+from qbackend.devices.noise import NoisyLayer
 from qbackend.layers.inputs import Array
+
 
 @cache
 def fake_backend(device: str) -> BackendV2:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import lanes
-from ...kernels.threads import split
+from ...kernels.threads import WORTH_SPLITTING, split
 from ...layers.inputs import Array, check_finite
 from ...layers.program import Layer
 from ...seam.backend import Forward, Gradients
+from ...seam.requests import angles_of
 from . import sweeps
 from .program import program_of
+from .small_batch import small_batches
 
 FloatArray = NDArray[np.floating]
 
@@ -38,13 +40,30 @@ class CircuitEngine:
         self._dimension = len(self._program.signs)
         self._nanoseconds = instructions * self._dimension / INSTRUCTIONS_PER_NANOSECOND
         self._shared: tuple[bytes, sweeps.Shared] | None = None
+        self._small = small_batches(self._program, layer.n_weights, layer.n_features)
+        self._max_rows = int(WORTH_SPLITTING / self._nanoseconds) * self._n_lanes
 
-    def forward(self, features: torch.Tensor, weights: Array, *, differentiate: bool) -> Forward:
+    def forward(
+        self, features: torch.Tensor, weights: torch.Tensor, *, differentiate: bool
+    ) -> Forward:
         """Outputs for features (B, F) of the engine's format and weights (W,).
 
         Raises:
             InputError: a feature, a weight or an angle that is not finite.
         """
+        if (
+            differentiate
+            and features.shape[0] <= self._max_rows
+            and weights.dtype == features.dtype
+            and weights.is_cpu
+        ):
+            done, bad = self._small.forward(features, weights)
+            if bad != -1:
+                self._refuse(features.detach().numpy(), angles_of(weights))
+            return done
+        return self._forward(features, angles_of(weights), differentiate)
+
+    def _forward(self, features: torch.Tensor, weights: Array, differentiate: bool) -> Forward:
         given = features.detach().contiguous().numpy()
         shared = self._prepared(given, weights)
         n_rows, width = len(given), 2 * self._dimension
@@ -57,8 +76,7 @@ class CircuitEngine:
 
         bad = max(split(run, n_blocks, n_blocks * self._nanoseconds)) if n_blocks else -1
         if bad >= 0:
-            check_finite("features", given)
-            self._inputs.angles(given.astype(np.float64), weights)
+            self._refuse(given, weights)
 
         def pull(
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
@@ -100,10 +118,15 @@ class CircuitEngine:
             tables=np.empty((2 * program.n_tables, self._dimension), self._dtype),
         )
         if not sweeps.prepare(program, weights, shared):
-            check_finite("weights", weights[None])
-            self._inputs.angles(features.astype(np.float64)[:1], weights)
+            self._refuse(features, weights)
         self._shared = key, shared
         return shared
+
+    def _refuse(self, features: FloatArray, weights: Array) -> None:
+        """Raise `InputError` for what is not finite."""
+        check_finite("weights", weights[None])
+        check_finite("features", features)
+        self._inputs.angles(features.astype(np.float64), weights)
 
 
 @lru_cache(maxsize=64)

@@ -9,13 +9,19 @@ Letters: D = 2^Q amplitudes, K turns of a stage.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 from .strings import PauliString
 from .turned import Turn
 
 Observables = tuple[tuple[tuple[PauliString, float], ...], ...]
+
+LOOKAHEAD = 256
+"""Turns that one may be brought before: circuits of thousands must not take minutes."""
 
 # Vector instructions per amplitude, about: they decide between ways that compute the same.
 _PAIR, _HADAMARD, _TABLE, _SINE_AND_COSINE = 4, 2, 4, 30
@@ -53,17 +59,18 @@ def staged(
     stages: list[Stage] = []
     left, measured = list(turns), observables
     while left:
-        block = _commuting(left)
+        block, left = _commuting(left)
         mask = _mask(block, n_qubits, moves)
         if mask:
             stages.append(Hadamards(mask))
-            left = [replace(turn, string=_turned(turn.string, mask)) for turn in left]
+            block, left = (
+                [replace(turn, string=_turned(turn.string, mask)) for turn in turns]
+                for turns in (block, left)
+            )
             measured = tuple(
                 tuple(_signed(_turned(string, mask), value) for string, value in terms)
                 for terms in measured
             )
-            block = left[: len(block)]
-        left = left[len(block) :]
         diagonal: list[Turn] = []
         for turn in block:
             if turn.string.x:
@@ -96,31 +103,34 @@ def cost(stages: Sequence[Stage], n_qubits: int) -> int:
     return total
 
 
-def _commuting(turns: Sequence[Turn]) -> list[Turn]:
-    """The first of them, as many as commute with one another."""
+def _commuting(turns: Sequence[Turn]) -> tuple[list[Turn], list[Turn]]:
+    """Turns that commute with one another and can come first, and the others in their order."""
     block: list[Turn] = []
-    for turn in turns:
-        if not all(turn.string.commutes(other.string) for other in reversed(block)):
-            break
-        block.append(turn)
-    return block
+    others: list[Turn] = []
+    for index, turn in enumerate(turns):
+        if len(others) > LOOKAHEAD:
+            return block, others + list(turns[index:])
+        between = (*others, *block)
+        if all(turn.string.commutes(other.string) for other in reversed(between)):
+            block.append(turn)
+        else:
+            others.append(turn)
+    return block, others
 
 
 def _mask(block: Sequence[Turn], n_qubits: int, moves: Callable[[Turn], bool]) -> int:
-    """Qubits whose Hadamard gates leave strings of Z alone, if that is cheaper; else 0."""
-    x = z = both = 0
-    for turn in block:
-        string = turn.string
-        both |= string.x & string.z
-        x |= string.x & ~string.z
-        z |= string.z & ~string.x
-    if both or x & z:
+    """Qubits whose Hadamard gates leave strings of Z alone, if that is cheaper; else 0.
+
+    Turns about a Y somewhere stay what they are.
+    """
+    plain = [turn for turn in block if not turn.string.x & turn.string.z]
+    x = reduce(or_, (turn.string.x for turn in plain), 0)
+    z = reduce(or_, (turn.string.z for turn in plain), 0)
+    if x & z:
         return 0
-    n_pairs = sum(1 for turn in block if turn.string.x)
-    counts = {True: 0, False: 0}
-    for turn in block:
-        counts[moves(turn)] += 1
-    phases = sum(phases_cost(n, n_qubits, key) for key, n in counts.items() if n)
+    n_pairs = sum(1 for turn in plain if turn.string.x)
+    kinds = Counter(moves(turn) for turn in plain)
+    phases = sum(phases_cost(count, n_qubits, key) for key, count in kinds.items())
     return x if _HADAMARD * x.bit_count() + phases < _PAIR * n_pairs else 0
 
 

@@ -175,7 +175,7 @@ def backward(
                 for lane in range(n_lanes):
                     by_nodes[node, lane] += by_angles[angle, lane]
             pull_moving(
-                program.tape.moving, program.tape.shared, shared.nodes, nodes, by_nodes, n_rows,
+                program.tape.moving, program.tape.shared, shared.nodes, nodes, by_nodes,
                 by_given, of_nodes[number],
             )  # fmt: skip
             if len(of_features) > 0:

@@ -188,43 +188,81 @@ def pull_moving(
     shared: Array,
     nodes: Array,
     gradients: Array,
-    n_rows: int,
     of_features: Array,
     of_shared: Array,
 ) -> None:
     """Gradients by features (F, L), and added to those by shared nodes (K,).
 
-    From those by the moving nodes (K', L), which are overwritten; the first `n_rows` lanes count.
+    From those by the moving nodes (K', L), which are overwritten.
     """
+    n_lanes = nodes.shape[1]
     of_features[:] = 0.0
     for node in range(len(tape) - 1, -1, -1):
         operation, left, right = tape[node]
-        for lane in range(n_rows):
-            gradient = gradients[node, lane]
-            if gradient == 0:
-                continue
-            if operation == VARIABLE:
-                of_features[left, lane] += gradient
-                continue
-            one = nodes[left, lane] if left >= 0 else shared[~left]
-            other = nodes[right, lane] if right >= 0 else shared[~right]
-            by_left, by_right = gradient, 0.0
-            if operation == ADD:
-                by_right = gradient
-            elif operation == MULTIPLY:
-                by_left, by_right = gradient * other, gradient * one
-            elif operation == POWER:
+        if operation == VARIABLE:
+            for lane in range(n_lanes):
+                of_features[left, lane] += gradients[node, lane]
+        elif operation == ADD:
+            _add(left, node, gradients, of_shared)
+            _add(right, node, gradients, of_shared)
+        elif operation == MULTIPLY:
+            _add_product(left, right, node, shared, nodes, gradients, of_shared)
+            _add_product(right, left, node, shared, nodes, gradients, of_shared)
+        else:
+            is_constant = right < 0 and shared_tape[~right, 0] == CONSTANT
+            for lane in range(n_lanes):
+                gradient = gradients[node, lane]
+                # Where nothing is asked, a pole is no answer.
+                if gradient == 0:
+                    continue
+                one = nodes[left, lane] if left >= 0 else shared[~left]
+                if operation != POWER:
+                    gradients[left, lane] += gradient * slope(operation, one, nodes[node, lane])
+                    continue
+                other = nodes[right, lane] if right >= 0 else shared[~right]
                 by_left = gradient * by_base(one, other)
-                is_constant = right < 0 and shared_tape[~right, 0] == CONSTANT
-                if not is_constant:
-                    by_right = gradient * by_exponent(one, nodes[node, lane])
-            else:
-                by_left = gradient * slope(operation, one, nodes[node, lane])
-            if left >= 0:
-                gradients[left, lane] += by_left
-            else:
-                of_shared[~left] += by_left
-            if right >= 0:
-                gradients[right, lane] += by_right
-            else:
-                of_shared[~right] += by_right
+                if left >= 0:
+                    gradients[left, lane] += by_left
+                else:
+                    of_shared[~left] += by_left
+                if is_constant:
+                    continue
+                by_right = gradient * by_exponent(one, nodes[node, lane])
+                if right >= 0:
+                    gradients[right, lane] += by_right
+                else:
+                    of_shared[~right] += by_right
+
+
+@helper
+def _add(operand: int, node: int, gradients: Array, of_shared: Array) -> None:
+    """The gradient by a node to that by an operand of its sum."""
+    if operand >= 0:
+        for lane in range(gradients.shape[1]):
+            gradients[operand, lane] += gradients[node, lane]
+    else:
+        for lane in range(gradients.shape[1]):
+            of_shared[~operand] += gradients[node, lane]
+
+
+@helper
+def _add_product(
+    operand: int,
+    other: int,
+    node: int,
+    shared: Array,
+    nodes: Array,
+    gradients: Array,
+    of_shared: Array,
+) -> None:
+    """The same for an operand of its product with another; at most one of them is shared."""
+    n_lanes = gradients.shape[1]
+    if operand < 0:
+        for lane in range(n_lanes):
+            of_shared[~operand] += gradients[node, lane] * nodes[other, lane]
+    elif other < 0:
+        for lane in range(n_lanes):
+            gradients[operand, lane] += gradients[node, lane] * shared[~other]
+    else:
+        for lane in range(n_lanes):
+            gradients[operand, lane] += gradients[node, lane] * nodes[other, lane]

@@ -190,5 +190,6 @@ class TorchLayer(nn.Module):
         columns = [features[:, index : index + 1] for index in range(inputs.n_features)]
         shared = weights.to(features)
         variables = [*columns, *(shared[index] for index in range(inputs.n_weights))]
-        zero = features.new_zeros((features.shape[0], 1))
+        # What nothing depends on has a derivative too: 0.
+        zero = 0 * (features.sum(dim=1, keepdim=True) + weights.to(features).sum())
         return self.circuit(angles_on(inputs.tape, variables), zero)
