@@ -3,8 +3,8 @@
 from experiments.bench.pennylane import PENNYLANE
 
 from .deepquantum import DEEPQUANTUM
-from .stock import STOCK
+from .stock import STOCK, STOCK_CIRCUITS
 from .tensorcircuit import TENSORCIRCUIT
 from .torchquantum import TORCHQUANTUM
 
-PEERS = (*PENNYLANE, TENSORCIRCUIT, DEEPQUANTUM, TORCHQUANTUM, STOCK)
+PEERS = (*PENNYLANE, TENSORCIRCUIT, DEEPQUANTUM, TORCHQUANTUM, STOCK, *STOCK_CIRCUITS)

@@ -7,34 +7,68 @@ the features. https://qiskit-community.github.io/qiskit-machine-learning/
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from qiskit import QuantumCircuit, transpile
 
 from experiments.bench.contest import Contestant, Step, torch_step
 from qbackend.circuits.logical import compile_layer
+from qbackend.layers.circuit_layer import CircuitLayer
 from qbackend.layers.encodings import gray_transform
 from qbackend.layers.spec import LayerSpec
 
 
-def _prepare(spec: LayerSpec, dtype: str) -> Step:
-    from qiskit_aer.primitives import EstimatorV2
+def _connector(
+    circuit: QuantumCircuit, observables: Any, features: Any, weights: Any, estimator: Any
+) -> Any:
     from qiskit_machine_learning.connectors import TorchConnector
     from qiskit_machine_learning.gradients import ParamShiftEstimatorGradient
     from qiskit_machine_learning.neural_networks import EstimatorQNN
 
-    compiled = compile_layer(spec)
-    n_angles = spec.encoding_rule.n_angles(spec.n_wires)
-    estimator = EstimatorV2()
     network = EstimatorQNN(
-        circuit=compiled.circuit,
-        observables=compiled.observables,
-        input_params=compiled.parameters[:n_angles],
-        weight_params=compiled.parameters[n_angles:],
+        circuit=circuit,
+        observables=observables,
+        input_params=features,
+        weight_params=weights,
         estimator=estimator,
         gradient=ParamShiftEstimatorGradient(estimator),
         input_gradients=True,
         default_precision=0.0,
     )
-    connector = TorchConnector(network).to(getattr(torch, dtype))
+    return TorchConnector(network)
+
+
+def _of_circuit(layer: CircuitLayer, estimator: Any) -> Step:
+    # Aer takes controlled phases for angle 0 where it binds them: constants and rotations it gets.
+    lowered = transpile(layer.circuit, basis_gates=["rx", "ry", "rz", "cx"], optimization_level=0)
+    connector = _connector(
+        lowered, list(layer.observables), layer.features, layer.weights, estimator
+    )
+    return torch_step(connector, connector.weight)
+
+
+def _by_aer(layer: CircuitLayer, dtype: str) -> Step:
+    from qiskit_aer.primitives import EstimatorV2
+
+    return _of_circuit(layer, EstimatorV2())
+
+
+def _by_statevectors(layer: CircuitLayer, dtype: str) -> Step:
+    from qiskit.primitives import StatevectorEstimator
+
+    return _of_circuit(layer, StatevectorEstimator())
+
+
+def _prepare(spec: LayerSpec, dtype: str) -> Step:
+    from qiskit_aer.primitives import EstimatorV2
+
+    compiled = compile_layer(spec)
+    n_angles = spec.encoding_rule.n_angles(spec.n_wires)
+    features, weights = compiled.parameters[:n_angles], compiled.parameters[n_angles:]
+    estimator = EstimatorV2()
+    connector = _connector(compiled.circuit, compiled.observables, features, weights, estimator)
+    connector = connector.to(getattr(torch, dtype))
     if spec.encoding == "angle":
         return torch_step(connector, connector.weight)
     return torch_step(lambda features: connector(amplitude_angles(features)), connector.weight)
@@ -64,4 +98,17 @@ STOCK = Contestant(
     dtypes=("float32",),
     max_wires=6,
     max_features=2**10,
+)
+# Circuits that Qiskit's users bring, a row at a time.
+STOCK_CIRCUITS = tuple(
+    Contestant(
+        name,
+        prepare,
+        needs=("qiskit-machine-learning", "qiskit-aer"),
+        dtypes=("float32",),
+        max_wires=8,
+        takes=(CircuitLayer,),
+        circuit_rows=1,
+    )
+    for name, prepare in (("stock-aer", _by_aer), ("stock-statevector", _by_statevectors))
 )

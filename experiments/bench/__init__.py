@@ -2,6 +2,8 @@
 
 Lowest first, with the names that other folders use:
 
+- `circuits`
+- `gates`
 - `timing`
 - `contest`
 - `inference`

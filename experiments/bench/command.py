@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..assembly.denormals import flushing_denormals
 from .contest import Case, Contestant, Record, measure
-from .inference import MATRIX_PRODUCT, MAX_WIRES, measure_inference
+from .inference import MATRIX_PRODUCT, is_measured, measure_inference
 from .pennylane import PENNYLANE
 from .results import Grid, comparison, grids, to_json
 from .suite import OURS, QUICK_CASES, REFERENCE, ours, select_cases, select_contestants
@@ -105,7 +105,7 @@ def _measure_all(
         for case in cases:
             progress.update(task, description=case.name)
             training += measure(case, contestants, reference, effort)
-            if case.spec.encoding == "amplitude" and case.spec.n_wires <= MAX_WIRES and own:
+            if own and is_measured(case.spec):
                 inference += measure_inference(case, own, effort)
             progress.advance(task)
     return training, inference

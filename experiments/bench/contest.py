@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from qbackend.errors import BackendError
 from qbackend.layers.ansatze import Rotations
+from qbackend.layers.program import Layer, SmoothInputMap
 from qbackend.layers.spec import LayerSpec
 
 from .timing import Effort, Timing, installed, interleave
@@ -40,7 +41,7 @@ class Case:
     """A layer, known by a name, at one batch size B and in one dtype."""
 
     layer: str
-    spec: LayerSpec
+    spec: Layer
     batch: int
     dtype: str
 
@@ -68,10 +69,13 @@ class Contestant:
         max_wires: the widest layer that it is asked for.
         max_amplitudes: the most amplitudes, over all rows, that it is asked for.
         max_features: the most features, over all rows, that it is asked for.
+        takes: the kinds of layers that it is asked for.
+        circuit_rows: of these, the most rows that it is timed with; its time for a batch is scaled
+            up from that.
     """
 
     name: str
-    prepare: Callable[[LayerSpec, str], Step]
+    prepare: Callable[[Any, str], Step]
     array: Callable[[Array], Any] = torch.from_numpy
     needs: tuple[str, ...] = ()
     torch: bool = True
@@ -79,6 +83,8 @@ class Contestant:
     max_wires: int = 16
     max_amplitudes: int = 2**22
     max_features: int = 2**22
+    takes: tuple[type[Any], ...] = (LayerSpec,)
+    circuit_rows: int | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -91,6 +97,8 @@ class Contestant:
         n_features = case.batch * case.spec.n_features
         if self.missing:
             return "not installed"
+        if not isinstance(case.spec, self.takes):
+            return f"no {type(case.spec).__name__}"
         if case.dtype not in self.dtypes:
             return f"no {case.dtype}"
         if case.spec.n_wires > self.max_wires:
@@ -100,6 +108,12 @@ class Contestant:
         if n_features > self.max_features:
             return f"over {self.max_features} features"
         return None
+
+    def rows(self, case: Case) -> int:
+        """How many rows of the case's batch it is timed with."""
+        if self.circuit_rows is None or isinstance(case.spec, LayerSpec):
+            return case.batch
+        return min(self.circuit_rows, case.batch)
 
 
 def torch_step(forward: Callable[[torch.Tensor], torch.Tensor], weight: torch.Tensor) -> Step:
@@ -140,6 +154,10 @@ class Inputs:
             cotangent=rng.normal(size=(case.batch, spec.n_outputs)),
         ).to(case.dtype)
 
+    def first(self, n_rows: int) -> Inputs:
+        """The same for so many rows."""
+        return replace(self, features=self.features[:n_rows], cotangent=self.cotangent[:n_rows])
+
     def to(self, dtype: str) -> Inputs:
         """The same numbers in another dtype."""
         return Inputs(
@@ -179,9 +197,7 @@ def measure(
         BackendError: one of them differs by more than rounding explains.
     """
     inputs = Inputs.draw(case)
-    allowed = tolerances(case.spec, inputs)
     # A second answer, for other weights, shows who keeps what the first one depended on.
-    expected = [_bind(reference, case.spec, inputs.to("float64"), first=k)() for k in range(2)]
     calls: dict[str, Callable[[], Any]] = {}
     records: dict[str, Record] = {}
     for contestant in contestants:
@@ -189,11 +205,14 @@ def measure(
         if refusal := contestant.refusal(case):
             records[name] = Record(case, name, skipped=refusal)
             continue
-        calls[name] = _bind(contestant, case.spec, inputs)
+        given = inputs.first(contestant.rows(case))
+        expected = [_bind(reference, case.spec, given.to("float64"), first=k)() for k in range(2)]
+        calls[name] = _bind(contestant, case.spec, given)
         start = time.perf_counter()
         results = [calls[name]()]
         seconds = time.perf_counter() - start
         results.append(calls[name]())
+        allowed = tolerances(case.spec, given)
         deviation = max(_deviation(*pair, allowed) for pair in zip(results, expected, strict=True))
         if not deviation <= 1:
             raise BackendError(
@@ -203,16 +222,22 @@ def measure(
             )
         records[name] = Record(case, name, first=seconds, deviation=deviation)
     timings = interleave(calls, effort)
-    return [replace(record, timing=timings.get(name)) for name, record in records.items()]
+    scales = {one.name: case.batch / one.rows(case) for one in contestants}
+    return [
+        replace(record, timing=timings[name].times(scales[name]) if name in timings else None)
+        for name, record in records.items()
+    ]
 
 
-def tolerances(spec: LayerSpec, inputs: Inputs) -> tuple[Array, Array, Array]:
+def tolerances(spec: Layer, inputs: Inputs) -> tuple[Array, Array, Array]:
     """The largest differences that rounding explains, of values (B, M) and of both gradients.
 
     Four roundings for each gate, and a random walk over the F terms of the norm (Higham and
     Mary, SIAM J. Sci. Comput. 41, A2815, 2019). An output has a slope of at most 2 over the norm
     along amplitude features and of at most 1 along an angle; over rows errors walk at random too.
     """
+    if not isinstance(spec, LayerSpec):
+        return _circuit_tolerances(spec, inputs)
     n_gates = sum(
         len(operation.weights if isinstance(operation, Rotations) else operation.pairs)
         for operation in spec.operations
@@ -226,9 +251,34 @@ def tolerances(spec: LayerSpec, inputs: Inputs) -> tuple[Array, Array, Array]:
     return np.full((1, 1), unit), unit * np.maximum(slopes, 1), unit * np.maximum(walk, [1.0])
 
 
-def _bind(
-    contestant: Contestant, spec: LayerSpec, inputs: Inputs, first: int = 0
-) -> Callable[[], Any]:
+def _circuit_tolerances(spec: Layer, inputs: Inputs) -> tuple[Array, Array, Array]:
+    """The same where an output has a slope of its largest value at most along an angle.
+
+    Angles are rounded as numbers of their size.
+    """
+    program = spec.program()
+    given: SmoothInputMap = program.inputs  # type: ignore[assignment]
+    features, weights = (np.asarray(x, np.float64) for x in (inputs.features, inputs.weights[0]))
+    angles = given.angles(features, weights)
+    slopes = [np.zeros_like(features), np.zeros((len(features), len(weights)))]
+    for angle in range(angles.shape[1]):
+        unit = np.zeros_like(angles)
+        unit[:, angle] = 1
+        for total, part in zip(slopes, given.pull(features, weights, unit), strict=True):
+            total += np.abs(part)
+    reach = max(float(np.abs(each.coeffs).sum()) for each in program.observables)
+    epsilon = float(np.finfo(inputs.features.dtype).eps)
+    unit_error = 4 * epsilon * reach * (program.circuit.size() + float(np.abs(angles).max()))
+    asked = np.abs(inputs.cotangent).sum(axis=1, keepdims=True, dtype=np.float64)
+    by_features, by_weights = slopes
+    return (
+        np.full((1, 1), unit_error),
+        unit_error * asked * np.maximum(by_features.max(axis=1, keepdims=True, initial=0), 1),
+        unit_error * float(np.linalg.norm(asked)) * np.maximum(by_weights.max(initial=0), [1.0]),
+    )
+
+
+def _bind(contestant: Contestant, spec: Layer, inputs: Inputs, first: int = 0) -> Callable[[], Any]:
     """The step with its inputs; every call takes the next weights, beginning with the `first`."""
     step = contestant.prepare(spec, inputs.features.dtype.name)
     features, cotangent = contestant.array(inputs.features), contestant.array(inputs.cotangent)

@@ -7,7 +7,8 @@ from functools import partial
 
 import torch
 
-from qbackend import QuantumLayer
+from qbackend import LayerSpec, QuantumLayer
+from qbackend.layers.program import Layer
 
 from .contest import Case, Inputs, Record
 from .timing import Effort, interleave
@@ -17,6 +18,12 @@ MATRIX_PRODUCT = "matrix product"
 
 MAX_WIRES = 6
 """Wider layers have no matrix to keep."""
+
+
+def is_measured(spec: Layer) -> bool:
+    """Whether a layer amounts to a matrix product."""
+    is_form = isinstance(spec, LayerSpec) and spec.encoding == "amplitude"
+    return is_form and spec.n_wires <= MAX_WIRES
 
 
 def measure_inference(case: Case, backends: Sequence[str], effort: Effort) -> list[Record]:

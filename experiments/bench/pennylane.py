@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 
+from qbackend.layers.circuit_layer import CircuitLayer
+from qbackend.layers.program import Layer
 from qbackend.layers.spec import LayerSpec
 
 from .contest import BACKPROP_LIMIT, Contestant, Step, torch_step
+from .gates import Term, angles, gates, observables
 from .jax import jax_array, jax_step
 
 
@@ -55,9 +58,44 @@ def _adjoint(spec: LayerSpec, dtype: str) -> Step:
     return torch_step(lambda features: layer(features.double()).float(), layer.weights)
 
 
-def _jax(spec: LayerSpec, dtype: str) -> Step:
+_NAMES = {
+    "h": "Hadamard", "x": "X", "y": "Y", "z": "Z", "s": "S", "t": "T", "sx": "SX", "cx": "CNOT",
+    "cy": "CY", "cz": "CZ", "swap": "SWAP", "iswap": "ISWAP", "rx": "RX", "ry": "RY", "rz": "RZ",
+    "p": "PhaseShift", "rxx": "IsingXX", "ryy": "IsingYY", "rzz": "IsingZZ",
+}  # fmt: skip
+
+
+def _circuit_node(layer: Layer) -> Any:
+    import pennylane as qml
+
+    @qml.qnode(qml.device("default.qubit", wires=layer.n_wires), interface="jax")
+    def circuit(features: Any, weights: Any) -> Any:
+        for name, wires, values in gates(layer, angles(layer, features, weights)):
+            if name == "rzx":
+                qml.PauliRot(values[0], "ZX", wires=wires)
+            else:
+                getattr(qml, _NAMES[name])(*values, wires=wires)
+        return [qml.expval(_sum(terms)) for terms in observables(layer)]
+
+    def _sum(terms: list[Term]) -> Any:
+        words = [
+            qml.prod(*(getattr(qml, letter)(wire) for wire, letter in word.items()))
+            if word
+            else qml.Identity(0)
+            for _, word in terms
+        ]
+        return qml.dot([value for value, _ in terms], words)
+
+    return circuit
+
+
+def _jax(spec: Layer, dtype: str) -> Step:
     import jax
 
+    if not isinstance(spec, LayerSpec):
+        row = _circuit_node(spec)
+        layer = jax.vmap(lambda x, w: jax.numpy.stack(row(x, w)), in_axes=(0, None))
+        return jax_step(layer, dtype)
     node = _qnode(spec, "default.qubit", "jax", "backprop")
     return jax_step(
         lambda features, weights: jax.numpy.stack(node(features, weights), axis=-1), dtype
@@ -65,7 +103,14 @@ def _jax(spec: LayerSpec, dtype: str) -> Step:
 
 
 PENNYLANE = (
-    Contestant("pennylane-jax", _jax, jax_array, needs=("pennylane", "jax"), torch=False),
+    Contestant(
+        "pennylane-jax",
+        _jax,
+        jax_array,
+        needs=("pennylane", "jax"),
+        torch=False,
+        takes=(LayerSpec, CircuitLayer),
+    ),
     Contestant("pennylane-torch", _backprop, needs=("pennylane",), max_amplitudes=BACKPROP_LIMIT),
     # Its values are float32 behind torch, whatever it is given; it runs the rows one by one, and
     # prepares amplitudes by a circuit of as many rotations.

@@ -9,6 +9,9 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from qbackend.layers.program import Layer
+from qbackend.layers.spec import LayerSpec
+
 from .contest import Contestant, Record
 
 
@@ -74,12 +77,17 @@ def _grid(records: list[Record], what: str, base: str, quartiles: bool) -> Grid:
         rows.append((name, *cells, f"{_digits(first)} s" if first else "–"))
     spec = cases[0].spec
     title = (
-        f"{cases[0].layer}, {cases[0].dtype}: {spec.n_wires} wires, {spec.encoding}, "
-        f"{spec.n_layers} layers {spec.ansatz}; {what}; "
+        f"{cases[0].layer}, {cases[0].dtype}: {spec.n_wires} wires, {_described(spec)}; {what}; "
         f"milliseconds{' [quartiles]' if quartiles else ''}, times {base}"
     )
     heads = ("", *(f"B={case.batch}" for case in cases), "first call")
     return Grid(title, heads, tuple(rows))
+
+
+def _described(spec: Layer) -> str:
+    if isinstance(spec, LayerSpec):
+        return f"{spec.encoding}, {spec.n_layers} layers {spec.ansatz}"
+    return f"{spec.n_features} features, {spec.n_weights} weights, {spec.n_outputs} outputs"
 
 
 def _cell(record: Record, base: Record | None, quartiles: bool) -> str:

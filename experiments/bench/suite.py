@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend import CircuitLayer, LayerSpec, QuantumLayer, get_backend
 from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.layers.program import Layer
 
+from .circuits import circuit_layer
 from .contest import Case, Contestant, Step, torch_step
 
 LAYERS = {
@@ -23,6 +25,17 @@ LAYERS = {
 """The layer of the published hybrid networks (arXiv 2509.13353), and wider ones."""
 
 BATCHES = {"amplitude": (1, 64, 1024), "angle": (16, 64)}
+CIRCUIT_BATCHES = {
+    "zz_real_amplitudes_2": (64,),
+    "zz_real_amplitudes_4": (64, 1024),
+    "zz_real_amplitudes_8": (64,),
+    "reuploading": (64,),
+    "qcnn": (64, 1024),
+    "cz_brick": (64,),
+    "ising_rotations": (64, 1024),
+    "ten_qubits": (64,),
+}
+"""Circuits of Qiskit's, which peers are given gate by gate."""
 DTYPES = ("float32", "float64")
 QUICK_CASES = (
     "amplitude4-b1-float32",
@@ -38,13 +51,19 @@ REFERENCE = "native"
 
 
 def every_case() -> list[Case]:
-    """Every layer at every batch size in both dtypes."""
-    return [
+    """Every layer at every batch size in both dtypes; circuits of users' in float32."""
+    own = [
         Case(layer, spec, batch, dtype)
         for dtype in DTYPES
         for layer, spec in LAYERS.items()
         for batch in BATCHES[spec.encoding]
     ]
+    circuits = [
+        Case(name, circuit_layer(name), batch, "float32")
+        for name, batches in CIRCUIT_BATCHES.items()
+        for batch in batches
+    ]
+    return own + circuits
 
 
 def select_cases(patterns: Sequence[str]) -> list[Case]:
@@ -57,7 +76,9 @@ def select_cases(patterns: Sequence[str]) -> list[Case]:
     for pattern in patterns:
         if not any(case.matches(pattern) for case in known):
             names = [case.name for case in known]
-            raise OptionError(f"no case '{pattern}': {suggest(pattern, [*LAYERS, *names])}")
+            raise OptionError(
+                f"no case '{pattern}': {suggest(pattern, [*LAYERS, *CIRCUIT_BATCHES, *names])}"
+            )
     return [case for case in known if not patterns or any(map(case.matches, patterns))]
 
 
@@ -87,8 +108,8 @@ def ours(name: str) -> Contestant:
     if capabilities.remote or not capabilities.exact:
         raise OptionError(f"'{name}' is not exact and local, so there is nothing to compare")
 
-    def prepare(spec: LayerSpec, dtype: str) -> Step:
+    def prepare(spec: Layer, dtype: str) -> Step:
         layer = QuantumLayer(spec, backend=name, seed=0).to(getattr(torch, dtype))
         return torch_step(layer, layer.weight)
 
-    return Contestant(name, prepare)
+    return Contestant(name, prepare, takes=(LayerSpec, CircuitLayer))

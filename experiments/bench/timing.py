@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -33,6 +33,12 @@ class Timing:
     lower: float
     upper: float
     calls: int
+
+    def times(self, scale: float) -> Timing:
+        """The same for so many times the work."""
+        return replace(
+            self, median=scale * self.median, lower=scale * self.lower, upper=scale * self.upper
+        )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from qiskit.circuit import Gate, Parameter, ParameterExpression, ParameterVector
 from qiskit.circuit import library as gates
 from qiskit.quantum_info import Operator, Pauli, SparsePauliOp, Statevector
 
+from experiments.bench.circuits import CIRCUITS, circuit_layer
 from qbackend import CircuitLayer, QuantumLayer, errors
 from qbackend.kernels.lanes import lanes
 from qbackend.layers.readout import readouts_of
@@ -23,7 +24,7 @@ from qbackend.native.any_circuit.turned import turned_circuit
 from qbackend.seam.backend import Forward
 
 from ..support.cases import MACHINE
-from ..support.circuits import CIRCUITS, Array, circuit_layer, values
+from ..support.circuits import Array, values
 
 CLIFFORDS: tuple[Gate, ...] = (
     gates.HGate(), gates.SGate(), gates.SdgGate(), gates.SXGate(), gates.XGate(), gates.YGate(),

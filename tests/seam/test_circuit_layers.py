@@ -12,12 +12,13 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
+from experiments.bench.circuits import CIRCUITS, circuit_layer
 from qbackend import CircuitLayer, LayerSpec, NoiseSpec, QuantumLayer, get_backend
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.program import PAULI_ROTATIONS, Layer
 
 from ..support.cases import ANSATZE, ENCODINGS, MACHINE, features, weights
-from ..support.circuits import CIRCUITS, GOLDEN, SMALL, Array, circuit_layer, values
+from ..support.circuits import GOLDEN, SMALL, Array, values
 
 EXACT = ("native", "aer")
 DEVICE = "fake_fez"

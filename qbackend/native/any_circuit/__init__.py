@@ -10,6 +10,7 @@ Lowest first, with the names that other folders use:
 - `stages`
 - `program`
 - `sweeps`
+- `small_batch`
 - `engine`: engine_of
-- `tensors`: torch_layer, itself
+- `tensors`: angles_on, torch_layer, itself
 """
