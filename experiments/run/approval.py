@@ -18,7 +18,8 @@ from .display import Display
 from .plan import RunPlan, Share
 
 LINES = {
-    "rows": "rows (circuit executions)",
+    "rows": "rows",
+    "circuits": "circuits",
     "pubs": "PUBs",
     "jobs": "jobs",
     "shots": "shots",

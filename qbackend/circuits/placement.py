@@ -114,13 +114,13 @@ def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
 
 
 def active_qubits(compiled: CompiledLayer) -> list[int]:
-    """Those that have a gate or are measured, in ascending order."""
+    """Those that have a gate or are measured, in ascending order; one where there are none."""
     used = {
         compiled.circuit.find_bit(qubit).index
         for item in compiled.circuit.data
         for qubit in item.qubits
     }
-    return sorted(used.union(compiled.observed))
+    return sorted(used.union(compiled.observed)) or [0]
 
 
 def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCosts) -> CompiledLayer:

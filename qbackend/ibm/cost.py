@@ -49,9 +49,12 @@ def randomisations(shots: int, options: ExecutionOptions) -> int:
     return math.ceil(asked / _shots_of_each(asked)) if _twirls(options) else 1
 
 
-def executions(n_rows: int, shots: int, options: ExecutionOptions) -> int:
-    """Circuits times shots that one job of `n_rows` rows performs."""
-    circuits = n_rows * max(1, len(options.zne))
+def executions(n_circuits: int, shots: int, options: ExecutionOptions) -> int:
+    """Circuits times shots that one job performs, of so many before its options add theirs.
+
+    A row is a circuit in each of its layer's readouts.
+    """
+    circuits = n_circuits * max(1, len(options.zne))
     if options.calibrates:
         circuits += CALIBRATION_CIRCUITS
     if options.readout_mitigation == "trex":
@@ -103,20 +106,29 @@ def estimate(
             "batch; nothing was sent"
         )
     n_rows = sum(map(len, jobs))
-    per_job = [executions(len(rows), shots, options) for rows in jobs]
+    readouts = len(compiled.readouts)
+    per_job = [executions(len(rows) * readouts, shots, options) for rows in jobs]
     in_session = options.mode == "session"
     seconds = sum(
         session_seconds(each, options) if in_session else job_seconds(each) for each in per_job
     )
     calibrations = CALIBRATION_CIRCUITS if options.calibrates else 0
-    per_call = 1 + calibrations
-    if options.primitive == "estimator" and options.generation == "client":
-        # One for each noise factor, and one that calibrates the readout.
-        per_call = max(1, len(options.zne)) + (options.readout_mitigation == "trex")
+    per_call = readouts + calibrations
+    if options.primitive == "estimator":
+        per_call = 1
+        if options.generation == "client":
+            # One for each noise factor, and one that calibrates the readout.
+            per_call = max(1, len(options.zne)) + (options.readout_mitigation == "trex")
     basis = (
         f"{SECONDS_PER_JOB:g} s per job and {SECONDS_PER_EXECUTION:g} s per shot, "
         "by IBM's rule of thumb"
     )
+    if readouts > 1:
+        basis += (
+            f"; a row is {readouts} circuits, one for each basis that its observables are read in"
+        )
+        if options.primitive == "estimator":
+            basis += ", as far as the service groups them as is done here"
     if in_session:
         basis += (
             f", until the end of each is seen (looked for every {options.poll[0]:g} to "
@@ -125,14 +137,15 @@ def estimate(
         )
     return MachineCost(
         rows=n_rows,
-        circuits=n_rows + calibrations * len(jobs),
+        circuits=n_rows * readouts + calibrations * len(jobs),
         jobs=len(jobs),
-        shots=n_rows * shots_asked(shots, options),
+        shots=n_rows * readouts * shots_asked(shots, options),
         qpu_seconds=0.0 if plan is None else seconds,
         basis=basis,
         pubs=per_call * len(jobs),
         executions=sum(per_job),
         machine_seconds=seconds,
+        readouts=readouts,
         two_qubit_gates=compiled.record.get("two_qubit_gates", 0),
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
         seconds_left=None if plan is None else plan.seconds_left,

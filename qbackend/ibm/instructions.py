@@ -10,7 +10,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..circuits.measuring import turned_circuits
 from ..machines.options import ExecutionOptions
+from ..seam.requests import CompiledLayer
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -61,8 +63,18 @@ class Load:
         return min(left // self.instructions, by_gates)
 
 
+def load_of(compiled: CompiledLayer, options: ExecutionOptions) -> Load:
+    """What one row of a layer takes, in all its readouts; at most, each with a busiest qubit."""
+    loads = [load(circuit, options) for circuit in turned_circuits(compiled)]
+    return Load(
+        sum(each.instructions for each in loads),
+        sum(each.two_qubit_gates for each in loads),
+        CALIBRATION[options.readout_mitigation],
+    )
+
+
 def load(circuit: QuantumCircuit, options: ExecutionOptions) -> Load:
-    """What one row of a circuit takes, at all noise factors together.
+    """What one circuit takes, at all noise factors together.
 
     Where a sequence is put in is known once the service has scheduled the circuit: one is counted
     for every pause that a qubit can have, before each of its gates and before its measurement.

@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..machines.options import ExecutionOptions
 from ..seam.requests import CompiledLayer
 from .cost import executions, executions_within
-from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
+from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load_of
 
 MAX_EXECUTION_SECONDS = 10_800
 """The longest time that a job may ask for.
@@ -52,8 +52,9 @@ def pack(
 
 
 def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer) -> int:
+    readouts = len(compiled.readouts)
     fixed = executions(0, shots, options)
-    per_row = executions(1, shots, options) - fixed
+    per_row = executions(readouts, shots, options) - fixed
     seconds = options.max_execution_time or MAX_EXECUTION_SECONDS
     most = executions_within(seconds)
     reason = f"{seconds} s of QPU time per job (max_execution_time)"
@@ -65,11 +66,12 @@ def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer
             f"{per_row + fixed} shots for one row are more than the limit allows: {reason}; "
             "take fewer with --shots, or a larger precision"
         )
-    payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * max(1, len(compiled.parameters)))
-    held = load(compiled.circuit, options).most_rows
+    # A row's angles travel once for each of its circuits.
+    payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * max(1, len(compiled.parameters)) * readouts)
+    held = load_of(compiled, options).most_rows
     if held < 1:
         raise OptionError(
-            f"one row's circuit, with what its options add, has more instructions than IBM's "
+            f"one row's circuits, with what their options add, have more instructions than IBM's "
             f"service takes in a job ({INSTRUCTIONS_PER_QUBIT:,} per qubit, {TWO_QUBIT_GATES:,} "
             "two-qubit gates); take fewer layers or smaller noise factors"
         )

@@ -6,7 +6,8 @@ process in the client and run as jobs of the program "executor". Both take optio
 spelling, and give a `PrimitiveResult`, which `results` reads.
 https://quantum.cloud.ibm.com/docs/guides/primitives
 
-A row is a parameter set of the job's first PUB, whose circuit measures the layer's qubits only.
+A row is a parameter set. For the Sampler every readout is a PUB, whose circuit measures the
+readout's qubits only; the Estimator takes the observables as they are, in one.
 
 Letters: N rows, P circuit parameters.
 """
@@ -25,8 +26,9 @@ from qiskit_ibm_runtime import EstimatorV2, IBMBackend, SamplerV2, Session
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
+from ..circuits.measuring import turned_circuits
 from ..machines.service import Call
-from .results import REGISTER, measured_qubits
+from .results import REGISTER, asked, measured_in, measured_qubits
 
 EXTRAPOLATOR = "linear"
 """Of zero-noise extrapolation, where a service gives no more than the outcome."""
@@ -110,17 +112,20 @@ def local_seed(seed: int) -> int:
 
 
 def pubs(call: Call) -> list[tuple[Any, ...]]:
-    """One PUB with all rows; for readout mitigation here, two more that calibrate."""
+    """For every readout one with all rows; for readout mitigation here, two more that calibrate."""
     compiled = call.compiled
     column = {parameter: index for index, parameter in enumerate(compiled.parameters)}
     circuit = compiled.circuit
     values = call.parameters[:, [column[parameter] for parameter in circuit.parameters]]
     if call.options.primitive == "estimator":
-        observables = [[observable] for observable in compiled.observables]
+        observables = [[asked(observable)] for observable in compiled.observables]
         return [(circuit, observables, values)]
-    qubits = measured_qubits(compiled)
-    measured: list[tuple[Any, ...]] = [(_measuring(circuit, qubits), values)]
+    measured: list[tuple[Any, ...]] = [
+        (_measuring(turned, measured_in(readout)), values)
+        for turned, readout in zip(turned_circuits(compiled), compiled.readouts, strict=True)
+    ]
     if call.options.calibrates:
+        qubits = measured_qubits(compiled)
         for flipped in (False, True):
             prepared = QuantumCircuit(*circuit.qregs)
             if flipped:

@@ -1,4 +1,7 @@
-"""Expectation values of Z strings from measured bits, with and without readout mitigation.
+"""Expectation values of Pauli sums from measured bits, with and without readout mitigation.
+
+Each basis has a circuit of its own, behind which every Pauli string is a product of signs. Strings
+of one basis come from the same shots: there the sum that an observable is varies as a whole.
 
 Two circuits calibrate: all measured qubits 0, and all of them 1. They give each qubit's
 probability e0 to be read as 1 where it is 0, and e1 to be read as 0 where it is 1, on the
@@ -10,12 +13,13 @@ estimate is unbiased, and its standard error grows by 1 / (1 - e0 - e1) for each
 were seen, its columns normalised among them (Nation et al., https://arxiv.org/abs/2108.12518, by
 the package `mthree`); with every outcome seen the two agree.
 
-Letters: N rows, M observables, Q measured qubits, S shots, K different outcomes.
+Letters: N rows, M observables, Q measured qubits, q of them in one basis, S shots, K strings,
+D different outcomes, R randomisations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -26,11 +30,48 @@ from numpy.typing import NDArray
 
 from ..errors import BackendError, OptionError
 from ..layers.inputs import Array
+from ..layers.readout import Term
 from ..seam.uncertainty import between_randomisations, standard_error
 
 Bits = NDArray[np.uint8]
-Observed = Sequence[Sequence[int]]
-"""For each observable the measured qubits that it multiplies, by their position."""
+String = tuple[int, ...]
+"""The positions of the bits whose signs it multiplies, in ascending order."""
+Samples = Callable[[Bits], Array]
+"""What every shot of a row adds to each string's value, (S, K), from its bits (S, q)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the circuit of one basis gave.
+
+    Attributes:
+        bits: (N, S, q).
+        places: of its q qubits among the Q that are calibrated.
+        terms: of each of M observables what is read here, by positions among the bits.
+    """
+
+    bits: Bits
+    places: Sequence[int]
+    terms: Sequence[Sequence[Term]]
+
+    @property
+    def strings(self) -> list[String]:
+        """All that the observables consist of here, in ascending order."""
+        return sorted({string for terms in self.terms for _, string in terms})
+
+    def counted(self, strings: Sequence[String], *, less: int | None = None) -> Array:
+        """How much of each of K strings is in each observable, (M, K).
+
+        With `less`, of terms at that bit alone, and each without it.
+        """
+        counts = np.zeros((len(self.terms), len(strings)))
+        for row, terms in zip(counts, self.terms, strict=True):
+            for coefficient, string in terms:
+                if less is None:
+                    row[strings.index(string)] += coefficient
+                elif less in string:
+                    row[strings.index(_without(string, less))] += coefficient
+        return counts
 
 
 @dataclass(frozen=True)
@@ -66,6 +107,11 @@ class Readout:
             )
         return readout
 
+    def at(self, places: Sequence[int]) -> Readout:
+        """Of the qubits at these places alone."""
+        kept = list(places)
+        return Readout(self.zero_as_one[kept], self.one_as_zero[kept], self.errors[:, kept])
+
     @property
     def contrast(self) -> Array:
         """1 - e0 - e1, (Q,)."""
@@ -93,35 +139,25 @@ class Readout:
         ]
 
 
-def unmitigated(bits: Bits, observed: Observed, randomisations: int = 1) -> tuple[Array, Array]:
-    """Values (N, M) and standard errors (N, M) from bits (N, S, Q) of so many randomisations."""
-    parities = [np.bitwise_xor.reduce(bits[..., list(each)], axis=-1) for each in observed]
-    parts = np.stack([_parts(parity, randomisations) for parity in parities], axis=1)
-    means = 1.0 - 2.0 * parts
-    values = means.mean(axis=-1)
-    shots = bits.shape[1]
-    variance = between_randomisations(means, np.maximum(1.0 - values**2, 0.0), shots)
-    return values, standard_error(variance, shots, [float(bool(each)) for each in observed])
+def unmitigated(measured: Sequence[Measured], randomisations: int = 1) -> tuple[Array, Array]:
+    """Values (N, M) and standard errors (N, M) from all bases, of so many randomisations."""
+    found = [_unmitigated(each, randomisations) for each in measured]
+    values, errors = (np.array(each) for each in zip(*found, strict=True))
+    return values.sum(axis=0), np.sqrt((errors**2).sum(axis=0))
 
 
 def mitigated(
-    method: str,
-    bits: Bits,
-    zeros: Bits,
-    ones: Bits,
-    observed: Observed,
-    randomisations: int = 1,
+    method: str, measured: Sequence[Measured], zeros: Bits, ones: Bits, randomisations: int = 1
 ) -> tuple[Array, Array]:
-    """Values (N, M) and standard errors (N, M), corrected by "m3" or "tensored".
+    """Values (N, M) and standard errors (N, M) from all bases, corrected by "m3" or "tensored".
 
-    The standard errors contain the calibration's own, to first order.
+    The standard errors contain the calibration's own, to first order; all bases share it.
 
     Args:
         method: its name.
-        bits: (N, S, Q).
+        measured: in each basis.
         zeros: (S, Q), of the circuit that leaves all qubits 0.
         ones: (S, Q), of the circuit that sets all qubits 1.
-        observed: the qubits of each observable.
         randomisations: equal parts of the shots, one after the other, that twirling made.
 
     Raises:
@@ -130,17 +166,19 @@ def mitigated(
     """
     readout = Readout.of(zeros, ones, randomisations)
     correct = {"m3": _m3, "tensored": _tensored}[method]
-    # A value's derivative needs those of the observables with one qubit less.
-    wanted = sorted({frozenset(each) for each in _with_reductions(observed)}, key=sorted)
-    position = {qubits: index for index, qubits in enumerate(wanted)}
-    estimates = correct(bits, readout, [sorted(qubits) for qubits in wanted], randomisations)
-    columns = [position[frozenset(each)] for each in observed]
-    values = estimates.values[:, columns]
-    variance = estimates.variance[:, columns]
-    for index, each in enumerate(observed):
-        for qubit in each:
-            without = estimates.values[:, position[frozenset(each) - {qubit}]]
-            variance[:, index] += _of_calibration(readout, qubit, values[:, index], without)
+    bases = [_Corrected(each, readout.at(each.places), correct) for each in measured]
+    shape = len(measured[0].bits), len(measured[0].terms)
+    values, variance = np.zeros(shape), np.zeros(shape)
+    for row in range(len(values)):
+        slopes = np.zeros((2, zeros.shape[1], shape[1]))
+        for basis in bases:
+            found = basis.estimate(row, randomisations)
+            values[row] += found.values
+            variance[row] += found.errors**2
+            slopes[:, list(basis.measured.places)] += found.slopes
+        of_rates = (slopes / readout.contrast[:, None] * readout.errors[:, :, None]) ** 2
+        for of_qubit in of_rates.sum(axis=0):
+            variance[row] += of_qubit
     return values, np.sqrt(variance)
 
 
@@ -153,59 +191,114 @@ def check_installed(method: str) -> None:
         )
 
 
+def _unmitigated(measured: Measured, randomisations: int) -> tuple[Array, Array]:
+    strings = measured.strings
+    counts = measured.counted(strings)
+    reach = np.abs(counts[:, [bool(string) for string in strings]]).sum(axis=1)
+    values = np.empty((len(measured.bits), len(counts)))
+    errors = np.empty_like(values)
+    for row, bits in enumerate(measured.bits):
+        odd = _parities(bits, strings)
+        means = counts @ (1.0 - 2.0 * _parts(odd.T, randomisations))
+        values[row] = means.mean(axis=-1)
+        squares = (((1.0 - 2.0 * odd) @ counts.T) ** 2).mean(axis=0)
+        variance = np.maximum(squares - values[row] ** 2, 0.0)
+        variance = between_randomisations(means, variance, len(bits))
+        errors[row] = standard_error(variance, len(bits), reach)
+    return values, errors
+
+
 @dataclass(frozen=True)
-class _Estimates:
-    """Values (N, M) and the variance (N, M) that comes from a finite number of shots."""
+class _Estimate:
+    """Of one row in one basis.
+
+    Attributes:
+        values: (M,).
+        errors: (M,), what comes from a finite number of shots.
+        slopes: (2, q, M), of the values by the rates of 0 and of 1, times the contrast.
+    """
 
     values: Array
-    variance: Array
+    errors: Array
+    slopes: Array
 
 
-def _tensored(bits: Bits, readout: Readout, observed: Observed, randomisations: int) -> _Estimates:
-    def samples(of_row: Bits) -> Array:
-        functions = readout.functions(of_row)
-        return np.stack([functions[:, list(each)].prod(axis=1) for each in observed], axis=1)
+class _Corrected:
+    """One basis, its readout corrected.
 
-    return _estimates(map(samples, bits), readout, observed, randomisations)
+    Args:
+        measured: in the basis.
+        readout: of its q qubits.
+        correct: makes what every shot adds to the strings.
+    """
+
+    def __init__(
+        self,
+        measured: Measured,
+        readout: Readout,
+        correct: Callable[[Readout, Sequence[String]], Samples],
+    ) -> None:
+        self.measured = measured
+        # A value's slope needs the strings with one qubit less.
+        whole = measured.strings
+        strings = sorted({*whole, *(_without(each, bit) for each in whole for bit in each)})
+        counts = measured.counted(strings)
+        acts = np.array([bool(string) for string in strings])
+        # A constant is exact, which mthree's arithmetic is not.
+        self._counts, self._constants = counts * acts, counts @ ~acts
+        # m3 knows no outcome but those it saw: what the others are worth, the whole inverse says.
+        self._reach = np.abs(self._counts) @ [readout.reach(each) for each in strings]
+        self._samples = correct(readout, strings)
+        slopes = []
+        for bit in range(measured.bits.shape[2]):
+            own = counts * [bit in string for string in strings]
+            less = measured.counted(strings, less=bit)
+            slopes.append((own + less, own - less))
+        self._slopes = np.moveaxis(np.array(slopes), 0, 1)
+
+    def estimate(self, row: int, randomisations: int) -> _Estimate:
+        of_strings = self._samples(self.measured.bits[row])
+        n_strings = of_strings.shape[1]
+        samples = np.hstack([of_strings, of_strings @ self._counts.T + self._constants])
+        reach = np.concatenate([np.zeros(n_strings), self._reach])
+        means, errors = _mean(samples, reach, randomisations)
+        slopes = self._slopes @ means[:n_strings]
+        return _Estimate(means[n_strings:], errors[n_strings:], slopes)
 
 
-def _m3(bits: Bits, readout: Readout, observed: Observed, randomisations: int) -> _Estimates:
+def _tensored(readout: Readout, strings: Sequence[String]) -> Samples:
+    def samples(bits: Bits) -> Array:
+        functions = readout.functions(bits)
+        return np.stack([functions[:, list(each)].prod(axis=1) for each in strings], axis=1)
+
+    return samples
+
+
+def _m3(readout: Readout, strings: Sequence[String]) -> Samples:
     check_installed("m3")
     # A compiled library, which only this method needs.
     from mthree import M3Mitigation
 
-    n_qubits = bits.shape[2]
+    n_qubits = len(readout.contrast)
     mitigator = M3Mitigation()
     mitigator.cals_from_matrices(readout.matrices())
 
     @cache
     def contributions(outcomes: tuple[int, ...]) -> Array:
-        """What each outcome of these adds to the values, (K, M): the inverse, at the signs."""
+        """What each outcome of these adds to the values, (D, K): the inverse, at the signs."""
         names = [format(outcome, f"0{n_qubits}b") for outcome in outcomes]
         matrix, ordered = mitigator.reduced_cal_matrix(dict.fromkeys(names, 1), range(n_qubits))
         place = {name: index for index, name in enumerate(ordered)}
         seen = np.array([[int(letter) for letter in name[::-1]] for name in ordered])
-        signs = np.stack([_signs(seen, each) for each in observed], axis=1)
+        signs = 1.0 - 2.0 * _parities(seen, strings)
         return np.linalg.solve(np.asarray(matrix).T, signs)[[place[name] for name in names]]
 
-    def samples(of_row: NDArray[np.int_]) -> Array:
-        outcomes, seen = np.unique(of_row, return_inverse=True)
+    def samples(bits: Bits) -> Array:
+        # An outcome is a number whose bit q is that of qubit q.
+        outcomes, seen = np.unique(bits @ (1 << np.arange(n_qubits)), return_inverse=True)
         return contributions(tuple(outcomes.tolist()))[seen]
 
-    # An outcome is a number whose bit q is that of qubit q.
-    numbers = bits @ (1 << np.arange(n_qubits))
-    return _estimates(map(samples, numbers), readout, observed, randomisations)
-
-
-def _estimates(
-    rows: Iterable[Array], readout: Readout, observed: Observed, randomisations: int
-) -> _Estimates:
-    """From what every shot adds to the values, (S, M) in each row."""
-    # m3 knows no outcome but those it saw: what the others are worth, the whole inverse says.
-    reach = np.array([readout.reach(each) for each in observed])
-    found = [_mean(samples, reach, randomisations) for samples in rows]
-    values, errors = (np.array(each) for each in zip(*found, strict=True))
-    return _Estimates(values, errors**2)
+    return samples
 
 
 def _mean(samples: Array, reach: Array, randomisations: int) -> tuple[Array, Array]:
@@ -220,24 +313,11 @@ def _parts(samples: NDArray[Any], randomisations: int) -> Array:
     return samples.reshape(*samples.shape[:-1], randomisations, -1).mean(axis=-1)
 
 
-def _signs(outcomes: NDArray[np.int_], qubits: Sequence[int]) -> Array:
-    return 1.0 - 2.0 * (outcomes[:, list(qubits)].sum(axis=1) & 1)
+def _parities(bits: NDArray[Any], strings: Sequence[String]) -> NDArray[Any]:
+    """0 where the signs of a string's bits multiply to 1, else 1: (S, K) from bits (S, q)."""
+    masks = [[bit in string for string in strings] for bit in range(bits.shape[1])]
+    return bits @ np.array(masks, dtype=bits.dtype) & 1
 
 
-def _of_calibration(readout: Readout, qubit: int, value: Array, without: Array) -> Array:
-    """Variance (N,) of a value from the shots that calibrated one of its qubits.
-
-    `without` is the value of the same observable less that qubit.
-    """
-    variance = np.zeros_like(value)
-    slopes = value + without, value - without
-    for error, slope in zip(readout.errors[:, qubit], slopes, strict=True):
-        variance += (slope / readout.contrast[qubit] * error) ** 2
-    return variance
-
-
-def _with_reductions(observed: Observed) -> Iterable[frozenset[int]]:
-    for each in observed:
-        yield frozenset(each)
-        for qubit in each:
-            yield frozenset(each) - {qubit}
+def _without(string: String, bit: int) -> String:
+    return tuple(each for each in string if each != bit)

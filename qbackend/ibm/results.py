@@ -1,27 +1,30 @@
 """What the results of Runtime's primitives mean, of either generation, and how they are kept.
 
-Letters: N rows, M observables, Q measured qubits, S shots.
+Letters: N rows, M observables, R readouts, q measured qubits, S shots.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.primitives import BitArray, PrimitiveResult, PubResult
+from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from ..errors import BackendError, OptionError, TransientError
+from ..errors import BackendError, TransientError
 from ..layers.inputs import Array
+from ..layers.readout import Readout
 from ..machines.service import Call
 from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
-from .cost import randomisations, shots_asked, shots_performed
-from .readout_mitigation import Bits, mitigated, unmitigated
+from .cost import CALIBRATION_CIRCUITS, randomisations, shots_asked, shots_performed
+from .readout_mitigation import Bits, Measured, mitigated, unmitigated
 
 REGISTER = "c"
 """Classical register of the measured qubits."""
@@ -36,26 +39,12 @@ shots. Devices report at most a few per cent."""
 
 def measured_qubits(compiled: CompiledLayer) -> list[int]:
     """The qubits that observables ask for, in ascending order; one where they ask for none."""
-    return sorted(frozenset().union(*observed_qubits(compiled))) or [0]
+    return compiled.observed or [0]
 
 
-def observed_qubits(compiled: CompiledLayer) -> list[frozenset[int]]:
-    """The qubits whose Z each of the M observables multiplies.
-
-    Raises:
-        OptionError: an observable that is no product of Z alone, which counts do not give.
-    """
-    observed = []
-    for observable in compiled.observables:
-        terms = observable.to_sparse_list()
-        letters, qubits, coefficient = terms[0]
-        if len(terms) != 1 or set(letters) - {"Z"} or coefficient != 1:
-            raise OptionError(
-                f"the observable {observable.to_list()} is no product of Z, which is all that "
-                "the Sampler's counts give: use --set machine.primitive=estimator"
-            )
-        observed.append(frozenset(qubits))
-    return observed
+def measured_in(readout: Readout) -> list[int]:
+    """The qubits that one readout's circuit measures; one where it is asked for none."""
+    return readout.qubits or [0]
 
 
 def encode_result(result: Any) -> bytes:
@@ -92,13 +81,16 @@ def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
         raise BackendError(f"the result does not decode: {type(error).__name__}") from None
     largest = _largest(call)
     is_value = np.isfinite(values) & (np.abs(values) <= largest)
-    _check("values", values, is_value, f"-{largest:.3g} to {largest:.3g}")
-    _check("standard errors", stderr, np.isfinite(stderr) & (stderr >= 0), "0 or more")
+    _check("values", values, is_value, [f"-{most:.3g} to {most:.3g}" for most in largest])
+    is_error = np.isfinite(stderr) & (stderr >= 0)
+    _check("standard errors", stderr, is_error, ["0 or more"] * len(largest))
     return values, stderr
 
 
 def _read(result: Any, call: Call) -> tuple[Array, Array]:
-    n_pubs = 3 if call.options.calibrates else 1
+    n_pubs = 1 if call.options.primitive == "estimator" else len(call.compiled.readouts)
+    if call.options.calibrates:
+        n_pubs += CALIBRATION_CIRCUITS
     if not isinstance(result, PrimitiveResult) or len(result) != n_pubs:
         raise BackendError(f"the result does not consist of {n_pubs} PUBs")
     if call.options.primitive == "estimator":
@@ -106,47 +98,74 @@ def _read(result: Any, call: Call) -> tuple[Array, Array]:
     return _counted([pub.data for pub in result], call)
 
 
-def _check(name: str, array: Array, is_right: NDArray[np.bool_], rule: str) -> None:
-    """Raise `BackendError` for what breaks the rule; a NaN breaks all."""
+def _check(name: str, array: Array, is_right: NDArray[np.bool_], rules: Sequence[str]) -> None:
+    """Raise `BackendError` for what breaks its column's rule; a NaN breaks all."""
     if not is_right.all():
         row, column = np.argwhere(~is_right)[0]
         raise BackendError(
-            f"the result has {name} that are not {rule}, first {array[row, column]:g} in row {row}"
+            f"the result has {name} that are not {rules[column]}, first {array[row, column]:g} in "
+            f"row {row}"
         )
 
 
-def _largest(call: Call) -> float:
-    """The largest size of a value by what is done to a mean of signs, which is at most 1.
+def _largest(call: Call) -> Array:
+    """The largest sizes of values (M,), by what is done to means of signs, which are at most 1.
 
-    The service's readout mitigation divides it by each qubit's contrast, of at least
+    The service's readout mitigation divides them by each qubit's contrast, of at least
     `LEAST_CONTRAST`; what is corrected here was judged by its own calibration. A line through noise
     factors is a weighted mean of those through two of them, of which one at a and b reaches
     (a + b) / |a - b| at 0.
     """
-    largest, options = 1.0 + ROUNDING, call.options
+    compiled, options = call.compiled, call.options
+    sizes = np.array([np.abs(observable.coeffs).sum() for observable in compiled.observables])
     if options.calibrates:
-        return math.inf
+        return np.full(len(sizes), math.inf)
+    largest = 1.0 + ROUNDING
     if options.readout_mitigation != "none":
-        n_qubits = max(len(each) for each in observed_qubits(call.compiled))
-        largest /= LEAST_CONTRAST**n_qubits
+        strings = (string for each in compiled.readouts for t in each.terms for _, string in t)
+        largest /= LEAST_CONTRAST ** max(map(len, strings))
     if options.zne:
         largest *= max((a + b) / abs(a - b) for a, b in combinations(set(options.zne), 2))
-    return largest
+    return largest * sizes
+
+
+def asked(observable: SparsePauliOp) -> SparsePauliOp:
+    """What the Estimator is asked for: it takes no observable that is 0, but 1 in its place."""
+    if observable.coeffs.any():
+        return observable
+    return SparsePauliOp("I" * observable.num_qubits)
+
+
+def _dependence(compiled: CompiledLayer) -> Array:
+    """By how much an observable's standard error may exceed what a service says of it, (M,).
+
+    It adds the variances of K strings as if each had shots of its own. Strings of one readout share
+    theirs, and their sum's standard error may be as large as the sum of all K.
+    """
+    terms = [
+        [sum(bool(string) for _, string in terms) for terms in each.terms]
+        for each in compiled.readouts
+    ]
+    return np.sqrt(np.maximum(np.max(terms, axis=0), 1))
 
 
 def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     shape = (len(call.compiled.observables), len(call.parameters))
     shots = shots_performed(call.shots, call.options)
+    is_there = np.array([observable.coeffs.any() for observable in call.compiled.observables])
+    dependence = _dependence(call.compiled)
     reach = np.array([reach_of(observable) for observable in call.compiled.observables])
     if call.options.zne and hasattr(data, "evs_noise_factors"):
         factors = call.options.zne
-        values = _array(data, "evs_noise_factors", (*shape, len(factors)))
+        values = _array(data, "evs_noise_factors", (*shape, len(factors))) * is_there[:, None, None]
         errors = _errors(data, ("stds_noise_factors", "ensemble_stds_noise_factors"), values.shape)
+        errors = errors * dependence[:, None, None]
         stderr = reported(errors, shots, reach[:, None, None])
         weights = _weights_at_zero(np.array(factors))
         return (values @ weights).T, np.sqrt(stderr**2 @ weights**2).T
-    errors = _errors(data, ("stds", "ensemble_standard_error"), shape)
-    return _array(data, "evs", shape).T.copy(), reported(errors, shots, reach[:, None]).T
+    errors = _errors(data, ("stds", "ensemble_standard_error"), shape) * dependence[:, None]
+    values = _array(data, "evs", shape) * is_there[:, None]
+    return values.T.copy(), reported(errors, shots, reach[:, None]).T
 
 
 def _errors(data: Any, names: tuple[str, str], shape: tuple[int, ...]) -> Array:
@@ -182,19 +201,25 @@ def _weights_at_zero(factors: Array) -> Array:
 
 
 def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
-    qubits = measured_qubits(call.compiled)
-    position = {qubit: index for index, qubit in enumerate(qubits)}
-    observed = [sorted(position[q] for q in each) for each in observed_qubits(call.compiled)]
-    shots = shots_asked(call.shots, call.options)
-    rows = _bits(data[0], (len(call.parameters),), len(qubits), shots)
-    calibrating = [_bits(each, (), len(qubits), shots) for each in data[1:]]
+    compiled, shots = call.compiled, shots_asked(call.shots, call.options)
+    qubits = measured_qubits(compiled)
+    measured = []
+    for readout, given in zip(compiled.readouts, data, strict=False):
+        own = measured_in(readout)
+        terms = [
+            [(coefficient, tuple(map(own.index, string))) for coefficient, string in each]
+            for each in readout.terms
+        ]
+        bits = _bits(given, (len(call.parameters),), len(own), shots)
+        measured.append(Measured(bits, [qubits.index(qubit) for qubit in own], terms))
+    calibrating = [_bits(each, (), len(qubits), shots) for each in data[len(measured) :]]
     parts = randomisations(call.shots, call.options)
-    if any(bits.shape[-2] % parts for bits in (rows, *calibrating)):
+    if any(bits.shape[-2] % parts for bits in (*(each.bits for each in measured), *calibrating)):
         parts = 1  # the service did not divide the shots as it says
     if not call.options.calibrates:
-        return unmitigated(rows, observed, parts)
+        return unmitigated(measured, parts)
     zeros, ones = calibrating
-    return mitigated(call.options.readout_mitigation, rows, zeros, ones, observed, parts)
+    return mitigated(call.options.readout_mitigation, measured, zeros, ones, parts)
 
 
 def _bits(data: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:

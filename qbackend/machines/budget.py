@@ -23,7 +23,7 @@ def check_budget(planned: MachineCost, committed: float, budget: float) -> None:
         before = f" after {committed:.0f} s of this run" if committed else ""
         needed = math.ceil(committed + seconds)
         raise BudgetError(
-            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
+            f"{planned.words} take about "
             f"{seconds:.0f} s of QPU time{before}, more than the budget of {budget:g} s; nothing "
             f"was sent: allow more with --max-qpu-seconds {needed}, or take fewer images "
             "(--limit) or shots (--shots)"
@@ -31,7 +31,7 @@ def check_budget(planned: MachineCost, committed: float, budget: float) -> None:
     left = planned.seconds_left
     if left is not None and seconds > left:
         raise BudgetError(
-            f"{planned.rows} rows at {planned.shots // planned.rows} shots take about "
+            f"{planned.words} take about "
             f"{seconds:.0f} s of QPU time, but the plan '{planned.plan}' has {left:.0f} s left; "
             "nothing was sent: take fewer images (--limit) or shots (--shots), or wait until the "
             "plan has seconds again (qhc backends shows them)"

@@ -65,7 +65,7 @@ def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> 
 
 def plan_words(machine: str, cost: MachineCost) -> str:
     """What a request would take, in a line."""
-    words = f"{_count(cost.rows, 'row')} at {cost.shots // cost.rows} shots"
+    words = cost.words
     if cost.derivatives:
         words += f", {cost.derivatives} of them for derivatives,"
     return (

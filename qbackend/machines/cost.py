@@ -17,6 +17,7 @@ class MachineCost(Cost):
             mitigation, twirling and extrapolation add.
         machine_seconds: of QPU time; what a machine would take, also for a fake device, whose
             `qpu_seconds` are 0.
+        readouts: circuits that a row takes, each measured in a basis of its own.
         derivatives: those of the rows that only derivatives need.
         two_qubit_gates: of one row's circuit.
         two_qubit_depth: of one row's circuit.
@@ -27,8 +28,16 @@ class MachineCost(Cost):
     pubs: int = 0
     executions: int = 0
     machine_seconds: float = 0.0
+    readouts: int = 1
     derivatives: int = 0
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
     seconds_left: float | None = None
     plan: str = ""
+
+    @property
+    def words(self) -> str:
+        """How many rows, and at how many shots."""
+        shots = self.shots // (self.rows * self.readouts)
+        bases = f" in each of {self.readouts} bases" if self.readouts > 1 else ""
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'} at {shots} shots{bases}"

@@ -55,7 +55,7 @@ class ExecutionOptions:
     primitive: Primitive = field(
         default="sampler", metadata=_said("sampler or estimator.  [default: {}]", is_physical=True)
     )
-    """Sampler gives every Z observable from one circuit per row, Estimator any observable."""
+    """Sampler executes a circuit per row and basis, Estimator takes the observables as they are."""
     generation: Generation = field(
         default="server",
         metadata=_said(

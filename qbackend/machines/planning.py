@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from qiskit.transpiler import Target
 
+from ..circuits.measuring import turned_circuits
 from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request
@@ -212,9 +213,9 @@ def _gaps(there: Sequence[Recovered], n_rows: int) -> list[range]:
 
 def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:
     """Gates and measurements of a compiled layer that the target has not (any more)."""
-    circuit = compiled.circuit
     wanted = [
         (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
+        for circuit in turned_circuits(compiled)
         for item in circuit.data
         if item.operation.name != "barrier"
     ]

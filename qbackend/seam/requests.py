@@ -135,7 +135,13 @@ class Result:
 class Cost:
     """What a request would take, known before anything is executed.
 
-    `basis` says where `qpu_seconds` comes from and how far to trust it.
+    Attributes:
+        rows: of the request.
+        circuits: that are executed; of every row one for each readout, where they are sampled.
+        jobs: that take them.
+        shots: of all rows' circuits together.
+        qpu_seconds: that will be charged.
+        basis: where they come from, and how far to trust them.
     """
 
     rows: int
@@ -149,11 +155,12 @@ class Cost:
 def local_cost(request: Request) -> Cost:
     """What a request takes on a simulator of this computer: no QPU time."""
     rows = len(request.parameters)
+    circuits = rows if request.shots is None else rows * len(request.compiled.readouts)
     return Cost(
         rows=rows,
-        circuits=rows,
+        circuits=circuits,
         jobs=1,
-        shots=rows * (request.shots or 0),
+        shots=circuits * (request.shots or 0),
         qpu_seconds=0.0,
         basis="simulated on this computer",
     )

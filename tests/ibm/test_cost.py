@@ -16,10 +16,11 @@ from qiskit import QuantumCircuit
 
 from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
+from qbackend.circuits.measuring import turned_circuits
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.ibm import cost as costs
 from qbackend.ibm import limits
-from qbackend.ibm.instructions import load
+from qbackend.ibm.instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load
 from qbackend.ibm.vendor import IBM
 from qbackend.machines.budget import total
 from qbackend.machines.cost import MachineCost
@@ -27,8 +28,10 @@ from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import PlanInfo
 from qbackend.seam.requests import CompiledLayer
 from tests.machines.fakes import small_target
+from tests.support.any_circuit import BASES, own_layer
 
 OPEN = PlanInfo("open", has_sessions=False, seconds_left=600.0)
+OF_A_ROW = ("readouts", "two_qubit_gates", "two_qubit_depth")
 
 
 @cache
@@ -43,6 +46,65 @@ def test_a_hundred_images_are_one_job_of_one_circuit_each() -> None:
     assert cost.qpu_seconds == pytest.approx(2 + 0.00035 * 102_400)
     assert (cost.plan, cost.seconds_left) == ("open", 600.0)
     assert cost.two_qubit_gates == layer().record["two_qubit_gates"] > 0
+
+
+@cache
+def own() -> CompiledLayer:
+    """Read in several bases."""
+    return compile_for_target(own_layer(), small_target())
+
+
+@pytest.mark.parametrize(
+    ("options", "circuits", "pubs", "executions"),
+    [
+        ({}, 300, 3, 300 * 1000),
+        ({"readout_mitigation": "m3"}, 302, 5, 302 * 1000),
+        ({"primitive": "estimator"}, 300, 1, 300 * 1000),
+        ({"primitive": "estimator", "zne": (1, 3)}, 300, 1, 600 * 1000),
+        (
+            {"primitive": "estimator", "generation": "client", "readout_mitigation": "trex"},
+            300,
+            2,
+            301 * 1024,
+        ),
+    ],
+)
+def test_a_row_is_a_circuit_in_every_basis(
+    options: dict[str, Any], circuits: int, pubs: int, executions: int
+) -> None:
+    cost = IBM.estimate(own(), 100, 1000, ExecutionOptions(**options), plan=OPEN)
+    assert (cost.rows, cost.readouts, cost.circuits, cost.pubs) == (100, BASES, circuits, pubs)
+    assert (cost.shots, cost.executions) == (300 * 1000, executions)
+    assert cost.qpu_seconds == pytest.approx(2 + 0.00035 * executions)
+    assert "a row is 3 circuits, one for each basis" in cost.basis
+    is_counted_by_the_service = options.get("primitive") == "estimator"
+    assert ("as far as the service groups" in cost.basis) is is_counted_by_the_service
+    assert cost.words == "100 rows at 1000 shots in each of 3 bases"
+
+
+@given(
+    st.integers(1, 200_000),
+    st.integers(1, 100_000),
+    st.sampled_from([{}, {"readout_mitigation": "m3"}, {"primitive": "estimator"}]),
+)
+def test_jobs_hold_every_basis_of_their_rows(
+    n_rows: int, shots: int, chosen: dict[str, Any]
+) -> None:
+    options = ExecutionOptions(**chosen)
+    jobs = limits.pack(n_rows, shots, options, own())
+    assert (jobs[0].start, jobs[-1].stop) == (0, n_rows)
+    assert all(a.stop == b.start for a, b in pairwise(jobs))
+    most = max(map(len, jobs))
+    executions = costs.executions(most * BASES, shots, options)
+    if options.primitive == "sampler":
+        assert executions <= limits.EXECUTIONS_PER_SAMPLER_JOB
+    assert costs.job_seconds(executions) <= limits.MAX_EXECUTION_SECONDS
+    angles = most * BASES * len(own().parameters)
+    assert angles * limits.BYTES_PER_PARAMETER <= limits.PAYLOAD_BYTES
+    single = [load(circuit, options) for circuit in turned_circuits(own())]
+    used = most * sum(each.instructions for each in single) + single[0].calibration
+    assert used <= INSTRUCTIONS_PER_QUBIT
+    assert most * sum(each.two_qubit_gates for each in single) <= TWO_QUBIT_GATES
 
 
 def test_a_fake_device_costs_nothing_and_says_what_a_machine_would() -> None:
@@ -207,7 +269,7 @@ def assert_is_sum(whole: MachineCost, parts: Sequence[MachineCost]) -> None:
     for field in fields(whole):
         values = [getattr(part, field.name) for part in parts]
         found = getattr(whole, field.name)
-        if field.name in ("basis", "plan", "seconds_left", "two_qubit_gates", "two_qubit_depth"):
+        if field.name in OF_A_ROW or field.name in ("basis", "plan", "seconds_left"):
             assert all(value == found for value in values)
         else:
             assert found == pytest.approx(sum(values)), field.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from qbackend import errors, get_backend
 from qbackend.ibm import readout_mitigation as mitigation
-from qbackend.ibm.readout_mitigation import Readout, mitigated, unmitigated
+from qbackend.ibm.readout_mitigation import Measured, Readout, mitigated, unmitigated
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error
 
@@ -20,6 +21,11 @@ OBSERVED = [[0], [1], [2], [0, 2], [0, 1, 2], []]
 ROUNDING = 1e-12
 SINGLE = 2**N_QUBITS * float(np.finfo(np.float32).eps)
 """Rounding of mthree, which keeps its matrices in single precision."""
+
+
+def read(bits: np.ndarray, observed: Sequence[Sequence[int]] = OBSERVED) -> list[Measured]:
+    """Bits of one basis, in which each observable is one string."""
+    return [Measured(bits, range(N_QUBITS), [[(1.0, tuple(each))] for each in observed])]
 
 
 def outcomes() -> np.ndarray:
@@ -70,7 +76,7 @@ def test_sampled_values_are_corrected(method: str, device) -> None:
     zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
     bits = draw(generator, misread(probabilities, rates), shots)[None]
     calibrations = (draw(generator, misread(p, rates), shots) for p in (zeros, ones))
-    values, stderr = mitigated(method, bits, *calibrations, OBSERVED)
+    values, stderr = mitigated(method, read(bits), *calibrations)
     assert values.shape == stderr.shape == (1, len(OBSERVED))
     deviation = np.abs(values[0] - expectations(probabilities))
     assert (deviation <= 5 * stderr[0] + SINGLE).all()
@@ -88,7 +94,7 @@ def test_standard_errors_are_those_of_repetitions(method: str) -> None:
     for _ in range(repetitions):
         bits = draw(generator, misread(probabilities, rates), shots)[None]
         calibrations = (draw(generator, misread(p, rates), shots) for p in (zeros, ones))
-        values, stderr = mitigated(method, bits, *calibrations, OBSERVED[:-1])
+        values, stderr = mitigated(method, read(bits, OBSERVED[:-1]), *calibrations)
         squares.append(((values[0] - exact) / stderr[0]) ** 2)
     # A squared normal deviate has variance 2.
     assert (np.abs(np.mean(squares, axis=0) - 1) < 5 * np.sqrt(2 / repetitions)).all()
@@ -101,15 +107,15 @@ def test_the_methods_agree_where_every_outcome_was_seen(device) -> None:
     bits = np.concatenate([outcomes(), draw(generator, np.full(8, 1 / 8), 500)])[None]
     zeros, ones = np.eye(2**N_QUBITS)[[0, -1]]
     calibrations = [draw(generator, misread(p, rates), 500) for p in (zeros, ones)]
-    tensored = mitigated("tensored", bits, *calibrations, OBSERVED)
-    m3 = mitigated("m3", bits, *calibrations, OBSERVED)
+    tensored = mitigated("tensored", read(bits), *calibrations)
+    m3 = mitigated("m3", read(bits), *calibrations)
     np.testing.assert_allclose(m3[0], tensored[0], atol=10 * SINGLE)
     np.testing.assert_allclose(m3[1], tensored[1], atol=10 * SINGLE)
 
 
 def test_without_mitigation_values_are_those_of_the_bits() -> None:
     bits = draw(np.random.default_rng(0), np.full(8, 1 / 8), 1000)[None]
-    values, stderr = unmitigated(bits, OBSERVED)
+    values, stderr = unmitigated(read(bits))
     signs = 1 - 2 * bits[0].astype(int)
     for index, each in enumerate(OBSERVED):
         samples = signs[:, each].prod(axis=1)
@@ -125,9 +131,9 @@ def test_shots_that_all_agree_leave_an_error(method: str, shots: int) -> None:
     bits = np.zeros((2, shots, N_QUBITS), dtype=np.uint8)
     calibration = np.zeros((1000, N_QUBITS), dtype=np.uint8)
     values, stderr = (
-        unmitigated(bits, OBSERVED)
+        unmitigated(read(bits))
         if method == "none"
-        else mitigated(method, bits, calibration, calibration + 1, OBSERVED)
+        else mitigated(method, read(bits), calibration, calibration + 1)
     )
     assert (values == 1).all()
     # What the shots alone leave open, sqrt(8 / ((n + 2)(n + 3))), or more with the rates' own.
@@ -151,10 +157,11 @@ def test_twirled_shots_spread_as_their_randomisations_do(method: str) -> None:
         noise = (lambda p: p) if method == "none" else (lambda p: misread(p, rates))
         bits = np.concatenate([draw(generator, noise(p), each) for p in twirled])[None]
         if method == "none":
-            values, stderr = unmitigated(bits, OBSERVED[:1], parts)
+            values, stderr = unmitigated(read(bits, OBSERVED[:1]), parts)
         else:
             zeros, ones = (draw(generator, noise(p), parts * each) for p in perfect)
-            values, stderr = mitigated(method, bits, zeros, ones, OBSERVED[:1], parts)
+            measured = read(bits, OBSERVED[:1])
+            values, stderr = mitigated(method, measured, zeros, ones, parts)
         squares.append(((values[0, 0] - 0.4) / stderr[0, 0]) ** 2)
     # Moments of a squared t variable of 31 degrees of freedom.
     freedom = parts - 1
@@ -166,7 +173,7 @@ def test_twirled_shots_spread_as_their_randomisations_do(method: str) -> None:
 def test_a_qubit_that_tells_nothing_is_an_error() -> None:
     random = draw(np.random.default_rng(0), np.full(8, 1 / 8), 1000)
     with pytest.raises(errors.BackendError, match="readout_mitigation=none"):
-        mitigated("tensored", random[None], random, random, OBSERVED)
+        mitigated("tensored", read(random[None]), random, random)
 
 
 def test_m3_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

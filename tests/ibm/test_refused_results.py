@@ -11,13 +11,13 @@ from qiskit.primitives import PrimitiveResult
 from qiskit_ibm_runtime import RuntimeDecoder
 
 from qbackend import errors
-from qbackend.ibm.results import decode, encode_result, observed_qubits
+from qbackend.ibm.results import decode, encode_result
 from qbackend.machines.options import ExecutionOptions
 from tests.machines.fakes import estimated, executed
 
 from .calls import call, layer
 
-WIDEST = max(len(each) for each in observed_qubits(layer()))
+WIDEST = max(len(qubits) for ((_, qubits),) in layer().readouts[0].terms)
 """Qubits of the observable that has most of them."""
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
-from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime.decoders.executor_sampler.utils import flatten_twirling_axes
 
-from qbackend import LayerSpec, errors
-from qbackend.circuits.logical import compile_layer
+from qbackend import errors
 from qbackend.ibm.cost import randomisations
-from qbackend.ibm.results import decode, encode_result, observed_qubits
+from qbackend.ibm.results import decode, encode_result
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error
 from tests.machines.fakes import estimated
@@ -119,23 +116,3 @@ def test_what_twirling_divides_is_where_the_client_puts_it() -> None:
     # Its shots all alike, a randomisation's mean is ±1, and only as many are independent.
     variance = 64 * (1 - values**2) * parts / (parts - 1)
     np.testing.assert_allclose(stderr, standard_error(variance, 64 * parts), rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "observable",
-    [
-        SparsePauliOp("XZ"),
-        SparsePauliOp("YI"),
-        SparsePauliOp("ZZ", 2),
-        SparsePauliOp("ZZ", -1),
-        SparsePauliOp("ZZ", 1j),
-        SparsePauliOp(["ZI", "IZ"]),
-    ],
-    ids=str,
-)
-def test_counts_give_products_of_z_alone(observable: SparsePauliOp) -> None:
-    layer = replace(compile_layer(LayerSpec(2)), observables=(observable,))
-    with pytest.raises(errors.OptionError, match="primitive=estimator"):
-        observed_qubits(layer)
-    products = replace(layer, observables=tuple(map(SparsePauliOp, ("ZI", "ZZ", "II"))))
-    assert observed_qubits(products) == [{1}, {0, 1}, set()]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit.circuit.library import CZGate
 from qiskit.transpiler import InstructionProperties, Target
 
-from qbackend import get_backend
+from qbackend import CircuitLayer, get_backend
 from qbackend.errors import JobFailedError, JobsPendingError, MachineError, OptionError
 from qbackend.machines.cost import MachineCost
 from qbackend.machines.planning import lost_places
@@ -177,3 +178,18 @@ def test_a_device_is_asked_of_its_machine_once() -> None:
     assert backend.compile(SPEC).record["device"] == backend.reported_device().name
     assert service.calls.count("device") == 1
     assert get_backend("aer").reported_device() is None
+
+
+def test_the_change_of_basis_is_executed_too() -> None:
+    """Behind gates that the machine has still, by one that it has lost."""
+    layer = CircuitLayer(QuantumCircuit(1), observables=("X",))
+    backend = backend_of(FakeService())
+    compiled = backend.compile(layer)
+    assert not compiled.circuit.count_ops()
+    assert not lost_places(compiled, small_target())
+    (qubit,) = compiled.observed
+    target = copy.deepcopy(small_target())
+    for name in compiled.one_qubit_gates:
+        if name != "rz":
+            target.update_instruction_properties(name, (qubit,), InstructionProperties(None, 1.0))
+    assert lost_places(compiled, target) == [f"sx on {qubit}"]

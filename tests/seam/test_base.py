@@ -17,7 +17,8 @@ from qbackend.errors import (
 )
 from qbackend.layers.spec import LayerSpec
 from qbackend.seam.jobs import JobStatus, LocalJob
-from qbackend.seam.requests import Request, Result
+from qbackend.seam.requests import Request, Result, local_cost
+from tests.support.any_circuit import FEATURES, WEIGHTS, own_layer
 
 
 def result(job_id: str = "x") -> Result:
@@ -86,3 +87,10 @@ def test_shots_out_of_range(shots: object) -> None:
 def test_rows_of_the_wrong_width() -> None:
     with pytest.raises(InputError, match=r"\(rows, 3\)"):
         Request(compile_layer(LayerSpec(1)), np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize(("shots", "circuits"), [(None, 3), (10, 9)])
+def test_a_sampled_row_is_a_circuit_in_every_basis(shots: int | None, circuits: int) -> None:
+    compiled = compile_layer(own_layer())
+    cost = local_cost(Request(compiled, compiled.rows(FEATURES, WEIGHTS), shots=shots))
+    assert (cost.rows, cost.circuits, cost.shots) == (3, circuits, circuits * (shots or 0))

@@ -54,6 +54,7 @@ def content_key(
             "shots": shots,
             "seed": seed,
             "options": options.physical(),
+            **_bases(compiled),
         }
     )
 
@@ -93,6 +94,15 @@ def are_same(one: Array, other: Array) -> bool:
 def _definition(spec: Layer) -> dict[str, Any]:
     """The catalogue's layers as ledgers have always had them; others by what they are."""
     return spec.to_dict() if isinstance(spec, LayerSpec) else {"key": spec.key}
+
+
+def _bases(compiled: CompiledLayer) -> dict[str, Any]:
+    """In which bases a result was measured, in their order; nothing where all is read as it is.
+
+    Another version of Qiskit may group observables otherwise, and would read an X as a Z.
+    """
+    bases = [[list(each) for each in readout.basis] for readout in compiled.readouts]
+    return {"bases": bases} if any(each.turned for each in compiled.readouts) else {}
 
 
 def _gates(compiled: CompiledLayer) -> list[Any]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import SparsePauliOp, Statevector
@@ -198,3 +198,40 @@ def circuit_on_one(circuit: QuantumCircuit) -> QuantumCircuit:
     for instruction in circuit.data:
         small.append(instruction.operation, [0])
     return small
+
+
+@pytest.mark.parametrize("sampler", [SamplerV2, Sampler])
+def test_a_job_has_several_circuits(
+    exact_backend: IBMBackend,
+    exact_server: LoopbackServer,
+    exact: NDArray[np.float64],
+    sampler: type[SamplerV2 | Sampler],
+) -> None:
+    """Each measures qubits of its own in a basis of its own, for the same rows."""
+    circuit, rows = layer()
+    plain = compiled(exact_backend, circuit)
+    places = plain.layout.final_index_layout()
+    pubs = []
+    for qubits, turn in (((0, 1, 2, 3), None), ((0, 1), -np.pi / 2), ((3,), None)):
+        measured = QuantumCircuit(*plain.qregs, ClassicalRegister(len(qubits), "c"))
+        measured.compose(plain, inplace=True)
+        for bit, qubit in enumerate(qubits):
+            if turn is not None:
+                for name, *angle in (
+                    ("rz", 0.0),
+                    ("sx",),
+                    ("rz", np.pi + turn),
+                    ("sx",),
+                    ("rz", 0.0),
+                ):
+                    getattr(measured, name)(*angle, places[qubit])
+            measured.measure(places[qubit], bit)
+        pubs.append((measured, rows))
+    result = sampler(mode=exact_backend).run(pubs, shots=4096).result()
+    z, x, last = (1.0 - 2.0 * each.data.c.to_bool_array(order="little") for each in result)
+    signals = (z[..., 0], z[..., 3], last[..., 0], x.prod(axis=-1))
+    for signal, expected in zip(signals, exact[[0, 3, 3, 4]], strict=True):
+        errors = np.sqrt((1 - expected**2) / 4096)
+        assert (np.abs(signal.mean(axis=1) - expected) < 5 * errors).all()
+    job = exact_server.jobs[-1]
+    assert (job.pubs, job.rows, job.executions) == (3, 18, 18 * 4096)

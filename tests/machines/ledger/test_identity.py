@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from qbackend import CircuitLayer
 from qbackend.circuits.device_form import compile_for_target
+from qbackend.circuits.measuring import turned_circuits
+from qbackend.layers.program import Layer
 from qbackend.layers.spec import LayerSpec
 from qbackend.machines.ledger.identity import content_key, layer_key, request_key, what_key
 from qbackend.machines.ledger.layers import from_text, to_text
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.requests import CompiledLayer
+from tests.support.any_circuit import FEATURES, WEIGHTS, own_layer
 from tests.support.cases import ANSATZE, ENCODINGS, features, weights
 
 from ..fakes import MACHINE, small_target
@@ -31,7 +36,8 @@ from qbackend.circuits.device_form import compile_for_target
 from tests.machines.ledger.test_identity import key_of
 from tests.machines.fakes import small_target
 from qbackend.layers.spec import LayerSpec
-print(key_of(compile_for_target(LayerSpec(2), small_target())))
+from tests.support.any_circuit import own_layer
+print(key_of(compile_for_target({layer}, small_target())))
 """
 
 
@@ -53,11 +59,33 @@ def test_a_compiled_layer_comes_back_from_text(spec: LayerSpec) -> None:
     assert key_of(back) == key_of(compiled)
 
 
-def test_another_process_finds_the_same_key() -> None:
-    command = [sys.executable, "-c", PRINT_KEY]
+def test_a_circuit_of_ones_own_comes_back_from_text() -> None:
+    compiled = compile_for_target(own_layer(), small_target())
+    back = from_text(to_text(compiled))
+    assert back.spec == compiled.spec
+    assert back.observables == compiled.observables
+    assert (back.readouts, back.record) == (compiled.readouts, compiled.record)
+    assert turned_circuits(back) == turned_circuits(compiled)
+    np.testing.assert_array_equal(back.rows(FEATURES, WEIGHTS), compiled.rows(FEATURES, WEIGHTS))
+    assert key_of(back) == key_of(compiled)
+    assert layer_key(back.spec, MACHINE, "auto") == layer_key(compiled.spec, MACHINE, "auto")
+
+
+@pytest.mark.parametrize("layer", [LayerSpec(2), own_layer()], ids=["catalogue", "own"])
+def test_another_process_finds_the_same_key(layer: Layer) -> None:
+    kind = "own_layer()" if isinstance(layer, CircuitLayer) else "LayerSpec(2)"
+    command = [sys.executable, "-c", PRINT_KEY.format(layer=kind)]
     root = Path(__file__).parents[3]
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
-    assert found.stdout.strip() == key_of(compile_for_target(LayerSpec(2), small_target()))
+    assert found.stdout.strip() == key_of(compile_for_target(layer, small_target()))
+
+
+def test_a_result_is_of_the_bases_that_it_was_measured_in() -> None:
+    """Whatever else another version of Qiskit would read together."""
+    compiled = compile_for_target(own_layer(), small_target())
+    other = replace(compiled)
+    other.__dict__["readouts"] = compiled.readouts[::-1]
+    assert key_of(other) != key_of(compiled)
 
 
 def test_another_circuit_has_another_key() -> None:
