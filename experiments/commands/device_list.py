@@ -8,11 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from qbackend import LayerSpec
 from qbackend.circuits.device_form import PREPARATIONS, Preparation
 from qbackend.devices.snapshots import list_snapshots
 from qbackend.devices.table import CompiledCost, DeviceInfo, describe
 from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.layers.program import Layer
 from qbackend.registry import find_device
 
 from ..assembly.construct import layer_spec
@@ -49,7 +49,7 @@ def print_devices(
     console.print(table)
 
 
-def _spec(recipe: str) -> LayerSpec:
+def _spec(recipe: str) -> Layer:
     spec = layer_spec(load_config(recipe))
     if spec is None:
         raise OptionError(f"recipe '{recipe}' has no quantum layer to compile")

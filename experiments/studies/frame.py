@@ -185,7 +185,7 @@ class Study(ABC, Generic[Setting, Scores]):
         """The setting of a value on each axis."""
         return self.setting(**values)
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Config, settings: Sequence[Setting]) -> None:
         """Raise `UserError` for a recipe that the study can do nothing with."""
 
     def values(self, setting: Setting) -> dict[str, Any]:
