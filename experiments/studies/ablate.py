@@ -64,7 +64,8 @@ def ablate(
         raise OptionError(
             f"the {study.name} ablation trains in one process; leave fabric.devices at 1"
         )
-    study.check(first, settings)
+    study.check(first)
+    settings = study.settled(first, settings)
     if study.at_a_time:
         # The same for all, whatever their number at a time.
         workers = replace(workers, threads=first.run.threads or workers.threads)

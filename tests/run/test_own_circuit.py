@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -99,20 +100,18 @@ def test_an_ablation_of_it_goes_on(qhc: Qhc) -> None:
     assert "epoch" not in err
 
 
-def test_the_noise_ablation_wants_its_own_preparation(qhc: Qhc, tmp_path: Path) -> None:
-    circuit = tmp_path / "home" / "my.qasm"
-    circuit.parent.mkdir()
-    circuit.write_text(QASM)
-    typed = ("ablate", "noise", "--device", "fake_manila", "--part", "all", "--strength", "1")
+def test_the_noise_ablation_takes_its_own_preparation(qhc: Qhc) -> None:
+    Path("my.qasm").write_text(QASM)
+    typed = ("ablate", "noise", "--device", "fake_manila", "--part", "all", "--strength", "0,1")
     typed += ("--shots", "exact", "--training", "ideal", "--seeds", "1", "--epochs", "1")
-    typed += ("--limit", "20", "--set", "data.validation=0.9", "--set", FEATURES, "--jobs", "1")
-    typed += ("--set", f"layer.circuit={circuit}", "--out", "noise", "--engine", "threading")
-    code, _, err = qhc(*typed)
-    assert code == 2
-    assert "add --preparation auto" in err
-    code, out, err = qhc(*typed, "--preparation", "auto")
+    typed += ("--limit", "20", "--set", "data.validation=0.9", *OWN, "--engine", "threading")
+    code, _, err = qhc(*typed, "--jobs", "1", "--out", "noise")
     assert code == 0, err
-    assert "fake_manila" in out
+    with open("noise/noise.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # There is none to choose: the two of the axis are one.
+    assert [row["preparation"] for row in rows] == ["none", "auto", "auto"]
+    assert float(rows[1]["rmse"]) < 1e-6 < float(rows[2]["rmse"])
 
 
 def test_what_it_has_no_meaning_for_is_refused(qhc: Qhc, trained: Path) -> None:

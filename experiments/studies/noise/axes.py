@@ -121,10 +121,9 @@ AXES = (
     ),
     Axis(
         "preparation",
-        "textbook, compact; auto for a circuit of your own.  [default: both]",
+        "textbook, compact; neither for a circuit of your own.  [default: both]",
         centre="compact",
-        values=PREPARATIONS,
-        known=lambda: (*PREPARATIONS, OWN),
+        known=lambda: PREPARATIONS,
     ),
     Axis(
         "training",

@@ -7,14 +7,14 @@ noise with one preparation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qbackend.errors import OptionError
 
 from ..frame import Cell, Groups, Page, Pictures, Results, ScoreColumn, Study
-from .axes import AXES, EXACT, NO_NOISE, OWN, PREPARATIONS, NoiseSetting
+from .axes import AXES, EXACT, NO_NOISE, OWN, NoiseSetting
 
 if TYPE_CHECKING:
     from ...config.sections import Config
@@ -82,18 +82,15 @@ Examples:
     counted = "noise"
     is_ruled = True
 
-    def check(self, config: Config, settings: Sequence[NoiseSetting]) -> None:
+    def settled(self, config: Config, settings: Sequence[NoiseSetting]) -> Sequence[NoiseSetting]:
+        """A circuit of one's own brings its preparation: there is none to choose."""
+        if config.layer.circuit is None:
+            return settings
+        return list(dict.fromkeys(replace(setting, preparation=OWN) for setting in settings))
+
+    def check(self, config: Config) -> None:
         from ...assembly.construct import model_plan
 
-        own = config.layer.circuit is not None
-        if any((setting.preparation == OWN) != own for setting in settings):
-            raise OptionError(
-                "a circuit of your own brings its own preparation, which is neither textbook nor "
-                f"compact: add --preparation {OWN}"
-                if own
-                else f"the preparation '{OWN}' is that of a circuit of your own (layer.circuit); "
-                f"choose among {', '.join(PREPARATIONS)}"
-            )
         if model_plan(config).circuit(config.model.arm) is None:
             raise OptionError(
                 f"arm '{config.model.arm}' of '{config.model.name}' has no circuit for noise to "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -70,7 +70,7 @@ Examples:
         yield from compared.plane("arm", "loss")
         yield from compared.plane("arm", "optimiser")
 
-    def check(self, config: Config, settings: Sequence[QpcSetting]) -> None:
+    def check(self, config: Config) -> None:
         from ...assembly.construct import model_plan
 
         if not model_plan(config).is_pixelwise:
