@@ -102,12 +102,12 @@ class TanhAngle(nn.Module):
         return math.pi * torch.tanh(features)
 
 
-def reducer(n_inputs: int, hidden: int, n_features: int, encoding: str) -> nn.Sequential:
-    """FC `n_inputs`-`hidden`-ReLU-F, then what suits the encoding.
+def reducer(n_inputs: int, hidden: int, n_features: int, *, angles: bool) -> nn.Sequential:
+    """FC `n_inputs`-`hidden`-ReLU-F, then what suits the circuit.
 
-    Softmax for `amplitude` (a distribution over the basis states), pi times tanh for `angle`.
+    Pi times tanh for `angles`, softmax for amplitudes (a distribution over the basis states).
     """
-    activation = TanhAngle() if encoding == "angle" else nn.Softmax(dim=1)
+    activation = TanhAngle() if angles else nn.Softmax(dim=1)
     return nn.Sequential(
         nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, n_features), activation
     )

@@ -76,8 +76,8 @@ def build_model(
         arm: one of `arms_of(name)`; a classical model has none to choose.
         n_classes: number of logits, if not the model's own.
         in_channels: of an image, if not the model's own.
-        spec: the quantum layers, if not the model's own, of the same class as its own: a
-            `LayerSpec` of a hybrid model, a `PointwiseSpec` of a pointwise one.
+        spec: the quantum layers, if not the model's own: a `LayerSpec` or a `CircuitLayer` of a
+            hybrid model, a `PointwiseSpec` of a pointwise one.
         backend: where the quantum layer runs, or the name of it.
         shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.

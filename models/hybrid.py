@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, Unpack
 
 from torch import nn
 
-from qbackend import LayerSpec, QuantumLayer
+from qbackend import CircuitLayer, LayerSpec, QuantumLayer
+from qbackend.layers.definitions import layer_of
+from qbackend.layers.program import Layer
 
 from .blocks import ConvStack, Layout, classifier, reducer
 from .cnn import HybridCNN
 from .norm_biases import hold_norm_biases
-from .plan import LayerOptions, ModelPlan
+from .plan import LayerOptions, ModelPlan, Spec
 from .streams import weights_from
 
 ARMS = ("quantum", "quantum-frozen", "linear", "mlp", "none")
@@ -46,7 +48,8 @@ class HybridPlan(ModelPlan):
     Attributes:
         layout: the convolutions.
         reduced: width of the reducer's hidden layer.
-        spec: the quantum layer; the reducer's and the head's width follow.
+        spec: the quantum layer, of the catalogue or a circuit of the user's own; the reducer's
+            and the head's width follow.
         pooled: side of the square that each channel is averaged to.
         hidden: width of the head's hidden layer.
         dropout: of the head.
@@ -54,7 +57,7 @@ class HybridPlan(ModelPlan):
 
     layout: Layout
     reduced: int
-    spec: LayerSpec = field(default=PUBLISHED_LAYER, kw_only=True)
+    spec: LayerSpec | CircuitLayer = field(default=PUBLISHED_LAYER, kw_only=True)
     pooled: int = 4
     hidden: int = 128
     dropout: float = 0.3
@@ -64,15 +67,30 @@ class HybridPlan(ModelPlan):
     plain_arm = "linear"
 
     @property
-    def bottleneck(self) -> LayerSpec:
+    def bottleneck(self) -> Layer:
         return self.spec
 
+    @property
+    def circuit_work(self) -> int:
+        # Of a circuit of one's own not only weights turn the state: all its angles do.
+        if isinstance(self.spec, LayerSpec):
+            return super().circuit_work
+        return 8 * 2**self.spec.n_wires * len(self.spec.program().parameters)
+
     def changed(self, changes: Mapping[str, Any]) -> Self:
+        if "circuit" in changes:
+            return self.with_spec(changes)
         values = self.spec.to_dict()
         if "n_wires" in changes:
             # The model's own observables are as long as its own layer is wide.
             del values["observables"]
         return self.with_spec({**values, **changes})
+
+    def with_spec(self, values: Mapping[str, Any] | None) -> Self:
+        return self if values is None else replace(self, spec=layer_of(values))
+
+    def check(self, name: str, arm: str, spec: Spec | None) -> None:
+        super().check(name, arm, None if isinstance(spec, CircuitLayer) else spec)
 
     def describe(self, arm: str) -> str:
         return _SENTENCES[arm].format(n_wires=self.spec.n_wires)
@@ -84,8 +102,10 @@ class HybridPlan(ModelPlan):
         bridge, n_outputs = self._bridge(arm, seed, options)
         with weights_from(seed, "front"):
             convolutions = ConvStack(self.in_channels, self.layout, self.pooled)
+            # A circuit of the user's own takes its features as they are: parameters of gates.
+            angles = not isinstance(self.spec, LayerSpec) or self.spec.encoding == "angle"
             reduce = reducer(
-                convolutions.n_features, self.reduced, self.spec.n_features, self.spec.encoding
+                convolutions.n_features, self.reduced, self.spec.n_features, angles=angles
             )
         with weights_from(seed, "head"):
             head = classifier(n_outputs, self.hidden, self.n_classes, self.dropout)

@@ -9,16 +9,16 @@ from typing import Any, ClassVar, Protocol, Self, TypedDict, Unpack
 
 from torch import nn
 
-from qbackend import LayerSpec
 from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.layers.program import Layer
 from qbackend.seam.backend import QuantumBackend
 
 
 class Spec(Protocol):
-    """What the quantum layers of a network are: a frozen dataclass of plain values."""
+    """What the quantum layers of a network are: a thing that plain values say."""
 
     def __hash__(self) -> int:
-        """As of every frozen dataclass."""
+        """Equal ones are one."""
 
     def to_dict(self) -> dict[str, Any]:
         """The values, for JSON and TOML."""
@@ -77,7 +77,7 @@ class ModelPlan(ABC):
         return None
 
     @property
-    def bottleneck(self) -> LayerSpec | None:
+    def bottleneck(self) -> Layer | None:
         """The quantum layer that an image passes once, None where there is no such one."""
         return None
 
@@ -88,7 +88,7 @@ class ModelPlan(ABC):
         # A circuit turns its 2^Q amplitudes once per weight.
         return 0 if spec is None else 8 * 2**spec.n_wires * spec.n_weights
 
-    def circuit(self, arm: str) -> LayerSpec | None:
+    def circuit(self, arm: str) -> Layer | None:
         """The bottleneck of an arm that has it."""
         return self.bottleneck if arm in self.quantum_arms else None
 

@@ -114,6 +114,13 @@ class PointwisePlan(ModelPlan):
     is_pixelwise = True
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
+        if "circuit" in changes:
+            raise SpecError(
+                "layer.circuit: quantum pointwise convolutions are circuits over amplitudes, whose "
+                "number and width follow from the channels of each convolution; a circuit of your "
+                "own takes the place of the one layer of a hybrid network: --recipe digits, or "
+                "model.name=hybrid-mnist"
+            )
         given = dict(changes)
         if "n_layers" in given:
             given["depth"] = given.pop("n_layers")

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from models import ModelPlan, build_model, find_plan
-from qbackend import LayerSpec, QuantumLayer
+from qbackend import QuantumLayer
+from qbackend.layers.program import Layer
 from qbackend.seam.backend import QuantumBackend
 
 from ..config.model import CLASSICAL
@@ -26,7 +27,7 @@ def model_plan(config: Config) -> ModelPlan:
     return find_plan(config.model.name).changed(config.layer.model_dump(exclude_none=True))
 
 
-def layer_spec(config: Config) -> LayerSpec | None:
+def layer_spec(config: Config) -> Layer | None:
     """The quantum layer between the two halves of the config's network; raises as `model_plan`."""
     return model_plan(config).bottleneck
 

@@ -8,11 +8,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from qbackend import LayerSpec
 from qbackend.circuits.device_form import PREPARATIONS, Preparation
 from qbackend.devices.snapshots import list_snapshots
 from qbackend.devices.table import CompiledCost, DeviceInfo, describe
 from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.layers.program import Layer
+from qbackend.layers.spec import LayerSpec
 from qbackend.registry import find_device
 
 from ..assembly.construct import layer_spec
@@ -29,13 +30,13 @@ def print_devices(
 
     Raises:
         UnknownNameError: no such recipe, device or preparation.
-        OptionError: the recipe's model has no quantum layer.
+        OptionError: the recipe's model has no quantum layer, or none that is so prepared.
     """
     if preparation not in PREPARATIONS:
         raise UnknownNameError(
             f"unknown preparation '{preparation}': {suggest(preparation, PREPARATIONS)}"
         )
-    spec = None if recipe is None else _spec(recipe)
+    spec = None if recipe is None else _spec(recipe, preparation)
     table = Table(box=SIMPLE_HEAD)
     table.add_column("device", no_wrap=True)
     for heading in (*HEADINGS, *(() if spec is None else COSTS)):
@@ -49,10 +50,15 @@ def print_devices(
     console.print(table)
 
 
-def _spec(recipe: str) -> LayerSpec:
+def _spec(recipe: str, preparation: Preparation) -> Layer:
     spec = layer_spec(load_config(recipe))
     if spec is None:
         raise OptionError(f"recipe '{recipe}' has no quantum layer to compile")
+    if preparation != "auto" and not isinstance(spec, LayerSpec):
+        raise OptionError(
+            f"--preparation {preparation} is for amplitudes of the catalogue's layers; the circuit "
+            f"of '{recipe}' brings its own: leave it out"
+        )
     return spec
 
 

@@ -6,6 +6,7 @@ Lowest first, with the names that other folders use:
 - `section`
 - `data`
 - `model`: CLASSICAL
+- `own_circuit`
 - `run`: FabricSection
 - `train`: Ties, TrainSection
 - `sections`: Config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -53,10 +53,17 @@ class ModelSection(Section):
         return self
 
 
+OWN_CIRCUIT = ("circuit", "name", "features", "weights", "observables", "outputs")
+"""Keys of [layer] that say a circuit of the user's own, as `CircuitLayer.to_dict` has them."""
+
+Terms = tuple[tuple[str, float], ...]
+
+
 class LayerSection(Section):
     """Changes to the model's quantum layer; what is not given stays the model's own.
 
-    Keys of one kind of network alone (`ModelPlan.layer_keys`) are taken as they are.
+    With `circuit`, another layer in the place of the model's. Keys of one kind of network alone
+    (`ModelPlan.layer_keys`) are taken as they are.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -65,9 +72,37 @@ class LayerSection(Section):
     encoding: str | None = None
     ansatz: str | None = None
     n_layers: int | None = Field(default=None, ge=1)
-    observables: tuple[str, ...] | None = None
+    observables: tuple[str | Terms, ...] | None = None
+    """Of a circuit of one's own: "ZZII", "0.5*XXII - 0.25*ZIII", or such a sum as a list of
+    [letters, number]."""
+    circuit: str | None = None
+    """FILE.qasm (OpenQASM 3), FILE.qpy, MODULE:FUNCTION or FILE.py:FUNCTION; in a resolved recipe
+    the circuit itself, as text."""
+    name: str | None = None
+    """Of that circuit, in reports."""
+    features: tuple[str, ...] | None = None
+    """Its parameters that are features, by their names or those of vectors; all that are not
+    weights where it is not given."""
+    weights: tuple[str, ...] | None = None
+    """Its parameters that are trained, likewise."""
+    outputs: Literal["expectations", "probabilities"] | None = None
+    """What is measured: the observables, by default Z on each qubit, or the probability of every
+    basis state."""
     pattern: str | None = None
     """Of a network with quantum pointwise convolutions: which of its 1x1 convolutions they are."""
+
+    @field_validator("observables", mode="before")
+    @classmethod
+    def _sums(cls, value: Any) -> Any:
+        if value is not None and not (
+            isinstance(value, list | tuple) and all(map(_is_observable, value))
+        ):
+            raise ValueError(
+                'write a list of Pauli strings or of sums of them, for example ["ZZII", '
+                '"0.5*XXII - 0.25*ZIII"] or [[["XXII", 0.5], ["ZIII", -0.25]]], not '
+                f"{value!r}"
+            )
+        return value
 
     @field_validator("encoding")
     @classmethod
@@ -78,6 +113,16 @@ class LayerSection(Section):
     @classmethod
     def _known_ansatz(cls, value: str | None) -> str | None:
         return value and known("ansatz", value, ANSATZE)
+
+
+def _is_observable(value: Any) -> bool:
+    """Whether it is a text, or a list of pairs of letters and a number."""
+    if isinstance(value, str):
+        return True
+    return isinstance(value, list | tuple) and all(
+        isinstance(term, list | tuple) and list(map(type, term)) in ([str, float], [str, int])
+        for term in value
+    )
 
 
 def unknown_layer_keys(values: Mapping[str, Any]) -> Iterator[str]:

@@ -64,11 +64,16 @@ def config_of_trained(
     own, config = configure(values, [], source), configure(values, settings, source)
     before, after = dict(_flat(own.model_dump(mode="json"))), _flat(config.model_dump(mode="json"))
     free = _TRAINED if trains else _EVALUATED
-    mistakes = [
-        _refusal(key, value, own.recipe, trains=trains)
+    differing = [
+        (key, value)
         for key, value in after
         if value != before.get(key) and not _is_below(key, free)
     ]
+    if any(key == "layer.circuit" for key, _ in differing):
+        # What else a circuit brings along would only repeat it, and its text fills a screen.
+        differing = [each for each in differing if not _is_below(each[0], ["layer"])]
+        differing.append(("layer.circuit", "FILE"))
+    mistakes = [_refusal(key, value, own.recipe, trains=trains) for key, value in differing]
     if mistakes:
         raise ConfigError(f"{source} is not changed by the values given:", mistakes)
     return config

@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qbackend.errors import ConfigError, UnknownNameError, suggest
+from qbackend.errors import ConfigError, SpecError, UnknownNameError, suggest
 
 from .machine import MachineSection
 from .model import CLASSICAL
+from .own_circuit import with_own_circuit
 from .run import RunSection
 from .section import table_types
 from .sections import PROTOCOLS, Config
@@ -46,13 +47,16 @@ def load_config(recipe: str, settings: Iterable[str] = ()) -> Config:
     if "versions" in values:
         values = _without_records(values)
     values.setdefault("recipe", path.stem)
-    return configure(values, settings, f"recipe {recipe}")
+    return configure(values, settings, f"recipe {recipe}", path.parent)
 
 
-def configure(values: Values, settings: Iterable[str], source: str) -> Config:
+def configure(
+    values: Values, settings: Iterable[str], source: str, folder: Path | None = None
+) -> Config:
     """The config that a recipe's values and `key=value` settings resolve to.
 
-    Raises `ConfigError` for every mistake; `source` says whose values they are.
+    Raises `ConfigError` for every mistake; `source` says whose values they are, `folder` where the
+    files are that they name, if not in the working folder.
     """
     mistakes: list[str] = []
     overrides: Values = {}
@@ -61,7 +65,16 @@ def configure(values: Values, settings: Iterable[str], source: str) -> Config:
     if overrides or mistakes:
         source += " with the values given"
     resolved = merge(_select(dict(values), overrides, mistakes), overrides)
-    return Config.from_dict(resolved, source, mistakes)
+    typed = overrides.get("layer")
+    if isinstance(typed, Mapping) and "circuit" in typed:
+        # What the recipe says of another circuit has no meaning for this one.
+        resolved["layer"] = typed
+    config = Config.from_dict(resolved, source, mistakes)
+    try:
+        layer = with_own_circuit(config.layer, folder or Path())
+    except SpecError as error:
+        raise ConfigError(f"{source} has a mistake:", [str(error)]) from error
+    return config.model_copy(update={"layer": layer})
 
 
 def merge(*tables: Mapping[str, Any]) -> Values:

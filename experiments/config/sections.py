@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from qbackend.errors import ConfigError, suggest
+from qbackend.layers.definitions import layer_of
 from qbackend.registry import parse_name
 from qbackend.seam.backend_name import BackendName
 
@@ -93,6 +94,14 @@ class Config(Section):
             values["machine"] = self.model_dump(
                 mode="json", include={"machine"}, exclude_defaults=True
             ).get("machine", {})
+        return values
+
+    def compared(self) -> dict[str, Any]:
+        """The same, equal for equal configs: a circuit of one's own has many texts, and one key."""
+        values = self.to_dict()
+        if self.layer.circuit is not None:
+            layer = layer_of(values["layer"])
+            values["layer"] = {"circuit": f"{layer.title}, {layer.key[:12]}"}
         return values
 
     @classmethod

@@ -21,6 +21,7 @@ from ..assembly.feed import Batches, correction_split, evaluation_split
 from ..config.sections import Config
 from ..data.batches import batches
 from ..data.splits import ImageData, Split
+from ..records.compiled_circuit import save_compiled
 from ..records.files import write_atomically
 from ..records.folder import RunFolder
 from ..records.lines import Compiled, Correction, FittedMap
@@ -96,6 +97,7 @@ def assess(
         keep(evaluation)
     if circuits and circuits[0].device is not None:
         more |= {"compiled": circuits[0], "narrower": circuits[1:]}
+        save_compiled(folder.compiled, _widest_first(layers)[0].neural_network.compiled)
     if maps and config.run.calibrate is not None:
         more["calibration"] = Correction(
             images=min(config.run.calibrate, len(data.train)),

@@ -39,8 +39,8 @@ class ModelInfo:
     Attributes:
         model: name of the model.
         arm: what stands where the circuit is.
-        spec: the quantum layer as `LayerSpec.to_dict` or `PointwiseSpec.to_dict` gives it, None
-            where there is none.
+        spec: the quantum layer as its `to_dict` gives it (`LayerSpec`, `CircuitLayer` or
+            `PointwiseSpec`), None where there is none.
         n_classes: of the last layer.
         in_channels: of an image.
         classes: their names, in the order of the logits.

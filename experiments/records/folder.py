@@ -12,6 +12,7 @@ jobs.sqlite             the ledger of a machine's jobs
 jobs.layers.json        what these jobs were compiled to, once more
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 rows.csv                rows of feature maps that a device executed, where not whole images were
+compiled.qpy            the circuit of the widest layer as the device executed it
 noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
 
@@ -64,6 +65,7 @@ class RunFolder:
         self.evaluation = path / "evaluation.npz"
         self.report = path / "report.html"
         self.noise = path / "noise.json"
+        self.compiled = path / "compiled.qpy"
         self.ledger = path / "jobs.sqlite"
         self.validation = path / "validation.npz"
         self.validation_table = path / "validation.csv"
@@ -106,7 +108,9 @@ class RunFolder:
         # A folder with a config is a run, and has a state.
         folder._write_state(State(status="running", started=now(), notes=tuple(notes)))
         try:
-            write_atomically(folder.config_file, tomli_w.dumps(values).encode())
+            write_atomically(
+                folder.config_file, tomli_w.dumps(values, multiline_strings=True).encode()
+            )
         except BaseException:
             folder.state_file.unlink(missing_ok=True)
             raise

@@ -1,15 +1,23 @@
-"""The circuit that a report draws: made to be read, not to be executed."""
+"""The circuits that a report draws: made to be read, not to be executed."""
 
 from __future__ import annotations
 
 from qiskit import QuantumCircuit, QuantumRegister
-from qiskit.circuit import Gate, ParameterVector
+from qiskit.circuit import Gate, Instruction, Operation, ParameterVector
 
 from qbackend.layers.spec import LayerSpec
 from qbackend.layers.spec_circuit import append_operation
 
 DRAWN_LAYERS = 3
 """A picture of more layers of the ansatz than this would be longer, not clearer."""
+LINE = 20
+"""Columns of a picture, after which it goes on below."""
+DRAWN_COLUMNS = 80
+"""Gates one after the other; of more the first ones are drawn."""
+DRAWN_GATES = 400
+"""The same of all gates, on many qubits."""
+DEEPEST = 8
+"""Boxes within boxes."""
 
 
 def readable_circuit(spec: LayerSpec) -> QuantumCircuit:
@@ -40,3 +48,31 @@ def readable_circuit(spec: LayerSpec) -> QuantumCircuit:
         if any(observable[wire] == "Z" for observable in spec.observables):
             drawing.append(Gate("read", 1, [], label="⟨Z⟩"), [wire])
     return drawing
+
+
+def opened(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with what is in its boxes of no known gate: they would say nothing but a name."""
+    for _ in range(DEEPEST):
+        boxes = {item.operation.name for item in circuit.data if _is_box(item.operation)}
+        if not boxes:
+            break
+        circuit = circuit.decompose(gates_to_decompose=sorted(boxes))
+    return circuit
+
+
+def beginning(circuit: QuantumCircuit) -> tuple[QuantumCircuit, str]:
+    """As much of a circuit as a picture holds, and what is to be said of the rest."""
+    reached = dict.fromkeys(circuit.qubits, 0)
+    drawn = circuit.copy_empty_like()
+    for item in circuit.data:
+        column = 1 + max(reached[qubit] for qubit in item.qubits)
+        reached.update(dict.fromkeys(item.qubits, column))
+        if column <= DRAWN_COLUMNS and len(drawn.data) < DRAWN_GATES:
+            drawn.append(item)
+    if len(drawn.data) == len(circuit.data):
+        return drawn, ""
+    return drawn, f" The first {len(drawn.data):,} of {len(circuit.data):,} gates are drawn."
+
+
+def _is_box(operation: Operation) -> bool:
+    return type(operation) in (Gate, Instruction) and operation.definition is not None

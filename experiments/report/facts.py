@@ -87,6 +87,11 @@ def compiled_facts(
 def compiled_words(compiled: Compiled) -> str:
     """What a circuit takes on the device."""
     return (
-        f"{compiled.two_qubit_gates} two-qubit gates, {compiled.preparation} preparation, "
+        f"{compiled.two_qubit_gates} two-qubit gates, {preparation_words(compiled)}"
         f"reported gate fidelity {compiled.gate_fidelity:.3f}"
     )
+
+
+def preparation_words(compiled: Compiled) -> str:
+    """How features become a state, with a comma; a circuit of one's own has no name for it."""
+    return "" if compiled.preparation is None else f"{compiled.preparation} preparation, "

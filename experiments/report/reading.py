@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 
 from qbackend.errors import ConfigError, RunFolderError
-from qbackend.layers.spec import LayerSpec
+from qbackend.layers.program import Layer
 
 from ..assembly.construct import model_plan
+from ..records.compiled_circuit import load_compiled
 from ..records.folder import Record, RunFolder
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
@@ -63,7 +65,7 @@ class Run(RunRecords):
         return self.config.model.arm
 
     @property
-    def spec(self) -> LayerSpec | None:
+    def spec(self) -> Layer | None:
         """The quantum layer that every image passes once, None for a model without it."""
         return model_plan(self.config).circuit(self.arm)
 
@@ -81,7 +83,7 @@ class Run(RunRecords):
 
     def settings(self) -> Record:
         """The recipe flat, by dotted key, without what may differ inside a group."""
-        flat = _flat(self.config.to_dict())
+        flat = _flat(self.config.compared())
         return {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
 
     def stages(self) -> dict[str, NDArray[Any]]:
@@ -99,6 +101,14 @@ class Run(RunRecords):
             raise RunFolderError(
                 f"{path} is damaged: {error}; remove it to have the report without it"
             ) from None
+
+    def compiled_circuit(self) -> QuantumCircuit | None:
+        """The circuit that a device executed, None where there was none or it was not kept.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        path = RunFolder(self.folder).compiled
+        return load_compiled(path) if path.exists() else None
 
     def row_values(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Exact and measured outputs of the rows of feature maps (`rows.csv`), (values,) each.

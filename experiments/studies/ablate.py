@@ -65,6 +65,7 @@ def ablate(
             f"the {study.name} ablation trains in one process; leave fabric.devices at 1"
         )
     study.check(first)
+    settings = study.settled(first, settings)
     if study.at_a_time:
         # The same for all, whatever their number at a time.
         workers = replace(workers, threads=first.run.threads or workers.threads)
@@ -120,7 +121,7 @@ def _outcomes(
         software = {name: found for name, found in versions().items() if name != "commit"}
         names: dict[str, Cell[Any]] = {}
         for cell in left:
-            inputs = {"config": cell.config.to_dict(), **study.inputs(cell), "versions": software}
+            inputs = {"config": cell.config.compared(), **study.inputs(cell), "versions": software}
             names[cell_name(_as_cells_have_it(inputs))] = cell
         n_done = len(read_outcomes(path).keys() & names.keys())
         with display.counting(study.counted, len(names), n_done) as count:

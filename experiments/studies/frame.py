@@ -188,6 +188,10 @@ class Study(ABC, Generic[Setting, Scores]):
     def check(self, config: Config) -> None:
         """Raise `UserError` for a recipe that the study can do nothing with."""
 
+    def settled(self, config: Config, settings: Sequence[Setting]) -> Sequence[Setting]:
+        """The settings as the recipe can have them."""
+        return settings
+
     def values(self, setting: Setting) -> dict[str, Any]:
         """The values of the recipe that the setting stands for, by dotted key."""
         return {}

@@ -28,7 +28,7 @@ def check_same(path: Path, config: Config) -> None:
     if config.run.threads is None:
         # What was chosen on the machine where the run began holds for it.
         config = with_threads(config, there.run.threads)
-    differing = _differences(there.to_dict(), config.to_dict())
+    differing = _differences(there.compared(), config.compared())
     if differing:
         raise RunFolderError(
             f"{path} is a run of another recipe: {'; '.join(differing)}; choose another --out"

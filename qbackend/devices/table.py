@@ -11,7 +11,7 @@ from qiskit.transpiler import Target
 
 from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
-from ..layers.spec import LayerSpec
+from ..layers.program import Layer
 from ..seam.device import Device
 from .snapshots import list_snapshots, load_snapshot
 
@@ -61,7 +61,7 @@ class DeviceInfo:
 
 
 def device_table(
-    spec: LayerSpec | None = None,
+    spec: Layer | None = None,
     *,
     names: Sequence[str] | None = None,
     preparation: Preparation = "auto",
@@ -78,7 +78,7 @@ def device_table(
 
 
 def describe(
-    device: Device, spec: LayerSpec | None, *, preparation: Preparation = "auto"
+    device: Device, spec: Layer | None, *, preparation: Preparation = "auto"
 ) -> DeviceInfo:
     """One device's line."""
     target = device.target
@@ -96,7 +96,7 @@ def describe(
     )
 
 
-def _cost(spec: LayerSpec, device: Device, preparation: Preparation) -> CompiledCost | None:
+def _cost(spec: Layer, device: Device, preparation: Preparation) -> CompiledCost | None:
     try:
         compiled = compile_for_target(
             spec, device.target, device=device.name, preparation=preparation

@@ -16,7 +16,8 @@ Lowest first, with the names that other folders use:
 - `tape`: ABS, ADD, ASIN, ATAN, CONSTANT, COS, EXP, LOG, MULTIPLY, POWER, SIGN, SIN, TAN, Tape,
   VARIABLE, itself
 - `expressions`: ExpressionInputs
-- `unsharing`
-- `circuit_layer`: CircuitLayer
+- `unsharing`: check_unitary
+- `circuit_text`: circuit_of, is_circuit_text
+- `circuit_layer`: CircuitLayer, parameters_named, stems
 - `definitions`: in_catalogue, layer_of
 """

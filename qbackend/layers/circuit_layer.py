@@ -7,27 +7,30 @@ Letters: F features, W weights, M observables, Q wires.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from qiskit import QuantumCircuit, qpy
+from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.exceptions import QiskitError
 from qiskit.quantum_info import Pauli, PauliList, SparsePauliOp
 
 from ..errors import SpecError, suggest
+from .circuit_text import circuit_of, text_of
 from .program import LayerProgram
 from .unsharing import check_unitary, unshare
 
 OUTPUTS = ("expectations", "probabilities")
 MOST_PROBABLE = 8
 """Wires of a layer whose outputs are probabilities: 256 of them."""
+
+_NUMBERED = re.compile(r"_?(?P<stem>.+?)[\[_]?\d+[\]_]?")
+"""A vector's element, or what OpenQASM has in its place."""
 
 Parameters: TypeAlias = Sequence[Parameter | ParameterVector | str]
 Observable: TypeAlias = SparsePauliOp | Pauli | str
@@ -39,7 +42,8 @@ class CircuitLayer:
     Args:
         circuit: without measurements; it is copied.
         features: its parameters that are data, in the order of a row of features: parameters,
-            vectors of them, or names of either. One that the circuit lacks has no effect.
+            vectors of them, or names of either; "x" stands for x0, x1, ... too where no parameter
+            has that name. One that the circuit lacks has no effect.
         weights: its parameters that are trained, likewise.
         observables: M of them, real, as `SparsePauliOp`, `Pauli` or a string of letters; by
             default Z on qubit 0, 1, ... Output i is the expectation value of observable i.
@@ -71,6 +75,7 @@ class CircuitLayer:
             raise SpecError(f"unknown outputs {outputs!r}: {suggest(str(outputs), OUTPUTS)}")
         check_unitary(circuit)
         self.circuit = circuit.copy()
+        self._text: str | None = None
         self.features = _flat("features", features, circuit)
         self.weights = _flat("weights", weights, circuit)
         _check_parameters(circuit, self.features, self.weights)
@@ -156,17 +161,18 @@ class CircuitLayer:
         return self._program
 
     def to_dict(self) -> dict[str, Any]:
-        """The definition in plain values, the circuit as QPY in base 64; see `from_dict`."""
-        buffer = io.BytesIO()
-        qpy.dump(self.circuit, buffer)
-        given = self._given
+        """The definition in plain values, the circuit as text; see `from_dict`."""
+        given = {}
+        if self._given is not None:
+            given["observables"] = [
+                [[name, c.real] for name, c in each.to_list()] for each in self._given
+            ]
         return {
-            "circuit": base64.b64encode(buffer.getvalue()).decode(),
+            "circuit": self._text or text_of(self.circuit),
+            "name": self.circuit.name,
             "features": [parameter.name for parameter in self.features],
             "weights": [parameter.name for parameter in self.weights],
-            "observables": None
-            if given is None
-            else [[[name, c.real] for name, c in o.to_list()] for o in given],
+            **given,
             "outputs": self.outputs,
         }
 
@@ -174,9 +180,10 @@ class CircuitLayer:
     def from_dict(cls, values: Mapping[str, Any]) -> CircuitLayer:
         """The layer that `to_dict` described; raises `SpecError` for what is none."""
         try:
-            (circuit,) = qpy.load(io.BytesIO(base64.b64decode(values["circuit"])))
-            terms = values["observables"]
-            return cls(
+            circuit = circuit_of(values["circuit"])
+            circuit.name = values.get("name", circuit.name)
+            terms = values.get("observables")
+            layer = cls(
                 circuit,
                 features=_named(values["features"], circuit),
                 weights=_named(values["weights"], circuit),
@@ -187,6 +194,9 @@ class CircuitLayer:
             )
         except (KeyError, TypeError, ValueError, QiskitError) as error:
             raise SpecError(f"not a circuit layer's description: {error}") from None
+        # A layer that is read and written again stays as it was, to the letter.
+        layer._text = values["circuit"]
+        return layer
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CircuitLayer) and self.key == other.key
@@ -225,21 +235,35 @@ def _flat(
         elif isinstance(each, ParameterVector):
             found += list(each)
         elif isinstance(each, str):
-            found += _by_name(what, each, circuit)
+            found += parameters_named(what, each, circuit)
         else:
             raise SpecError(f"{what} are a list of the circuit's parameters, got {each!r} in it")
     return tuple(found)
 
 
-def _by_name(what: str, name: str, circuit: QuantumCircuit) -> list[Parameter]:
-    """The parameter of that name, or the elements of the vector."""
+def parameters_named(what: str, name: str, circuit: QuantumCircuit) -> list[Parameter]:
+    """The parameter of that name, or all that bear it with a number, in the numbers' order.
+
+    Those are a vector's elements, or what OpenQASM, which has no vectors, makes of them: "x" stands
+    for x[0], x0, x_0 and _x_0_ alike. Raises `SpecError` for a name of none; `what` begins it.
+    """
     exact = [parameter for parameter in circuit.parameters if parameter.name == name]
-    # Qiskit sorts a vector's elements by their index.
-    found = exact or [p for p in circuit.parameters if p.name.startswith(f"{name}[")]
+    pattern = re.compile(rf"_?{re.escape(name)}[\[_]?(\d+)[\]_]?")
+    matches = ((pattern.fullmatch(parameter.name), parameter) for parameter in circuit.parameters)
+    numbered = [(int(match[1]), parameter) for match, parameter in matches if match]
+    found = exact or [parameter for _, parameter in sorted(numbered, key=lambda each: each[0])]
     if not found:
-        known = {parameter.name.split("[")[0] for parameter in circuit.parameters}
-        raise SpecError(f"{what}: the circuit has no parameter '{name}': {suggest(name, known)}")
+        raise SpecError(
+            f"{what}: the circuit has no parameter '{name}': {suggest(name, stems(circuit))}"
+        )
     return found
+
+
+def stems(circuit: QuantumCircuit) -> list[str]:
+    """The names by which `parameters_named` gives all of the circuit's parameters."""
+    names = [parameter.name for parameter in circuit.parameters]
+    matches = [(name, _NUMBERED.fullmatch(name)) for name in names]
+    return list(dict.fromkeys(match["stem"] if match else name for name, match in matches))
 
 
 def _named(names: Sequence[str], circuit: QuantumCircuit) -> list[Parameter]:

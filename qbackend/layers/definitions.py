@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
 from .program import Layer
 from .spec import LayerSpec
 
+if TYPE_CHECKING:
+    from .circuit_layer import CircuitLayer
 
-def layer_of(values: Mapping[str, Any]) -> Layer:
+
+def layer_of(values: Mapping[str, Any]) -> LayerSpec | CircuitLayer:
     """The layer that its `to_dict` described; raises `SpecError` for what describes none."""
     if "circuit" not in values:
         return LayerSpec.from_dict(values)

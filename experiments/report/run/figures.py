@@ -16,11 +16,9 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
-
-from qbackend.layers.spec import LayerSpec
+from qiskit import QuantumCircuit
 
 from ...records.lines import EpochRecord
-from ..circuit import readable_circuit
 from ..image_grid import image_grid, shorten
 from ..projection import Projection
 from ..style import (
@@ -206,10 +204,9 @@ def scatter(
 
 
 @matplotlib.rc_context({**STYLE, "text.parse_math": True})
-def circuit(spec: LayerSpec, inches_per_column: float = 0.5) -> Figure:
-    """The layer's circuit by Qiskit's drawer, its encoding as one box."""
-    drawing = readable_circuit(spec)
-    options: dict[str, Any] = {"style": CIRCUIT_STYLE, "fold": -1}
+def circuit(drawing: QuantumCircuit, fold: int = -1, inches_per_column: float = 0.5) -> Figure:
+    """A circuit by Qiskit's drawer; after `fold` columns it goes on below, with -1 it does not."""
+    options: dict[str, Any] = {"style": CIRCUIT_STYLE, "fold": fold}
     # The drawer scales text by the width of its axes, so that it has to be known beforehand.
     _, scratch = blank()
     drawing.draw("mpl", ax=scratch, **options)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from qiskit.quantum_info import SparsePauliOp
+
 from qbackend.circuits.logical import compile_layer
+from qbackend.layers.circuit_layer import CircuitLayer
 from qbackend.layers.spec import LayerSpec
 
 from ...assembly.construct import model_plan
-from ..circuit import DRAWN_LAYERS
+from ...records.compiled_circuit import on_qubits
+from ..circuit import DRAWN_LAYERS, LINE, beginning, opened, readable_circuit
 from ..numbers import counted
 from ..projection import pca, perplexity, subsample, tsne
 from ..reading import Answers, Run
@@ -17,6 +22,9 @@ from . import figures
 
 FEWEST_POINTS = 10
 """A picture of fewer features would show nothing."""
+
+SHOWN_NAMES = 16
+"""Of parameters and observables."""
 
 
 def features(run: Run) -> Part | None:
@@ -65,23 +73,70 @@ def circuit(run: Run) -> Part | None:
     if spec is None:
         return None
     record = compile_layer(spec).record
+    frozen = " (frozen)" if run.arm == "quantum-frozen" else ""
+    gates = (
+        f"{record['gates']} gates on {record['qubits']} qubits, depth {record['depth']}; "
+        f"{record['two_qubit_gates']} two-qubit gates, depth {record['two_qubit_depth']}; "
+    )
+    if isinstance(spec, CircuitLayer):
+        facts = _own_facts(spec, frozen)
+        facts.append(("In rotations", f"{gates}before it is compiled for a device"))
+        return Part(*_own_drawing(spec, facts))
+    assert isinstance(spec, LayerSpec)
     facts = [
         ("Encoding", f"{spec.encoding}, {spec.n_features} features"),
         ("Ansatz", f"{spec.ansatz}, {counted(spec.n_layers, 'layer')}"),
-        ("Weights", f"{spec.n_weights}{' (frozen)' if run.arm == 'quantum-frozen' else ''}"),
+        ("Weights", f"{spec.n_weights}{frozen}"),
         ("Observables", ", ".join(spec.observables)),
-        (
-            "Circuit",
-            f"{record['gates']} gates on {record['qubits']} qubits, depth {record['depth']}; "
-            f"{record['two_qubit_gates']} two-qubit gates, depth {record['two_qubit_depth']}; "
-            "before it is compiled for a device",
-        ),
+        ("Circuit", f"{gates}before it is compiled for a device"),
     ]
     words = f"Circuit on {spec.n_wires} wires: {spec.encoding} encoding, then {facts[1][1]}."
     return Part(
         {"circuit_note": _circuit_note(spec), "circuit_facts": facts},
-        {"circuit": Drawing(figures.circuit(spec), words)},
+        {"circuit": Drawing(figures.circuit(readable_circuit(spec)), words)},
     )
+
+
+def _own_facts(spec: CircuitLayer, frozen: str) -> list[tuple[str, str]]:
+    """What a circuit of the user's own takes and gives."""
+    outputs = f"probabilities of the {spec.n_outputs} basis states"
+    if spec.outputs == "expectations":
+        outputs = _listed([_sum_words(observable) for observable in spec.observables])
+    weights = _listed([parameter.name for parameter in spec.weights])
+    return [
+        ("Circuit", f"{spec.circuit.name}, {counted(spec.n_wires, 'qubit')}"),
+        ("Features", _listed([parameter.name for parameter in spec.features])),
+        ("Weights", weights + frozen),
+        ("Outputs", outputs),
+    ]
+
+
+def _own_drawing(
+    spec: CircuitLayer, facts: list[tuple[str, str]]
+) -> tuple[dict[str, Any], dict[str, Drawing]]:
+    whole = opened(spec.circuit)
+    drawn, cut = beginning(on_qubits(whole, [f"qubit {each}" for each in range(spec.n_wires)]))
+    note = (
+        "Qubit 0 is the right-most letter of an observable. Features come as angles in (-π, π): "
+        f"π times tanh of what the network before it makes.{cut}"
+    )
+    words = f"Circuit {spec.circuit.name} on {counted(spec.n_wires, 'qubit')}."
+    drawing = Drawing(figures.circuit(drawn, fold=LINE), words)
+    return {"circuit_note": note, "circuit_facts": facts}, {"circuit": drawing}
+
+
+def _listed(names: Sequence[str]) -> str:
+    """How many, and the first ones."""
+    more = f", and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN_NAMES])}{more}" if names else "none"
+
+
+def _sum_words(observable: SparsePauliOp) -> str:
+    words = ""
+    for letters, coefficient in observable.to_list():
+        sign, size = "-" if coefficient.real < 0 else "+", abs(coefficient.real)
+        words += f" {sign} {letters if size == 1 else f'{size:g} {letters}'}"
+    return words.removeprefix(" + ").strip()
 
 
 def _circuit_note(spec: LayerSpec) -> str:

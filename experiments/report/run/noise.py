@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...records.lines import Compiled, EvaluationRecord
-from ..facts import STAGE_WORDS, compiled_facts, device_words
+from ..circuit import LINE, beginning
+from ..facts import STAGE_WORDS, compiled_facts, device_words, preparation_words
 from ..numbers import counted, number, percent, signed
 from ..reading import Run
-from ..render import Part
+from ..render import Drawing, Part
 from ..words import titled
+from . import figures
 
 PARTS = {
     "one_qubit": "gates on one qubit",
@@ -42,14 +44,26 @@ def device(run: Run) -> Part | None:
             " The strength of a part is 1 where it is what the device reports, 0 where it is off."
             f" The noise model is in {run.folder.name}/noise.json."
         )
-    return Part({"device_facts": facts, "device_note": note})
+    context = {"device_facts": facts, "device_note": note}
+    circuit = run.compiled_circuit()
+    if circuit is None:
+        return Part(context)
+    drawn, cut = beginning(circuit)
+    context["device_circuit_note"] = (
+        "The circuit as it is compiled for the device, on its qubits by their numbers; angle[i] "
+        f"and weight[i] are angles in radians.{cut} The whole of it is in "
+        f"{run.folder.name}/compiled.qpy."
+    )
+    words = f"Circuit on {counted(circuit.num_qubits, 'qubit')} of the device, in its own gates."
+    drawing = Drawing(figures.circuit(drawn, fold=LINE), words)
+    return Part(context, {"device-circuit": drawing})
 
 
 def _cost(compiled: Compiled) -> str:
     return (
         f"{counted(compiled.two_qubit_gates, 'two-qubit gate')}, two-qubit depth "
-        f"{compiled.two_qubit_depth}, {number(1e6 * compiled.duration, 2)} µs, "
-        f"{compiled.preparation} preparation; product of the reported fidelities: gates "
+        f"{compiled.two_qubit_depth}, {preparation_words(compiled)}"
+        f"{number(1e6 * compiled.duration, 2)} µs; product of the reported fidelities: gates "
         f"{number(compiled.gate_fidelity, 3)}, readout {number(compiled.readout_fidelity, 3)}"
     )
 

@@ -15,7 +15,9 @@ Training = Literal["ideal", "noise-aware", "calibrated"]
 TRAININGS: tuple[Training, ...] = ("ideal", "noise-aware", "calibrated")
 """Trained without noise; trained under all of the device's noise at strength 1; trained without
 noise, its outputs corrected by an affine map that is fitted on training images."""
-Preparation = Literal["textbook", "compact"]
+OWN: Literal["auto"] = "auto"
+"""The preparation of a circuit of one's own: what the circuit has."""
+Preparation = Literal["textbook", "compact", "auto"]
 PREPARATIONS: tuple[Preparation, ...] = ("textbook", "compact")
 ALL = "all"
 """The part that stands for what a device's noise model has by default."""
@@ -119,7 +121,7 @@ AXES = (
     ),
     Axis(
         "preparation",
-        "textbook, compact.  [default: both]",
+        "textbook, compact; neither for a circuit of your own.  [default: both]",
         centre="compact",
         known=lambda: PREPARATIONS,
     ),

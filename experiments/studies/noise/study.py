@@ -7,14 +7,14 @@ noise with one preparation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qbackend.errors import OptionError
 
 from ..frame import Cell, Groups, Page, Pictures, Results, ScoreColumn, Study
-from .axes import AXES, EXACT, NO_NOISE, NoiseSetting
+from .axes import AXES, EXACT, NO_NOISE, OWN, NoiseSetting
 
 if TYPE_CHECKING:
     from ...config.sections import Config
@@ -81,6 +81,12 @@ Examples:
     }
     counted = "noise"
     is_ruled = True
+
+    def settled(self, config: Config, settings: Sequence[NoiseSetting]) -> Sequence[NoiseSetting]:
+        """A circuit of one's own brings its preparation: there is none to choose."""
+        if config.layer.circuit is None:
+            return settings
+        return list(dict.fromkeys(replace(setting, preparation=OWN) for setting in settings))
 
     def check(self, config: Config) -> None:
         from ...assembly.construct import model_plan
