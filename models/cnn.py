@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from qbackend import QuantumLayer, get_backend
+from qbackend.registry import AnyBackend
 from qbackend.seam.backend import QuantumBackend
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -54,18 +55,18 @@ class ClassicalCNN(nn.Module):
 
 def to_backend(
     model: Model,
-    backend: str | QuantumBackend,
+    backend: AnyBackend,
     *,
     shots: int | None = None,
     seed: int | None = None,
 ) -> Model:
-    """Move every quantum layer of a model to a backend or one of that name; weights are kept.
+    """Move every quantum layer of a model to a backend, see `QuantumLayer`; weights are kept.
 
     They share one backend, and each draws samples of its own. A model without a quantum layer is
     left alone. Returns the model.
     """
     layers = [module for module in model.modules() if isinstance(module, QuantumLayer)]
-    if layers and isinstance(backend, str):
+    if layers and not isinstance(backend, QuantumBackend):
         backend, shots = get_backend(backend, shots=shots, seed=seed), None
     for index, layer in enumerate(layers):
         # The first keeps the seed as it is: a model with one layer samples as that layer alone.

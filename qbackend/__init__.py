@@ -19,7 +19,7 @@ Lowest first:
 - `machines`: paid jobs, whoever sells them
 - `ibm`: IBM's dialect of that
 - `generic`: any other Qiskit backend
-- `registry`: backends by name
+- `registry`: backends by name, or from objects
 - `pixels`: engines for a layer on every pixel of feature maps
 - `module`: the layer as a torch module
 """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .errors import OptionError, UnknownNameError, suggest
 from .ibm.vendor import IBM
@@ -25,6 +25,8 @@ from .seam.backend_name import BackendName
 from .seam.requests import check_shots
 
 if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
     from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
     from .machines.consent import Approve
@@ -37,6 +39,9 @@ ENTRY_POINT_GROUP, VENDORS = "qbackend.backends", "qbackend.vendors"
 SIMULATORS = ("aer", "native")
 FORMER_OPTIONS = {"encoder": "preparation"}
 """Options that code may still call by the name that they had."""
+
+AnyBackend: TypeAlias = "str | QuantumBackend | BackendV2 | Callable[[], BackendV2]"
+"""What `get_backend` takes."""
 
 
 class BackendFactory(Protocol):
@@ -57,12 +62,14 @@ class BackendInfo:
 
 
 def get_backend(
-    name: str, *, shots: int | None = None, seed: int | None = None, **options: Any
+    backend: AnyBackend, *, shots: int | None = None, seed: int | None = None, **options: Any
 ) -> QuantumBackend:
-    """The backend of that name.
+    """The backend of that name, or what executes layers on an object of Qiskit's.
 
     Args:
-        name: see `list_backends`.
+        backend: a name (see `list_backends`), a Qiskit `BackendV2`, a class or function without
+            arguments that returns one, or a backend of ours, which comes back as it is. An
+            `AerSimulator` without shots is exact, also under a `NoiseModel` that it has.
         shots: per row, where the backend samples.
         seed: of the sampling, for requests that bring none.
         options: what this kind of backend takes besides, None for its default: `noise` (a
@@ -75,18 +82,20 @@ def get_backend(
         OptionError: shots or a seed out of range, or an option that the backend does not take.
     """
     shots, seed = check_shots(shots), seed_number(seed)
-    check_name(name)
-    parsed, factories = parse_name(name), _factories()
-    key = parsed.key
-    factory = factories[key]() if key in factories else partial(_machine, key)
     given = {
         FORMER_OPTIONS.get(option, option): value
         for option, value in options.items()
         if value is not None
     }
+    if not isinstance(backend, str):
+        return _object(backend, shots, seed, given)
+    check_name(backend)
+    parsed, factories = parse_name(backend), _factories()
+    key = parsed.key
+    factory = factories[key]() if key in factories else partial(_machine, key)
     for option in given:
         if option not in inspect.signature(factory).parameters:
-            raise OptionError(f"backend '{name}' takes no '{option}'")
+            raise OptionError(f"backend '{backend}' takes no '{option}'")
     return factory(parsed.argument, shots=shots, seed=seed, **given)
 
 
@@ -144,7 +153,7 @@ def list_backends() -> list[BackendInfo]:
         BackendInfo("native", "our own batched simulator, exact, on CPU and CUDA"),
         BackendInfo("native:DEVICE", "the same with DEVICE's noise, exact, for training under it"),
         *(BackendInfo(*form) for vendor in vendors() for form in vendor.forms),
-        BackendInfo("qiskit:MODULE:OBJECT", "any Qiskit BackendV2, through BackendEstimatorV2"),
+        BackendInfo("qiskit:MODULE:OBJECT", "any Qiskit BackendV2, its class or a factory of it"),
     ]
     others = [
         BackendInfo(entry.name, f"from {entry.value}")
@@ -251,14 +260,27 @@ def _machine(
 
 
 def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:
-    from .generic import QiskitBackend
+    from .generic.objects import backend_at
 
     if argument is None:
         raise OptionError(
             "'qiskit' needs a module and an object, for example "
             "qiskit:qiskit.providers.basic_provider:BasicSimulator"
         )
-    return QiskitBackend(argument, shots=shots, seed=seed)
+    return backend_at(argument, shots=shots, seed=seed)
+
+
+def _object(
+    backend: Any, shots: int | None, seed: int | None, options: dict[str, Any]
+) -> QuantumBackend:
+    is_ours = isinstance(backend, QuantumBackend)
+    for option in ("shots",) if is_ours and shots is not None else options:
+        raise OptionError(f"{option} belong to the backend: give them where it is made")
+    if is_ours:
+        return backend
+    from .generic.objects import backend_of
+
+    return backend_of(backend, shots=shots, seed=seed)
 
 
 def simulate_device(

@@ -6,4 +6,5 @@ Lowest first, with the names that other folders use:
 - `runs`
 - `exact`: AerExact, AerSampled
 - `noisy`: AerNoisy, AerNoisySampled
+- `own_noise`: AerOwnNoise, check_model, compile_to_model, has_noise, width
 """

@@ -15,7 +15,12 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.library import SaveProbabilities
 
 from ..circuits.device_form import Preparation
-from ..devices.noise import NoisyLayer, assignment_matrices, compile_under_noise
+from ..devices.noise import (
+    ModelledLayer,
+    NoisyLayer,
+    assignment_matrices,
+    compile_under_noise,
+)
 from ..devices.noise_spec import NoiseSpec
 from ..errors import OptionError
 from ..layers.inputs import Array
@@ -116,7 +121,7 @@ class AerNoisySampled(SamplingSimulator):
         return _result(layer, job_id, values, stderr, shots)
 
 
-def probabilities(layer: NoisyLayer, rows: Array) -> list[Array]:
+def probabilities(layer: ModelledLayer, rows: Array) -> list[Array]:
     """Probabilities to read each basis state for rows (N, P): (N, 2^Q) in each readout.
 
     Qubit 0 is the last bit.
@@ -124,7 +129,7 @@ def probabilities(layer: NoisyLayer, rows: Array) -> list[Array]:
     return [_probabilities(layer, circuit, rows) for circuit in layer.measured]
 
 
-def _probabilities(layer: NoisyLayer, measured: QuantumCircuit, rows: Array) -> Array:
+def _probabilities(layer: ModelledLayer, measured: QuantumCircuit, rows: Array) -> Array:
     n_qubits = measured.num_qubits
     circuit = measured.copy()
     circuit.append(SaveProbabilities(n_qubits), circuit.qubits)

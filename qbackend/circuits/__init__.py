@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `line_plan`
 - `logical`: circuit_record, compile_layer
-- `measuring`: turned_circuits
+- `measuring`: turned, turned_circuits
 - `orthogonal`
 - `reported_costs`
 - `splitting`

@@ -7,10 +7,12 @@ device's channel, depolarisation followed by relaxation, has 144 of them on two 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qiskit import QuantumCircuit
 from qiskit.circuit import Reset
 from qiskit.circuit.library import PauliGate
-from qiskit_aer.noise import QuantumError
+from qiskit_aer.noise import NoiseModel, QuantumError, ReadoutError
 
 _RESET = "R"
 _PRODUCTS = {
@@ -18,6 +20,31 @@ _PRODUCTS = {
     ("Z", "Y"): "X", ("Z", "X"): "Y", ("X", "Z"): "Y",
 }  # fmt: skip
 """Up to phases, which a mixture does not see."""
+
+
+class TransparentModel(NoiseModel):
+    """Aer's model, which also tells what it was given.
+
+    Attributes:
+        channels: by instruction (its label, or its name if it has none) and qubits.
+        misreads: by qubit.
+    """
+
+    def __init__(self, basis_gates: list[str]) -> None:
+        super().__init__(basis_gates=basis_gates)
+        self.channels: dict[tuple[str, tuple[int, ...]], QuantumError] = {}
+        self.misreads: dict[int, ReadoutError] = {}
+
+    def add_channel(self, error: QuantumError, instruction: str, qubits: Sequence[int]) -> None:
+        """The one channel that acts on these qubits after that instruction."""
+        whole = merged(error)
+        self.channels[instruction, tuple(qubits)] = whole
+        self.add_quantum_error(whole, instruction, qubits)
+
+    def add_misread(self, error: ReadoutError, qubit: int) -> None:
+        """How that qubit is misread."""
+        self.misreads[qubit] = error
+        self.add_readout_error(error, [qubit])
 
 
 def merged(error: QuantumError) -> QuantumError:

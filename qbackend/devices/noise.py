@@ -20,7 +20,6 @@ from qiskit.transpiler import PassManager
 from qiskit.transpiler.passes import ALAPScheduleAnalysis, PadDelay
 from qiskit.utils import apply_prefix
 from qiskit_aer.noise import (
-    NoiseModel,
     QuantumError,
     ReadoutError,
     depolarizing_error,
@@ -34,7 +33,7 @@ from ..layers.inputs import Array
 from ..layers.program import Layer
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
-from .mixtures import merged
+from .mixtures import TransparentModel
 from .noise_spec import NoiseSpec, SavedNoise
 from .properties import DeviceProperties, ReportedGate, is_unitary, read_properties
 
@@ -44,50 +43,34 @@ WORST_READOUT = 0.5
 """A readout that is wrong half of the time says nothing; more would say the opposite."""
 
 
-class TransparentModel(NoiseModel):
-    """Aer's model, which also tells what it was given.
-
-    Attributes:
-        channels: by instruction (its label, or its name if it has none) and qubits.
-        misreads: by qubit.
-    """
-
-    def __init__(self, basis_gates: list[str]) -> None:
-        super().__init__(basis_gates=basis_gates)
-        self.channels: dict[tuple[str, tuple[int, ...]], QuantumError] = {}
-        self.misreads: dict[int, ReadoutError] = {}
-
-    def add_channel(self, error: QuantumError, instruction: str, qubits: Sequence[int]) -> None:
-        """The one channel that acts on these qubits after that instruction."""
-        whole = merged(error)
-        self.channels[instruction, tuple(qubits)] = whole
-        self.add_quantum_error(whole, instruction, qubits)
-
-    def add_misread(self, error: ReadoutError, qubit: int) -> None:
-        """How that qubit is misread."""
-        self.misreads[qubit] = error
-        self.add_readout_error(error, [qubit])
-
-
 @dataclass(frozen=True, kw_only=True)
-class NoisyLayer(CompiledLayer):
-    """A layer on some qubits of a device, with the noise that acts there.
+class ModelledLayer(CompiledLayer):
+    """A layer under a noise model.
 
     Attributes:
-        properties: what the device reports of the circuit's qubits, in the circuit's order.
-        noise: the strengths.
         model: the channel after each gate, and the readout errors.
         measured: the circuit for each readout, behind it the change of basis.
     """
 
-    properties: DeviceProperties
-    noise: NoiseSpec
     model: TransparentModel
     measured: tuple[QuantumCircuit, ...]
 
     @property
     def is_noisy(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyLayer(ModelledLayer):
+    """A layer on some qubits of a device, with the noise that acts there.
+
+    Attributes:
+        properties: what the device reports of the circuit's qubits, in the circuit's order.
+        noise: the strengths.
+    """
+
+    properties: DeviceProperties
+    noise: NoiseSpec
 
 
 def compile_under_noise(

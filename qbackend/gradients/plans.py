@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit import QuantumCircuit
 
 from ..errors import OptionError
 from ..layers.encodings import without_overflow
 from ..layers.inputs import Array
-from ..layers.program import PAULI_ROTATIONS, Layer, SmoothInputMap
+from ..layers.program import ROTATION_ANGLES, Layer, SmoothInputMap
 from ..layers.spec import LayerSpec
 from ..seam.requests import CompiledLayer
 
@@ -153,7 +154,7 @@ def plan_circuit_shift(
         OptionError: a parameter that turns more than one gate, or not by its own angle in a Pauli
             rotation; the message names it.
     """
-    _check_rotations(compiled)
+    check_rotations(compiled.circuit)
     n_parameters = parameters.shape[1]
     turn = np.pi / 2 * np.eye(n_parameters)[shifted]
     both = np.stack([turn, -turn], axis=1)
@@ -226,14 +227,16 @@ def plan_angle_shift(
     return AngleShiftPlan(inputs, features, weights, shifted, shift)
 
 
-def _check_rotations(compiled: CompiledLayer) -> None:
+def check_rotations(circuit: QuantumCircuit) -> None:
+    """Raise `OptionError` for a parameter without a shift rule, see `plan_circuit_shift`."""
     turned: set[object] = set()
-    for item in compiled.circuit.data:
+    for item in circuit.data:
         gate = item.operation
-        for expression in gate.params:
+        for position, expression in enumerate(gate.params):
+            turns = position < ROTATION_ANGLES.get(gate.name, 0)
             for parameter in getattr(expression, "parameters", ()):
                 unit = parameter == expression or abs(expression.gradient(parameter)) == 1
-                if parameter in turned or gate.name not in PAULI_ROTATIONS or not unit:
+                if parameter in turned or not turns or not unit:
                     raise OptionError(
                         f"no shift rule for parameter '{parameter}' at gate '{gate.name}': "
                         "it must be the angle of one rotation and of no other; "

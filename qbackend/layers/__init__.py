@@ -8,7 +8,7 @@ Lowest first, with the names that other folders use:
 - `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
 - `encodings`: AmplitudeEncoding, ENCODINGS, Encoding, ZERO_NORM, gray_transform,
   without_overflow
-- `program`: InputMap, Layer, LayerProgram, PAULI_ROTATIONS, SmoothInputMap
+- `program`: InputMap, Layer, LayerProgram, ROTATION_ANGLES, SmoothInputMap
 - `readout`: Readout, Term, readouts_of
 - `spec_circuit`: append_operation, encoding_circuit, qubit_of
 - `spec_inputs`: SpecInputs

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PAULI_ROTATIONS = {"rx", "ry", "rz", "p", "rxx", "ryy", "rzz", "rzx"}
 """Gates exp(-i angle P/2) up to a phase: the two-term shift rule holds for their angle."""
+ROTATION_ANGLES = {**dict.fromkeys(PAULI_ROTATIONS, 1), "r": 1, "u1": 1, "u2": 2, "u": 3, "u3": 3}
+"""Of gates that are such rotations with constant gates around them: how many of their parameters,
+the first ones, are such an angle. A device may have no others; Aer binds all of these rightly."""
 
 
 class InputMap(Protocol):

@@ -25,6 +25,7 @@ from ..layers.inputs import in_float32_or_float64, seed_or_drawn, whole_number
 from ..pixels.channel_forms import KERNEL_CHANNELS, channel_forms, pack
 from ..pixels.channel_states import channel_states
 from ..pixels.layout import refuse_pixel
+from ..registry import AnyBackend
 from ..seam.backend import QuantumBackend
 from ..seam.forms import PixelBackend
 from .stacked_forms import StackedForms, has_forms, has_states, stacked_weights
@@ -75,7 +76,7 @@ class QuantumPointwiseConv2d(nn.Module):
         out_channels: M, at least 1, not counting the length.
         depth: repetitions L of the ansatz.
         ansatz: of the kernels, see `LayerSpec`.
-        backend: where the kernels are executed, or the name of it.
+        backend: where the kernels are executed, see `QuantumLayer`.
         stride: of the pixels that are taken, along both axes or (vertical, horizontal).
         length: append the vectors' lengths as a last channel.
         affine: scale and shift every output channel by trained numbers, as BatchNorm does.
@@ -100,7 +101,7 @@ class QuantumPointwiseConv2d(nn.Module):
         out_channels: int,
         depth: int,
         ansatz: str = "strongly_entangling",
-        backend: str | QuantumBackend = "aer",
+        backend: AnyBackend = "aer",
         *,
         stride: int | tuple[int, int] = 1,
         length: bool = False,
@@ -119,7 +120,7 @@ class QuantumPointwiseConv2d(nn.Module):
         seed = seed_or_drawn(seed)
         count = n_kernels(spec, out_channels)
         streams = np.random.SeedSequence(seed).generate_state(count).tolist()
-        if isinstance(backend, str):
+        if not isinstance(backend, QuantumBackend):
             backend, shots = get_backend(backend, shots=shots, seed=seed), None
         self.kernels = nn.ModuleList(
             QuantumLayer(spec, backend, shots=shots, seed=stream, gradient=gradient)

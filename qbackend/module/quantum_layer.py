@@ -12,12 +12,12 @@ import torch
 from qiskit_machine_learning.connectors import TorchConnector
 from torch import nn
 
-from ..errors import InputError, OptionError
+from ..errors import InputError
 from ..gradients.higher import pulled
 from ..layers.inputs import in_float32_or_float64, seed_or_drawn
 from ..layers.program import Layer
 from ..layers.spec import LayerSpec
-from ..registry import get_backend
+from ..registry import AnyBackend, get_backend
 from ..seam.backend import Gradients, QuantumBackend
 from .network import COMPUTED, LayerNetwork
 from .torch_compiler import left_as_it_is
@@ -99,7 +99,7 @@ class QuantumLayer(TorchConnector):
 
     Args:
         spec: the layer, a `LayerSpec` of the catalogue or a `CircuitLayer` of your own.
-        backend: a name for `get_backend`, or a backend.
+        backend: a name or an object for `get_backend`, of Qiskit's or of ours.
         shots: per row, where the named backend samples.
         seed: of the initial weights, uniform in [0, 2π), and of the sampling; None draws one from
             torch's generator, as `torch.manual_seed` has it.
@@ -119,7 +119,7 @@ class QuantumLayer(TorchConnector):
     def __init__(
         self,
         spec: Layer,
-        backend: str | QuantumBackend = "aer",
+        backend: AnyBackend = "aer",
         *,
         shots: int | None = None,
         seed: int | None = None,
@@ -132,7 +132,10 @@ class QuantumLayer(TorchConnector):
         self._sparse = False
         layer, seed = _as_layer(spec), seed_or_drawn(seed)
         self._neural_network = LayerNetwork(
-            layer, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
+            layer,
+            get_backend(backend, shots=shots, seed=seed, **options),
+            gradient=gradient,
+            seed=seed,
         )
         generator = torch.Generator().manual_seed(seed)
         angles = 2 * math.pi * torch.rand(layer.n_weights, generator=generator)
@@ -210,7 +213,7 @@ class QuantumLayer(TorchConnector):
 
     def to_backend(
         self,
-        backend: str | QuantumBackend,
+        backend: AnyBackend,
         *,
         shots: int | None = None,
         seed: int | None = None,
@@ -219,7 +222,10 @@ class QuantumLayer(TorchConnector):
     ) -> QuantumLayer:
         """Execute on another backend from now on, weights unchanged; returns self."""
         self._neural_network = LayerNetwork(
-            self.spec, _resolve(backend, shots, seed, options), gradient=gradient, seed=seed
+            self.spec,
+            get_backend(backend, shots=shots, seed=seed, **options),
+            gradient=gradient,
+            seed=seed,
         )
         return self
 
@@ -263,13 +269,3 @@ def _as_layer(spec: Any) -> Layer:
         f"a layer is a LayerSpec(n_wires=4, encoding='amplitude', ansatz='basic_entangler'), or a "
         f"CircuitLayer(circuit, features=..., weights=...), got {spec!r}"
     )
-
-
-def _resolve(
-    backend: str | QuantumBackend, shots: int | None, seed: int | None, options: dict[str, Any]
-) -> QuantumBackend:
-    if isinstance(backend, str):
-        return get_backend(backend, shots=shots, seed=seed, **options)
-    for name in ("shots",) if shots is not None else options:
-        raise OptionError(f"{name} belong to the backend: give them where it is made")
-    return backend

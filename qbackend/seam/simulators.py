@@ -31,12 +31,14 @@ class ExactSimulator(_Simulator):
     def run(self, request: Request, job_id: str) -> Result:
         """The request's values, computed here and now."""
 
+    @property
+    def advice(self) -> str:
+        """How to have shots, as the end of a message."""
+        return f"use --backend {self.sampler} --shots N, or get_backend('{self.sampler}', shots=N)"
+
     def submit(self, request: Request) -> Job:
         if request.shots is not None:
-            raise OptionError(
-                f"'{self.name}' is exact here and takes no shots: "
-                f"use --backend {self.sampler} --shots N, or get_backend('{self.sampler}', shots=N)"
-            )
+            raise OptionError(f"'{self.name}' is exact here and takes no shots: {self.advice}")
         self.check(request)
         return LocalJob(lambda job_id: self.run(request, job_id))
 

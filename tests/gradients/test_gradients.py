@@ -148,18 +148,20 @@ def test_circuit_shift_gives_the_weights_derivatives(
         np.testing.assert_allclose(derivatives[..., :n_angles], of_features, atol=SHIFT)
 
 
-@pytest.mark.parametrize("spoil", ["twice", "slower", "another gate"])
+@pytest.mark.parametrize("spoil", ["twice", "slower", "another gate", "an axis"])
 def test_circuit_shift_refuses_what_has_no_rule(spoil: str) -> None:
     compiled = compile_layer(LayerSpec(1, "angle", n_layers=1))
     parameter = compiled.parameters[0]
-    circuit = QuantumCircuit(1)
+    circuit = QuantumCircuit(2)
     if spoil == "twice":
         circuit.rx(parameter, 0)
         circuit.rz(parameter, 0)
     elif spoil == "slower":
         circuit.rx(parameter / 2, 0)
+    elif spoil == "an axis":
+        circuit.r(0.3, parameter, 0)
     else:
-        circuit.u(parameter, 0, 0, 0)
+        circuit.crx(parameter, 0, 1)
     with pytest.raises(OptionError, match="no shift rule for parameter 'angle"):
         plan_circuit_shift(replace(compiled, circuit=circuit), np.zeros((1, 2)))
 

@@ -1,0 +1,8 @@
+"""Any other Qiskit backend, given as an object or by where to find it.
+
+Lowest first, with the names that other folders use:
+
+- `finding`
+- `sampled`
+- `objects`: backend_at, backend_of
+"""
