@@ -7,9 +7,10 @@ Lowest first, with the names that other folders use:
 - `strings`
 - `tape_sweeps`
 - `turned`
+- `plain`
 - `stages`
 - `program`
 - `sweeps`
 - `engine`: engine_of
-- `tensors`: torch_layer, itself
+- `tensors`: plain_module, torch_layer, itself
 """
