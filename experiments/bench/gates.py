@@ -7,7 +7,7 @@ from typing import Any
 
 from qbackend.layers.expressions import ExpressionInputs
 from qbackend.layers.program import Layer
-from qbackend.native.any_circuit.tensors import angles_on
+from qbackend.native.any_circuit.plain import angles_on
 
 Term = tuple[float, dict[int, str]]
 """A coefficient, and a letter for each qubit that a Pauli string acts on."""

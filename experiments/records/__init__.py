@@ -3,9 +3,9 @@
 Lowest first, with the names that other folders use:
 
 - `files`: append_line, csv_content, is_writable, write_atomically
-- `compiled_circuit`: load_compiled, on_qubits, save_compiled
 - `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
   save_training
+- `compiled_circuit`: load_compiled, on_qubits, save_compiled
 - `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
 - `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage

@@ -4,9 +4,9 @@ Lowest first, with the names that other folders use:
 
 - `affine_map`: AffineMap, fit_affine_map
 - `mixtures`: TransparentModel
-- `properties`: DeviceProperties, read_properties
+- `properties`: DeviceProperties, ReportedGate, read_properties
 - `noise_spec`: NoiseSpec, load_noise, save_noise
-- `noise`: ModelledLayer, NoisyLayer, add_noise, assignment_matrices, build_noise_model,
+- `noise`: ModelledLayer, NoisyLayer, WAIT, add_noise, assignment_matrices, build_noise_model,
   channel_after, compile_under_noise, noise_of
 - `snapshots`: list_snapshots, load_snapshot, itself
 - `table`: CompiledCost, DeviceInfo, describe, native_two_qubit_gate

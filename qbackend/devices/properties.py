@@ -35,6 +35,13 @@ class ReportedQubit:
     prob_meas1_prep0: float | None
     prob_meas0_prep1: float | None
 
+    @property
+    def readout_error(self) -> float | None:
+        """The mean of the two misreads; None where one is not reported."""
+        if self.prob_meas1_prep0 is None or self.prob_meas0_prep1 is None:
+            return None
+        return (self.prob_meas1_prep0 + self.prob_meas0_prep1) / 2
+
 
 @dataclass(frozen=True)
 class ReportedGate:
@@ -113,16 +120,10 @@ class DeviceProperties:
         positions = range(len(self.qubits))
         target.add_instruction(
             Measure(),
-            {(q,): InstructionProperties(error=self._readout_error(q)) for q in positions},
+            {(q,): InstructionProperties(error=self.qubits[q].readout_error) for q in positions},
         )
         target.add_instruction(library["delay"], {(q,): None for q in positions})
         return target
-
-    def _readout_error(self, position: int) -> float | None:
-        qubit = self.qubits[position]
-        if qubit.prob_meas1_prep0 is None or qubit.prob_meas0_prep1 is None:
-            return None
-        return (qubit.prob_meas1_prep0 + qubit.prob_meas0_prep1) / 2
 
 
 def read_properties(

@@ -1,4 +1,4 @@
-"""Any other Qiskit backend, given as an object or by where to find it.
+"""TODO qbackend.generic
 
 Lowest first, with the names that other folders use:
 

@@ -3,9 +3,9 @@
 Lowest first, with the names that other folders use:
 
 - `adjoint`: ComplexArray, cuts, weight_gradient
-- `higher`: Gradients, pulled
+- `higher`: Gradients, in_transform, pulled
 - `plans`: GradientPlan, check_rotations, plan_angle_shift, plan_parameter_shift, plan_spsa
 - `noisy_preparation`: Mask, PreparationAverage, averaged_gradient, feature_gradient,
   plan_noisy_shift
-- `torch_circuit`: forms, outputs, unit_vectors
+- `torch_circuit`: encoded, forms, outputs, unit_vectors
 """

@@ -13,22 +13,25 @@ import torch
 from torch import Tensor
 
 from ..layers.ansatze import Axis, Cnots
-from ..layers.encodings import ZERO_NORM
+from ..layers.encodings import ZERO_NORM, Encoding
 from ..layers.spec import LayerSpec
 from ..seam.forms import products
 
 
 def outputs(spec: LayerSpec, features: Tensor, weights: Tensor) -> Tensor:
     """Expectation values (B, M) of features (B, F) and weights (W,), in the features' dtype."""
-    loaded = spec.encoding_rule.loaded(features)
-    if not spec.encoding_rule.is_product:
-        states = unit_vectors(loaded, dim=1)
-    else:
-        halves = torch.stack([torch.cos(loaded / 2), torch.sin(loaded / 2)], dim=2)
-        states = products(halves)[-1]
-    states = _run(spec, states, weights.to(features))
+    states = _run(spec, encoded(spec.encoding_rule, features), weights.to(features))
     signs = torch.tensor(spec.signs()).to(features)
     return (states.real.square() + states.imag.square()) @ signs.T
+
+
+def encoded(encoding: Encoding, features: Tensor) -> Tensor:
+    """The real states (B, D) of features (B, F); zero for rows that encode nothing."""
+    loaded = encoding.loaded(features)
+    if not encoding.is_product:
+        return unit_vectors(loaded, dim=1)
+    halves = torch.stack([torch.cos(loaded / 2), torch.sin(loaded / 2)], dim=2)
+    return products(halves)[-1]
 
 
 def forms(spec: LayerSpec, weights: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `ansatze`: ANSATZE, Axis, Cnots, Operation, Rotations
+- `circuit_text`: circuit_of, is_circuit_text
 - `inputs`: Array, check_finite, check_weights, float64_array, in_float32_or_float64,
   seed_number, seed_or_drawn, whole_number
 - `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
@@ -17,7 +18,6 @@ Lowest first, with the names that other folders use:
   VARIABLE, itself
 - `expressions`: ExpressionInputs
 - `unsharing`: check_unitary
-- `circuit_text`: circuit_of, is_circuit_text
 - `circuit_layer`: CircuitLayer, parameters_named, stems
 - `definitions`: in_catalogue, layer_of
 """

@@ -220,6 +220,10 @@ class MachineBackend(QuantumBackend):
     def reported_device(self) -> Device:
         return self._device
 
+    def known_device(self) -> Device | None:
+        # A layer that the ledger keeps is compiled without the machine.
+        return self._device if self._is_local else self.__dict__.get("_device")
+
     def keep_jobs(self, ledger: Path, *, approve: Approve | None, run_tag: str | None) -> None:
         """Go on with a ledger in a file, which gets the layers that this process has compiled.
 

@@ -2,7 +2,10 @@
 
 Lowest first, with the names that other folders use:
 
+- `compilation`
+- `exact_layer`
 - `network`
+- `layer_function`
 - `stacked_forms`
 - `torch_compiler`
 - `pointwise`: QuantumPointwiseConv2d, kernel_spec, n_kernels

@@ -31,7 +31,7 @@ from ..layers.inputs import (
 from ..layers.program import Layer
 from ..layers.spec import LayerSpec
 from ..native.any_circuit.tensors import torch_layer
-from ..seam.backend import DifferentiableBackend, Forward, Gradients, QuantumBackend
+from ..seam.backend import DifferentiableBackend, Forward, Gradients, Pullback, QuantumBackend
 from ..seam.requests import Request, Result
 
 COMPUTED = (torch.float32, torch.float64)
@@ -131,6 +131,19 @@ class LayerNetwork(NeuralNetwork):
         if not differentiate:
             return Forward(values, None)
 
+        return Forward(values, self._by_plan(features, rows, angles))
+
+    def pullback(self, features: torch.Tensor, weights: torch.Tensor) -> Pullback:
+        """That of `evaluate`, for features and weights whose values are known already."""
+        if self._differentiable is None:
+            return self._by_plan(features, _to_numpy(features), _to_numpy(weights))
+        done = self._differentiable.forward(self.compiled, features, weights, differentiate=True)
+        assert done.pullback is not None
+        return done.pullback
+
+    def _by_plan(self, features: torch.Tensor, rows: Array, angles: Array) -> Pullback:
+        """A pullback that asks for the rows of a plan."""
+
         def pull(
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
@@ -140,7 +153,7 @@ class LayerNetwork(NeuralNetwork):
             shifted = self._values(asked, derivatives=len(asked))
             return _pulled(plan, shifted, live, features, cotangent, (of_features, of_weights))
 
-        return Forward(values, pull)
+        return pull
 
     def in_torch(self, features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """The same outputs by torch's operations, for derivatives beyond the first.

@@ -28,8 +28,8 @@ from ..pixels.layout import refuse_pixel
 from ..registry import AnyBackend
 from ..seam.backend import QuantumBackend
 from ..seam.forms import PixelBackend
+from . import torch_compiler
 from .stacked_forms import StackedForms, has_forms, has_states, stacked_weights
-from .torch_compiler import left_as_it_is
 
 FORM_WIRES = 8
 """Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
@@ -156,7 +156,10 @@ class QuantumPointwiseConv2d(nn.Module):
                 f"the layer takes images of {self.in_channels} channels, "
                 f"(batch, {self.in_channels}, height, width), got shape {tuple(images.shape)}"
             )
-        return left_as_it_is(self._maps)(images)
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            torch_compiler.refuse_export("kernel.to_torch() of each of its kernels, on the pixels")
+            return torch_compiler.uncompiled(self._maps, images)
+        return self._maps(images)
 
     def _maps(self, images: Tensor) -> Tensor:
         taken = self._taken(images)

@@ -6,74 +6,28 @@ Letters: B batch, F features, W weights, M observables.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import torch
+from qiskit import QuantumCircuit
 from qiskit_machine_learning.connectors import TorchConnector
 from torch import nn
 
+from ..circuits.logical import compile_layer
 from ..errors import InputError
-from ..gradients.higher import pulled
+from ..layers.circuit_layer import CircuitLayer
 from ..layers.inputs import in_float32_or_float64, seed_or_drawn
 from ..layers.program import Layer
 from ..layers.spec import LayerSpec
+from ..native.any_circuit.tensors import plain_module
 from ..registry import AnyBackend, get_backend
-from ..seam.backend import Gradients, QuantumBackend
+from ..seam.backend import QuantumBackend
+from . import torch_compiler
+from .compilation import Compilation, compilation_of
+from .exact_layer import ExactLayer
+from .layer_function import values_of
 from .network import COMPUTED, LayerNetwork
-from .torch_compiler import left_as_it_is
-
-
-class _LayerFunction(torch.autograd.Function):
-    """Autograd through `LayerNetwork.evaluate`.
-
-    Without `keep` a forward pass leaves nothing but its inputs, and the backward pass goes forward
-    again.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        network: LayerNetwork,
-        differentiate: bool,
-        keep: bool,
-        at_once: bool,
-    ) -> torch.Tensor:
-        if not differentiate:
-            return network.evaluate(features, weights, differentiate=False).values
-        of_features, of_weights = ctx.needs_input_grad[:2]
-        forward = network.evaluate(
-            features,
-            weights,
-            differentiate=keep,
-            of_features=of_features,
-            of_weights=of_weights,
-            at_once=at_once,
-        )
-        # What autograd saves it also guards: it refuses inputs that have changed in the meantime.
-        ctx.save_for_backward(features, weights)
-        ctx.network, ctx.pullback = network, forward.pullback
-        return forward.values
-
-    @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        features, weights = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:2]
-
-        def pull(cotangent: torch.Tensor) -> Gradients:
-            pullback = ctx.pullback
-            if pullback is None:
-                pullback = ctx.network.evaluate(features, weights, differentiate=True).pullback
-            of_features, of_weights = pullback(cotangent, *wanted)
-            if of_weights is not None and (
-                of_weights.dtype != weights.dtype or of_weights.device != weights.device
-            ):
-                of_weights = of_weights.to(weights)
-            return of_features, of_weights
-
-        gradients = pulled(pull, ctx.network.in_torch, cotangent, (features, weights))
-        return *gradients, None, None, None, None
 
 
 class _OwnWeight:
@@ -167,6 +121,17 @@ class QuantumLayer(TorchConnector):
         """What executes it."""
         return self.neural_network.backend
 
+    @property
+    def compiled(self) -> Compilation:
+        """What the backend compiled it to; printed, it says what the device reports of it."""
+        return compilation_of(self.neural_network.compiled, self.backend)
+
+    def circuit(self) -> QuantumCircuit:
+        """A copy of the layer's circuit, as it was given, with its parameters open."""
+        spec = self.spec
+        given = spec.circuit if isinstance(spec, CircuitLayer) else compile_layer(spec).circuit
+        return given.copy()
+
     def forward(self, input_data: torch.Tensor | None = None) -> torch.Tensor:
         """Expectation values (..., M) of features (..., F).
 
@@ -174,6 +139,9 @@ class QuantumLayer(TorchConnector):
             InputError: wrong number of features or weights, integers, booleans or complex numbers,
                 or an entry that is not finite.
         """
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            torch_compiler.refuse_export("layer.to_torch()")
+            return torch_compiler.uncompiled(self._outputs, input_data, keep=True)
         return self._outputs(input_data, keep=True)
 
     def recomputed(self, input_data: torch.Tensor) -> torch.Tensor:
@@ -199,14 +167,13 @@ class QuantumLayer(TorchConnector):
         if features.dtype not in COMPUTED:
             features = in_float32_or_float64("features", features)
         differentiate = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-        apply = left_as_it_is(_LayerFunction.apply)
         arguments = features, weight, network, differentiate, keep, self.training
         if features.is_cpu:
-            values = apply(*arguments)
+            values = values_of(*arguments)
         else:
             # Elsewhere backends are torch's operations, which autocast would do in half precision.
             with torch.autocast(features.device.type, enabled=False):
-                values = apply(*arguments)
+                values = values_of(*arguments)
         if input_data.ndim != 2:
             values = values.reshape(*input_data.shape[:-1], self.spec.n_outputs)
         return values if values.dtype == input_data.dtype else values.to(input_data.dtype)
@@ -229,9 +196,28 @@ class QuantumLayer(TorchConnector):
         )
         return self
 
+    def to_torch(self) -> ExactLayer:
+        """The exact layer in torch's own operations, with a copy of the weights.
+
+        It needs no backend, can be trained, and exported by `torch.export` and to ONNX. Noise and
+        shots of the backend are not in it: there a warning says so.
+        """
+        capabilities = self.backend.capabilities
+        if capabilities.noisy or not capabilities.exact:
+            warnings.warn(
+                f"to_torch() gives the exact layer, without the noise and shots of "
+                f"'{self.backend.name}'",
+                stacklevel=2,
+            )
+        return ExactLayer(plain_module(self.spec), self.weight, self.spec.n_features)
+
     def reseed(self, seed: int | None) -> None:
         """Start the sequence of sampling seeds anew."""
         self.neural_network.reseed(seed)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` asks for: there is nothing that it could compile."""
+        raise torch_compiler.not_exported("layer.to_torch()")
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
@@ -245,8 +231,15 @@ class QuantumLayer(TorchConnector):
     def extra_repr(self) -> str:
         """What `print(module)` shows of the layer."""
         spec = self.spec
-        shape = f"{spec.n_features} features, {spec.n_weights} weights, {spec.n_outputs} outputs"
-        return f"{spec.n_wires} wires, {spec.title}, {shape}, backend={self.backend.name!r}"
+        counts = {
+            "wires": spec.n_wires,
+            "gates": self.circuit().size(),
+            "features": spec.n_features,
+            "weights": spec.n_weights,
+            "outputs": spec.n_outputs,
+        }
+        shape = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{spec.title}, {shape}, backend={self.backend.name!r}"
 
 
 def _described(spec: Layer) -> str:

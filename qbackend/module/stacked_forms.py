@@ -89,7 +89,7 @@ class _Matrices(torch.autograd.Function):
         (weights,) = ctx.saved_tensors
         found, spec = ctx.found, ctx.spec
 
-        def pull(of_matrices: Tensor) -> Gradients:
+        def pull(of_matrices: Tensor, weights: Tensor) -> Gradients:
             # Whoever uses one triangle only has his gradient there: a pullback takes the symmetric.
             symmetric = ((of_matrices + of_matrices.transpose(2, 3)) / 2).cpu().numpy()
             gradients, first = [], 0

@@ -61,7 +61,7 @@ class _ChannelForms(torch.autograd.Function):
         features, packed = ctx.saved_tensors
         length, wanted = ctx.length, ctx.needs_input_grad[:2]
 
-        def pull(cotangent: Tensor) -> Gradients:
+        def pull(cotangent: Tensor, features: Tensor, packed: Tensor) -> Gradients:
             # Whoever calls this inside an autocast region would have half precision of it.
             with torch.autocast(features.device.type, enabled=False):
                 return ctx.passes.backward(features, packed, length, cotangent, wanted=wanted)

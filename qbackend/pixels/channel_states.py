@@ -76,7 +76,7 @@ class _ChannelStates(torch.autograd.Function):
         spec, n_outputs, length = ctx.spec, ctx.n_outputs, ctx.length
         n_channels = features.shape[1]
 
-        def pull(cotangent: Tensor) -> Gradients:
+        def pull(cotangent: Tensor, features: Tensor, weights: Tensor) -> Gradients:
             given = dense(features)
             of_features = torch.empty_like(given) if ctx.needs_input_grad[0] else None
             of_weights = ctx.circuits.backward(

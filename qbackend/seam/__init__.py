@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `device`: Device, Source
 - `requests`: CompiledLayer, Cost, Request, Result, angles_of, check_shots, local_cost
 - `jobs`: Job, JobStatus, LocalJob
-- `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, QuantumBackend,
+- `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, Pullback, QuantumBackend,
   check_width
 - `loading`: pull_loaded
 - `forms`: Forms, PixelBackend, QuadraticBackend, encode, inverse_norms, products, pull_states,

@@ -87,6 +87,10 @@ class QuantumBackend(ABC):
         """
         return None
 
+    def known_device(self) -> Device | None:
+        """The same as far as it is known without asking anybody; None where it is not."""
+        return None
+
     def keep_jobs(
         self, ledger: Path, *, approve: Callable[[Cost], bool], run_tag: str | None
     ) -> None:

@@ -31,8 +31,8 @@ from qbackend.layers.program import ROTATION_ANGLES, Layer
 from qbackend.seam.requests import Request
 
 from ..support.cases import MACHINE, features, weights
-from ..support.small_circuits import LAYERS, feature_map_and_ansatz
 from ..support.evolution import values_under
+from ..support.small_circuits import LAYERS, feature_map_and_ansatz
 
 EXACT = 1e-8
 SHOTS = 16_000

@@ -25,8 +25,8 @@ from qbackend.layers.program import Layer
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import Request, Result
 
-from ..support.small_circuits import LAYERS, feature_map_and_ansatz
 from ..support.evolution import values_under
+from ..support.small_circuits import LAYERS, feature_map_and_ansatz
 
 SHOTS = 4000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from qbackend import LayerSpec, QuantumLayer
 from qbackend.module.network import LayerNetwork
 from qbackend.seam.backend import Forward
 
+from ..support.awkward_circuit import own_circuit
 from ..support.cases import MACHINE, features
 
 EXACT = ["aer", "native"]
@@ -120,3 +122,58 @@ def test_a_compiled_module_trains_as_it_would(
                     parameter -= 0.1 * parameter.grad
     assert torch.equal(plain[1].weight, twin[1].weight)
     assert looked_into == 6 * [False]
+
+
+class Between(nn.Module):
+    """Layers of several shapes between classical ones."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.amplitude = QuantumLayer(LayerSpec(2), backend, seed=0)
+        self.angle = QuantumLayer(LayerSpec(2, "angle"), backend, seed=1)
+        self.own = QuantumLayer(own_circuit(), backend, seed=2)
+        self.last = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.own(self.angle(self.amplitude(self.first(x)))))
+
+
+def test_a_compiled_module_is_not_compiled_again_and_again(backend: str) -> None:
+    """Neither new weights nor further layers are a reason; a second batch size is one, once."""
+    plain = Between(backend)
+    twin = copy.deepcopy(plain)
+    graphs: list[torch.fx.GraphModule] = []
+
+    def count(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    models = {plain: plain, twin: torch.compile(twin, backend=count)}
+    optimizers = {model: torch.optim.Adam(model.parameters(), lr=0.05) for model in models}
+    by_step = []
+    for step in range(20):
+        x = torch.randn(5 if step % 2 else 8, 3, generator=torch.manual_seed(step))
+        values = []
+        for model, called in models.items():
+            optimizers[model].zero_grad()
+            values.append(called(x))
+            values[-1].square().sum().backward()
+            optimizers[model].step()
+        assert torch.equal(*values)
+        for ours, theirs in zip(plain.parameters(), twin.parameters(), strict=True):
+            assert torch.equal(ours.grad, theirs.grad)
+        by_step.append((len(graphs), _frames()))
+    assert by_step[0][0] > 0
+    # The module in its four parts; of all three layers one `forward`, for four and for any number
+    # of features.
+    assert by_step[0][1] <= 4 + 2
+    assert by_step[1][1] <= 2 * by_step[0][1]
+    assert set(by_step[1:]) == {by_step[1]}
+
+
+def _frames() -> int:
+    """Pieces of Python code that Dynamo has compiled, or compiled anew."""
+    return torch._dynamo.utils.counters["frames"]["total"]

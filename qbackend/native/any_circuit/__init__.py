@@ -7,10 +7,11 @@ Lowest first, with the names that other folders use:
 - `strings`
 - `tape_sweeps`
 - `turned`
+- `plain`: angles_on
 - `stages`
 - `program`
 - `sweeps`
 - `small_batch`
 - `engine`: engine_of
-- `tensors`: angles_on, torch_layer, itself
+- `tensors`: plain_module, torch_layer, itself
 """

@@ -63,8 +63,11 @@ class TurnedCircuit:
     observables: tuple[tuple[tuple[PauliString, float], ...], ...]
 
 
-def turned_circuit(program: LayerProgram) -> TurnedCircuit:
-    """The program in that form."""
+def turned_circuit(program: LayerProgram, *, of_any_state: bool = False) -> TurnedCircuit:
+    """The program in that form; `of_any_state` leaves its start at |0...0>, for any other to take.
+
+    That is for circuits whose constant gates are Clifford ones, T and its inverse.
+    """
     circuit = program.circuit
     n_qubits = circuit.num_qubits
     column = {parameter: index for index, parameter in enumerate(program.parameters)}
@@ -75,7 +78,7 @@ def turned_circuit(program: LayerProgram) -> TurnedCircuit:
     for gate, qubits in _gates(circuit, tuple(range(n_qubits))):
         angle = gate.params[0] if gate.name in ROTATIONS else EIGHTHS.get(gate.name, 0.0)
         is_open = bool(getattr(angle, "parameters", ()))
-        if not is_open and not turned & set(qubits):
+        if not (is_open or of_any_state or turned & set(qubits)):
             start = _applied(gate.to_matrix(), qubits, start)
             continue
         turned |= set(qubits)
