@@ -1,4 +1,4 @@
-"""TODO qbackend.generic
+"""Any other Qiskit backend, given as an object or by where to find it.
 
 Lowest first, with the names that other folders use:
 
