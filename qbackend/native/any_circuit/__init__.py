@@ -10,6 +10,8 @@ Lowest first, with the names that other folders use:
 - `plain`: angles_on
 - `stages`
 - `program`
+- `block_ends`
+- `block_passes`
 - `sweeps`
 - `small_batch`
 - `engine`: engine_of

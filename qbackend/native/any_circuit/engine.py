@@ -19,7 +19,7 @@ from ...layers.program import Layer
 from ...seam.backend import Forward, Gradients
 from ...seam.requests import angles_of
 from . import sweeps
-from .program import program_of
+from .program import Shared, program_of
 from .small_batch import small_batches
 
 FloatArray = NDArray[np.floating]
@@ -39,7 +39,7 @@ class CircuitEngine:
         self._dtype, self._n_lanes = dtype, lanes(dtype)
         self._dimension = len(self._program.signs)
         self._nanoseconds = instructions * self._dimension / INSTRUCTIONS_PER_NANOSECOND
-        self._shared: tuple[bytes, sweeps.Shared] | None = None
+        self._shared: tuple[bytes, Shared] | None = None
         self._small = small_batches(self._program, layer.n_weights, layer.n_features)
         self._max_rows = int(WORTH_SPLITTING / self._nanoseconds) * self._n_lanes
 
@@ -105,13 +105,13 @@ class CircuitEngine:
 
         return Forward(torch.from_numpy(values), pull if differentiate else None)
 
-    def _prepared(self, features: FloatArray, weights: Array) -> sweeps.Shared:
+    def _prepared(self, features: FloatArray, weights: Array) -> Shared:
         """What rows share: that of the last call while the weights stand still."""
         key = weights.tobytes()
         if self._shared is not None and self._shared[0] == key:
             return self._shared[1]
         n_angles, program = len(self._program.tape.shared_angles), self._program
-        shared = sweeps.Shared(
+        shared = Shared(
             nodes=np.empty(len(program.tape.shared)),
             cosines=np.empty(n_angles, self._dtype),
             sines=np.empty(n_angles, self._dtype),

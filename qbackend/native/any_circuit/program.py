@@ -55,6 +55,21 @@ class Program(NamedTuple):
     n_outputs: int
 
 
+class Shared(NamedTuple):
+    """What all rows share for one weight vector.
+
+    Attributes:
+        nodes: (K,) of the tape.
+        cosines, sines: (P'',) of half the shared angles.
+        tables: (2 n, D) cosines and sines of the phases of every table.
+    """
+
+    nodes: NDArray[np.float64]
+    cosines: FloatArray
+    sines: FloatArray
+    tables: FloatArray
+
+
 def program_of(program: LayerProgram, dtype: DTypeLike) -> tuple[Program, int]:
     """The kernels' program, and its instructions per amplitude forwards."""
     assert isinstance(program.inputs, ExpressionInputs)

@@ -22,7 +22,7 @@ from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import VECTOR_BYTES
 from ...seam.backend import Forward, Gradients
 from . import sweeps
-from .program import Program
+from .program import Program, Shared
 from .split_tape import SplitTape
 
 FloatArray = NDArray[np.floating]
@@ -204,7 +204,7 @@ def _program(table: IntArray, like: FloatArray) -> Program:
 @helper
 def _parts(
     program: Program, memory: int, n_rows: int, like: FloatArray
-) -> tuple[sweeps.Shared, FloatArray]:
+) -> tuple[Shared, FloatArray]:
     """What the rows share, and the final states (n_blocks 2 D, L), in the memory of a pass."""
     n_nodes, n_angles = len(program.tape.shared), len(program.tape.shared_angles)
     dimension, n_lanes = len(program.signs), VECTOR_BYTES // like.itemsize
@@ -218,4 +218,4 @@ def _parts(
     rest += 8 * n_tables * dimension
     n_vectors = 2 * dimension * (-(-n_rows // n_lanes))
     kept = vector_at(rest, like, n_vectors * n_lanes).reshape(n_vectors, n_lanes)
-    return sweeps.Shared(nodes, cosines, sines, tables), kept
+    return Shared(nodes, cosines, sines, tables), kept
