@@ -18,12 +18,11 @@ import torch
 
 from ..circuits.logical import compile_layer
 from ..gradients.adjoint import ComplexArray, cuts, weight_gradient
-from ..gradients.plans import plan_angle_shift
 from ..kernels import unitary_forms
 from ..kernels.lanes import FloatArray
 from ..layers.definitions import in_catalogue
 from ..layers.inputs import Array, check_finite
-from ..layers.program import Layer
+from ..layers.program import Layer, SmoothInputMap
 from ..layers.spec import LayerSpec
 from ..seam import forms as quadratic_forms
 from ..seam.backend import Capabilities, Forward, Gradients, check_width
@@ -31,6 +30,7 @@ from ..seam.forms import Forms, QuadraticBackend
 from ..seam.reading import drawn, expected
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, SamplingSimulator, simulator_capabilities
+from .circuit_states import Observed, pull_angles, values_and_states
 from .runs import UNITARY_WIRES, UnitaryEngine, propagate, row_probabilities
 
 MAX_WIRES = 20
@@ -74,25 +74,22 @@ class AerExact(ExactSimulator, QuadraticBackend):
         differentiate: bool,
     ) -> Forward:
         """Values of a circuit of the user's, and derivatives by shifts of its angles."""
-        rows, angles = features.detach().cpu().double().numpy(), angles_of(weights)
+        rows, vector = features.detach().cpu().double().numpy(), angles_of(weights)
         check_finite("features", rows)
-
-        def values_of(parameters: Array) -> Array:
-            return expected(compiled, row_probabilities(compiled, parameters))
-
-        values = values_of(compiled.rows(rows, angles))
+        inputs: SmoothInputMap = compiled.inputs  # type: ignore[assignment]
+        angles, observed = inputs.angles(rows, vector), Observed(compiled.observables)
+        values, states = values_and_states(compiled, observed, angles)
 
         def pull(
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
-            plan = plan_angle_shift(
-                compiled, rows, angles, of_features=of_features, of_weights=of_weights
-            )
+            wanted = (inputs.by_features & of_features) | (inputs.by_weights & of_weights)
             factors = cotangent.detach().cpu().double().numpy()
-            by_features, by_weights = plan.vjp(values_of(plan.rows(compiled)), factors)
+            of_angles = pull_angles(compiled, observed, angles, states, factors, wanted)
+            by_features, by_weights = inputs.pull(rows, vector, of_angles)
             return (
                 torch.from_numpy(by_features).to(features) if of_features else None,
-                torch.from_numpy(by_weights) if of_weights else None,
+                torch.from_numpy(by_weights.sum(axis=0)) if of_weights else None,
             )
 
         return Forward(torch.from_numpy(values).to(features), pull if differentiate else None)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit_aer import AerSimulator
@@ -187,8 +188,26 @@ def _spec_probabilities(compiled: CompiledLayer, spec: LayerSpec, rows: Array) -
 
 def _bound_probabilities(circuit: QuantumCircuit, compiled: CompiledLayer, rows: Array) -> Array:
     """The same, each row a circuit of its own."""
+    return np.array(_bound(circuit, compiled, rows, SaveProbabilities, "probabilities"))
+
+
+def row_states(compiled: CompiledLayer, rows: Array) -> NDArray[np.complex128]:
+    """The states (N, D) that the circuit ends in for rows (N, P)."""
+    circuit = compiled.circuit
+    found = _bound(circuit, compiled, rows, SaveStatevector, "statevector")
+    return np.array(found, dtype=complex).reshape(len(rows), 2**circuit.num_qubits)
+
+
+def _bound(
+    circuit: QuantumCircuit,
+    compiled: CompiledLayer,
+    rows: Array,
+    save: type[SaveProbabilities] | type[SaveStatevector],
+    name: str,
+) -> list[Any]:
+    """What is saved at the end of each row."""
     circuit = circuit.copy()
-    circuit.append(SaveProbabilities(circuit.num_qubits), circuit.qubits)
+    circuit.append(save(circuit.num_qubits), circuit.qubits)
     # Fusion costs more than it saves on circuits this small, bound at run time.
     simulator = AerSimulator(
         method="statevector",
@@ -196,15 +215,15 @@ def _bound_probabilities(circuit: QuantumCircuit, compiled: CompiledLayer, rows:
         runtime_parameter_bind_enable=True,
         max_parallel_threads=torch.get_num_threads(),
     )
-    probabilities = []
+    saved: list[Any] = []
     for first in range(0, len(rows), BINDINGS):
         chunk = rows[first : first + BINDINGS]
         binds = bindings(circuit, compiled, chunk)
         result = simulator.run(circuit, parameter_binds=[binds] if binds else None).result()
         n_results = len(chunk) if binds else 1
-        found = [result.data(index)["probabilities"] for index in range(n_results)]
-        probabilities += found if binds else found * len(chunk)
-    return np.array(probabilities).reshape(len(rows), -1)
+        found = [result.data(index)[name] for index in range(n_results)]
+        saved += found if binds else found * len(chunk)
+    return saved
 
 
 def bindings(circuit: QuantumCircuit, compiled: CompiledLayer, rows: Array) -> dict[Any, Array]:
