@@ -58,6 +58,8 @@ def _from_qasm(text: str) -> QuantumCircuit:
             return qasm3.loads(text)
     except Exception as error:
         words = str(error).strip("'\"") or said.getvalue().strip() or _unexpected(error)
+        if "already inserted" in words:
+            words += "; perhaps stdgates.inc has a gate of that name: call it x0 rather than x"
         raise SpecError(f"not OpenQASM 3 that Qiskit reads: {words}") from error
 
 

@@ -56,6 +56,7 @@ def test_default_observables_are_left_out() -> None:
         ("OPENQASM 3.0;\nqubit q\nh q;", "line 3, column 1: 'h' is not expected there"),
         ("OPENQASM 2.0; qreg q[1];", "qasm3.dump"),
         ("OPENQASM 3.0; qubit q; foo q;", "'foo' is not defined"),
+        (QASM.replace("x0", "x"), "call it x0 rather than x"),
         ("UUlTS0lUnonsense", "QPY that cannot be read"),
     ],
 )
