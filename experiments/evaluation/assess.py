@@ -97,7 +97,8 @@ def assess(
         keep(evaluation)
     if circuits and circuits[0].device is not None:
         more |= {"compiled": circuits[0], "narrower": circuits[1:]}
-        save_compiled(folder.compiled, _widest_first(layers)[0].neural_network.compiled)
+        if circuits[0].physical_qubits:
+            save_compiled(folder.compiled, _widest_first(layers)[0].neural_network.compiled)
     if maps and config.run.calibrate is not None:
         more["calibration"] = Correction(
             images=min(config.run.calibrate, len(data.train)),

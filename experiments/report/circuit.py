@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qiskit import QuantumCircuit, QuantumRegister
-from qiskit.circuit import Gate, Instruction, Operation, ParameterVector
+from qiskit.circuit import Gate, Instruction, Operation, ParameterExpression, ParameterVector
 
 from qbackend.layers.spec import LayerSpec
 from qbackend.layers.spec_circuit import append_operation
@@ -12,10 +12,10 @@ DRAWN_LAYERS = 3
 """A picture of more layers of the ansatz than this would be longer, not clearer."""
 LINE = 20
 """Columns of a picture, after which it goes on below."""
-DRAWN_COLUMNS = 80
-"""Gates one after the other; of more the first ones are drawn."""
-DRAWN_GATES = 400
-"""The same of all gates, on many qubits."""
+DRAWN_ROWS = 40
+"""Qubits times lines of a picture, about; of a longer circuit the first gates are drawn."""
+LETTERS = 8
+"""Of a parameter that a column has room for."""
 DEEPEST = 8
 """Boxes within boxes."""
 
@@ -62,16 +62,27 @@ def opened(circuit: QuantumCircuit) -> QuantumCircuit:
 
 def beginning(circuit: QuantumCircuit) -> tuple[QuantumCircuit, str]:
     """As much of a circuit as a picture holds, and what is to be said of the rest."""
-    reached = dict.fromkeys(circuit.qubits, 0)
+    most = LINE * max(2, DRAWN_ROWS // circuit.num_qubits)
+    reached = [0] * circuit.num_qubits
     drawn = circuit.copy_empty_like()
     for item in circuit.data:
-        column = 1 + max(reached[qubit] for qubit in item.qubits)
-        reached.update(dict.fromkeys(item.qubits, column))
-        if column <= DRAWN_COLUMNS and len(drawn.data) < DRAWN_GATES:
+        places = [circuit.find_bit(qubit).index for qubit in item.qubits]
+        # The drawer leaves no room for others between the qubits of a gate.
+        across = range(min(places), max(places) + 1)
+        column = max(reached[place] for place in across) + _columns(item.operation)
+        for place in across:
+            reached[place] = column
+        if column <= most:
             drawn.append(item)
     if len(drawn.data) == len(circuit.data):
         return drawn, ""
     return drawn, f" The first {len(drawn.data):,} of {len(circuit.data):,} gates are drawn."
+
+
+def _columns(operation: Operation) -> int:
+    """How wide a gate is drawn, about; numbers are short."""
+    open_ones = [each for each in operation.params if isinstance(each, ParameterExpression)]
+    return 1 + sum(len(str(each)) for each in open_ones) // LETTERS
 
 
 def _is_box(operation: Operation) -> bool:
