@@ -158,7 +158,7 @@ def plan_circuit_shift(
     n_parameters = parameters.shape[1]
     turn = np.pi / 2 * np.eye(n_parameters)[shifted]
     both = np.stack([turn, -turn], axis=1)
-    rows = (parameters[:, None, None] + both).reshape(-1, n_parameters)
+    rows = (parameters[:, None, None] + both).reshape(2 * len(turn) * len(parameters), n_parameters)
     return CircuitShiftPlan(rows, len(turn))
 
 

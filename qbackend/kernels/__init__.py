@@ -11,7 +11,7 @@ Lowest first, with the names that other folders use:
 - `maps`: Layout, Maps, aligned, normalise, pull_normalise, read_maps, write_maps
 - `memory`: Lease
 - `row_forms`: itself
-- `sincos`: sincos
+- `sincos`: LARGEST, sincos
 - `threads`: WORTH_SPLITTING, split
 - `unitary_forms`: itself
 """

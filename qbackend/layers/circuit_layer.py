@@ -22,10 +22,13 @@ from qiskit.quantum_info import Pauli, PauliList, SparsePauliOp
 
 from ..errors import SpecError, suggest
 from .circuit_text import circuit_of, text_of
+from .elementary import elementary
 from .program import LayerProgram
 from .unsharing import check_unitary, unshare
 
 OUTPUTS = ("expectations", "probabilities")
+ROUNDING = 1e-12
+"""Imaginary parts of this share of an observable are what computing it has left."""
 MOST_PROBABLE = 8
 """Wires of a layer whose outputs are probabilities: 256 of them."""
 
@@ -74,7 +77,9 @@ class CircuitLayer:
         if outputs not in OUTPUTS:
             raise SpecError(f"unknown outputs {outputs!r}: {suggest(str(outputs), OUTPUTS)}")
         check_unitary(circuit)
-        self.circuit = circuit.copy()
+        self._circuit = circuit.copy()
+        # It may be anything at all, and says nothing of the layer.
+        self._circuit.metadata = {}
         self._text: str | None = None
         self.features = _flat("features", features, circuit)
         self.weights = _flat("weights", weights, circuit)
@@ -93,9 +98,14 @@ class CircuitLayer:
         self._program = self._unshared()
 
     @property
+    def circuit(self) -> QuantumCircuit:
+        """A copy of the circuit as it was given."""
+        return self._circuit.copy()
+
+    @property
     def n_wires(self) -> int:
         """Q."""
-        return self.circuit.num_qubits
+        return int(self._circuit.num_qubits)
 
     @property
     def n_features(self) -> int:
@@ -127,7 +137,7 @@ class CircuitLayer:
     @property
     def title(self) -> str:
         """In a few words, for people."""
-        return f"circuit '{self.circuit.name}'"
+        return f"circuit '{self._circuit.name}'"
 
     @cached_property
     def key(self) -> str:
@@ -168,8 +178,8 @@ class CircuitLayer:
                 [[name, c.real] for name, c in each.to_list()] for each in self._given
             ]
         return {
-            "circuit": self._text or text_of(self.circuit),
-            "name": self.circuit.name,
+            "circuit": self._text or self._as_text(),
+            "name": self._circuit.name,
             "features": [parameter.name for parameter in self.features],
             "weights": [parameter.name for parameter in self.weights],
             **given,
@@ -206,17 +216,27 @@ class CircuitLayer:
 
     def __repr__(self) -> str:
         return (
-            f"CircuitLayer({self.circuit.name!r}: {self.n_wires} wires, {self.n_features} "
+            f"CircuitLayer({self._circuit.name!r}: {self.n_wires} wires, {self.n_features} "
             f"features, {self.n_weights} weights, {self.n_outputs} outputs)"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CircuitLayer.from_dict, (self.to_dict(),)
 
+    def _as_text(self) -> str:
+        """The circuit as it was given, or in Qiskit's own gates where no file can hold that."""
+        try:
+            text = text_of(self._circuit)
+            circuit_of(text)
+        except Exception:
+            # A gate of the user's raises whatever its class does.
+            return text_of(elementary(self._circuit))
+        return text
+
     def _unshared(self) -> LayerProgram:
         names = [parameter.name for parameter in (*self.features, *self.weights)]
         variables = {name: index for index, name in enumerate(names)}
-        circuit, parameters, inputs = unshare(self.circuit, variables, self.n_features)
+        circuit, parameters, inputs = unshare(self._circuit, variables, self.n_features)
         return LayerProgram(circuit, tuple(parameters), self.observables, inputs)
 
 
@@ -299,6 +319,8 @@ def _observables(
 ) -> tuple[SparsePauliOp, ...]:
     if isinstance(given, SparsePauliOp | Pauli | str):
         given = [given]
+    if not isinstance(given, Iterable):
+        raise SpecError(f"observables are a list of SparsePauliOp or strings, got {given!r}")
     found: list[SparsePauliOp] = []
     for index, each in enumerate(given):
         try:
@@ -315,13 +337,16 @@ def _observables(
             )
         if observable.coeffs.dtype == object or observable.parameters:
             raise SpecError(f"observable {index} has an open parameter: give its value")
-        observable = observable.simplify()
-        if not np.isfinite(observable.coeffs).all() or np.abs(observable.coeffs.imag).max() > 0:
+        if not np.isfinite(observable.coeffs).all():
+            raise SpecError(f"observable {index} has a coefficient that is not finite")
+        size = np.abs(observable.coeffs).sum()
+        observable = observable.simplify(atol=0, rtol=0)
+        if np.abs(observable.coeffs.imag).max() > ROUNDING * size:
             raise SpecError(
                 f"observable {index} has complex coefficients: {observable.to_list()}; expectation "
                 "values are real where they are"
             )
-        found.append(observable)
+        found.append(SparsePauliOp(observable.paulis, observable.coeffs.real))
     if not found:
         raise SpecError("a layer has at least one observable; leave them out for Z on every qubit")
     return tuple(found)
@@ -337,4 +362,4 @@ def _projectors(n_wires: int) -> tuple[SparsePauliOp, ...]:
 
 
 def _text(value: Any) -> str:
-    return f"{float(value):.12g}" if not isinstance(value, Parameter) else value.name
+    return repr(float(value)) if not isinstance(value, Parameter) else value.name

@@ -118,7 +118,9 @@ class Tape:
         by_base = gradient * exponent * base ** (exponent - 1)
         gradients[left] += np.where((gradient == 0) | (exponent == 0), 0.0, by_base)
         if self.operations[right] != CONSTANT:
-            gradients[right] += gradient * nodes[node] * np.log(base)
+            # 0 ** x is 0 for every x above 0.
+            by_exponent = np.where(nodes[node] == 0, 0.0, nodes[node] * np.log(base))
+            gradients[right] += np.where(gradient == 0, 0.0, gradient * by_exponent)
 
 
 def record(expressions: Sequence[Any], variables: Mapping[str, int]) -> Tape:
@@ -148,6 +150,11 @@ class _Recorder:
 
     def node(self, expression: Any) -> int:
         """The node with the expression's value; equal ones share it."""
+        if not isinstance(expression, sympy.Basic):
+            raise SpecError(
+                "an angle has a function that Qiskit does not express, perhaps a number to the "
+                "power of a parameter: write 2**x as (0.6931471805599453 * x).exp()"
+            )
         if expression.is_Symbol:
             return self._enter(VARIABLE, self._variables[expression.name])
         if expression.is_number:
@@ -158,8 +165,10 @@ class _Recorder:
             return reduce(lambda one, other: self._enter(operation, one, other), operands)
         if expression.is_Pow:
             return self._enter(POWER, *(self.node(operand) for operand in expression.args))
-        if expression.func == sympy.conjugate:
+        if expression.func in (sympy.conjugate, sympy.re):
             return self.node(expression.args[0])
+        if expression.func == sympy.im:
+            return self._constant(sympy.Integer(0))
         if expression.func in FUNCTIONS:
             (operand,) = expression.args
             node = self.node(operand)

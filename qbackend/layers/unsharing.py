@@ -27,10 +27,11 @@ from qiskit.circuit import (
     ParameterVector,
     Reset,
 )
-from qiskit.circuit.library import Initialize, RZGate, StatePreparation
+from qiskit.circuit.library import RZGate
 from qiskit.exceptions import QiskitError
 
 from ..errors import SpecError
+from .elementary import elementary
 from .expressions import ExpressionInputs
 from .program import PAULI_ROTATIONS
 from .tape import record
@@ -67,29 +68,6 @@ def check_unitary(circuit: QuantumCircuit) -> None:
             raise SpecError(f"{place}: a layer's circuit has no conditions and no loops")
 
 
-def from_the_start(circuit: QuantumCircuit) -> QuantumCircuit:
-    """A copy in which `Initialize` in front of everything is a preparation, without its reset.
-
-    Raises:
-        SpecError: `Initialize` behind another gate on one of its qubits.
-    """
-    prepared = circuit.copy_empty_like()
-    touched: set[Any] = set()
-    for index, item in enumerate(circuit.data):
-        operation = item.operation
-        if isinstance(operation, Initialize):
-            if touched & set(item.qubits):
-                raise SpecError(
-                    f"{_place(circuit, index, item)} begins with a reset, and other gates come "
-                    "before it: use StatePreparation, which has none, or put it in front"
-                )
-            operation = StatePreparation(operation.params)
-        if not isinstance(operation, Barrier):
-            touched |= set(item.qubits)
-        prepared.append(operation, item.qubits, item.clbits)
-    return prepared
-
-
 def unshare(
     circuit: QuantumCircuit, variables: Mapping[str, int], n_features: int
 ) -> tuple[QuantumCircuit, ParameterVector, ExpressionInputs]:
@@ -102,7 +80,7 @@ def unshare(
     """
     try:
         expanded = transpile(
-            from_the_start(circuit),
+            elementary(circuit),
             basis_gates=[*CONSTANT_GATES, *sorted(PAULI_ROTATIONS)],
             optimization_level=0,
         )

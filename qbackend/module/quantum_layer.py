@@ -155,6 +155,11 @@ class QuantumLayer(TorchConnector):
     def _outputs(self, input_data: torch.Tensor | None, *, keep: bool) -> torch.Tensor:
         network, weight = self._neural_network, self.weight
         n_features = network.num_inputs
+        if input_data is not None and not isinstance(input_data, torch.Tensor):
+            raise InputError(
+                f"a layer takes a torch tensor of features, got {type(input_data).__name__}: "
+                "torch.as_tensor makes one"
+            )
         if input_data is None or input_data.ndim == 0 or input_data.shape[-1] != n_features:
             shape = None if input_data is None else tuple(input_data.shape)
             raise InputError(

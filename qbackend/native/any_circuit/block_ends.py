@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...kernels.cache import helper
 from ...kernels.lanes import load, ones, store, zeros
-from ...kernels.sincos import sincos
+from ...kernels.sincos import LARGEST, sincos
 from .program import Program, Shared
 from .tape_sweeps import run_moving
 
@@ -50,11 +50,14 @@ def half_angles(
             number = 0.5 * nodes[node, lane]
             if not math.isfinite(number):
                 return min(first_row + lane, n_rows - 1)
-            # Whole turns go while there is float64 to hold what is left.
-            half[lane] = number - 2 * math.pi * math.floor(number / (2 * math.pi) + 0.5)
+            half[lane] = number
         sincos(half, cosine, sine)
         for lane in range(n_lanes):
-            halves[angle, lane] = half[lane]
+            # Whole turns go while there is float64 to hold what is left.
+            if abs(half[lane]) > LARGEST:
+                half[lane] = math.atan2(sine[lane], cosine[lane])
+            turns = math.floor(half[lane] / (2 * math.pi) + 0.5)
+            halves[angle, lane] = half[lane] - 2 * math.pi * turns
             cosines[angle, lane], sines[angle, lane] = cosine[lane], sine[lane]
     return -1
 

@@ -41,7 +41,7 @@ class CircuitEngine:
         self._nanoseconds = instructions * self._dimension / INSTRUCTIONS_PER_NANOSECOND
         self._shared: tuple[bytes, Shared] | None = None
         self._small = small_batches(self._program, layer.n_weights, layer.n_features)
-        self._max_rows = int(WORTH_SPLITTING / self._nanoseconds) * self._n_lanes
+        self._max_rows = int(WORTH_SPLITTING / max(self._nanoseconds, 1.0)) * self._n_lanes
 
     def forward(
         self, features: torch.Tensor, weights: torch.Tensor, *, differentiate: bool

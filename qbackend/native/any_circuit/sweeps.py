@@ -30,6 +30,9 @@ Float64Array = NDArray[np.float64]
 def prepare(program: Program, weights: Float64Array, shared: Shared) -> bool:
     """Fill `shared` for weights (W,); returns whether all angles are finite."""
     tape, dimension = program.tape, len(program.signs)
+    for weight in weights:
+        if not math.isfinite(weight):
+            return False
     run_shared(tape.shared, tape.constants, weights, shared.nodes)
     halves = np.empty(len(tape.shared_angles))
     for angle in range(len(halves)):

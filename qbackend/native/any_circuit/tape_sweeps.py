@@ -97,7 +97,9 @@ def by_base(base: float, exponent: float) -> float:
 
 @helper
 def by_exponent(base: float, result: float) -> float:
-    """And by its exponent."""
+    """And by its exponent; 0 ** x is 0 for every x above 0."""
+    if result == 0:
+        return 0.0
     return result * math.log(base) if base > 0 else math.nan
 
 
