@@ -14,21 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
-import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 from qiskit.exceptions import QiskitError
-from qiskit.quantum_info import Pauli, PauliList, SparsePauliOp
+from qiskit.quantum_info import Pauli, SparsePauliOp
 
 from ..errors import SpecError, suggest
 from .circuit_text import circuit_of, text_of
 from .elementary import elementary
 from .program import LayerProgram
+from .readout import observables_of, projectors
 from .unsharing import check_unitary, unshare
 
 OUTPUTS = ("expectations", "probabilities")
-ROUNDING = 1e-12
-"""Imaginary parts of this share of an observable are what computing it has left."""
 MOST_PROBABLE = 8
 """Wires of a layer whose outputs are probabilities: 256 of them."""
 
@@ -93,7 +91,9 @@ class CircuitLayer:
                     f"{circuit.num_qubits} wires have {2**circuit.num_qubits} probabilities; at "
                     f"most {MOST_PROBABLE} wires are taken: choose observables instead"
                 )
-        self._given = None if observables is None else _observables(circuit, observables)
+        self._given = (
+            None if observables is None else observables_of(circuit.num_qubits, observables)
+        )
         # What cannot be decomposed is refused where the layer is made.
         self._program = self._unshared()
 
@@ -126,7 +126,7 @@ class CircuitLayer:
     def observables(self) -> tuple[SparsePauliOp, ...]:
         """M of them, with real coefficients."""
         if self.outputs == "probabilities":
-            return _projectors(self.n_wires)
+            return projectors(self.n_wires)
         if self._given is not None:
             return self._given
         return tuple(
@@ -228,8 +228,8 @@ class CircuitLayer:
         try:
             text = text_of(self._circuit)
             circuit_of(text)
-        except Exception:
-            # A gate of the user's raises whatever its class does.
+        except (QiskitError, SpecError, AttributeError, TypeError, ValueError):
+            # As a gate does whose class writes less of itself than it is made of.
             return text_of(elementary(self._circuit))
         return text
 
@@ -312,53 +312,6 @@ def _check_parameters(
             f"feature nor weight{known}: list every parameter in features or in weights, or give "
             "it a value with circuit.assign_parameters"
         )
-
-
-def _observables(
-    circuit: QuantumCircuit, given: Sequence[Observable] | Observable
-) -> tuple[SparsePauliOp, ...]:
-    if isinstance(given, SparsePauliOp | Pauli | str):
-        given = [given]
-    if not isinstance(given, Iterable):
-        raise SpecError(f"observables are a list of SparsePauliOp or strings, got {given!r}")
-    found: list[SparsePauliOp] = []
-    for index, each in enumerate(given):
-        try:
-            observable = SparsePauliOp(each)
-        except (QiskitError, TypeError, ValueError) as error:
-            raise SpecError(
-                f"observable {index} is none: a SparsePauliOp, a Pauli or a string of letters "
-                f"IXYZ, one per qubit ({error})"
-            ) from None
-        if observable.num_qubits != circuit.num_qubits:
-            raise SpecError(
-                f"observable {index} acts on {observable.num_qubits} qubits, and the circuit has "
-                f"{circuit.num_qubits}: one letter per qubit, qubit 0 right-most"
-            )
-        if observable.coeffs.dtype == object or observable.parameters:
-            raise SpecError(f"observable {index} has an open parameter: give its value")
-        if not np.isfinite(observable.coeffs).all():
-            raise SpecError(f"observable {index} has a coefficient that is not finite")
-        size = np.abs(observable.coeffs).sum()
-        observable = observable.simplify(atol=0, rtol=0)
-        if np.abs(observable.coeffs.imag).max() > ROUNDING * size:
-            raise SpecError(
-                f"observable {index} has complex coefficients: {observable.to_list()}; expectation "
-                "values are real where they are"
-            )
-        found.append(SparsePauliOp(observable.paulis, observable.coeffs.real))
-    if not found:
-        raise SpecError("a layer has at least one observable; leave them out for Z on every qubit")
-    return tuple(found)
-
-
-def _projectors(n_wires: int) -> tuple[SparsePauliOp, ...]:
-    """|j><j| for every basis state j as sums of Z strings."""
-    states = np.arange(2**n_wires)
-    z = (states[:, None] >> np.arange(n_wires)) & 1 == 1
-    strings = PauliList.from_symplectic(z, np.zeros_like(z))
-    signs = 1.0 - 2.0 * (np.bitwise_count(states[:, None] & states) % 2)
-    return tuple(SparsePauliOp(strings, row / len(states)) for row in signs)
 
 
 def _text(value: Any) -> str:

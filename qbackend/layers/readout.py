@@ -1,4 +1,4 @@
-"""Observables as readouts: groups of Pauli strings that one circuit measures.
+"""Observables: how they are given, and the readouts by which one circuit measures many.
 
 Strings that agree on every qubit where both act are measured together, each qubit in one basis
 (Qiskit's `SparsePauliOp.group_commuting(qubit_wise=True)`).
@@ -8,13 +8,14 @@ Letters: M observables, R readouts, n qubits of the circuit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SpecError
 from .inputs import Array
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ Basis = tuple[tuple[int, str], ...]
 """Qubits in ascending order, each with the letter X, Y or Z of what is measured on it."""
 Term = tuple[float, tuple[int, ...]]
 """A coefficient, and the measured qubits whose signs are multiplied, in ascending order."""
+
+
+ROUNDING = 1e-12
+"""Imaginary parts of this share of an observable are what computing it has left."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,61 @@ class Readout:
                 mask = sum(1 << qubit for qubit in qubits)
                 row += coefficient * (1.0 - 2.0 * (np.bitwise_count(states & mask) % 2))
         return values
+
+
+def observables_of(n_qubits: int, given: Any) -> tuple[SparsePauliOp, ...]:
+    """M of a circuit's observables, real, from `SparsePauliOp`, `Pauli` or letters; one or several.
+
+    Raises `SpecError` for what is none, with its place in the list.
+    """
+    # What reads a basis need not wait for Qiskit.
+    from qiskit.exceptions import QiskitError
+    from qiskit.quantum_info import Pauli, SparsePauliOp
+
+    if isinstance(given, SparsePauliOp | Pauli | str):
+        given = [given]
+    if not isinstance(given, Iterable):
+        raise SpecError(f"observables are a list of SparsePauliOp or strings, got {given!r}")
+    found: list[SparsePauliOp] = []
+    for index, each in enumerate(given):
+        try:
+            observable = SparsePauliOp(each)
+        except (QiskitError, TypeError, ValueError) as error:
+            raise SpecError(
+                f"observable {index} is none: a SparsePauliOp, a Pauli or a string of letters "
+                f"IXYZ, one per qubit ({error})"
+            ) from None
+        if observable.num_qubits != n_qubits:
+            raise SpecError(
+                f"observable {index} acts on {observable.num_qubits} qubits, and the circuit has "
+                f"{n_qubits}: one letter per qubit, qubit 0 right-most"
+            )
+        if observable.coeffs.dtype == object or observable.parameters:
+            raise SpecError(f"observable {index} has an open parameter: give its value")
+        if not np.isfinite(observable.coeffs).all():
+            raise SpecError(f"observable {index} has a coefficient that is not finite")
+        size = np.abs(observable.coeffs).sum()
+        observable = observable.simplify(atol=0, rtol=0)
+        if np.abs(observable.coeffs.imag).max() > ROUNDING * size:
+            raise SpecError(
+                f"observable {index} has complex coefficients: {observable.to_list()}; expectation "
+                "values are real where they are"
+            )
+        found.append(SparsePauliOp(observable.paulis, observable.coeffs.real))
+    if not found:
+        raise SpecError("a layer has at least one observable; leave them out for Z on every qubit")
+    return tuple(found)
+
+
+def projectors(n_wires: int) -> tuple[SparsePauliOp, ...]:
+    """|j><j| for every basis state j as sums of Z strings."""
+    from qiskit.quantum_info import PauliList, SparsePauliOp
+
+    states = np.arange(2**n_wires)
+    z = (states[:, None] >> np.arange(n_wires)) & 1 == 1
+    strings = PauliList.from_symplectic(z, np.zeros_like(z))
+    signs = 1.0 - 2.0 * (np.bitwise_count(states[:, None] & states) % 2)
+    return tuple(SparsePauliOp(strings, row / len(states)) for row in signs)
 
 
 def readouts_of(observables: Sequence[SparsePauliOp]) -> tuple[Readout, ...]:
