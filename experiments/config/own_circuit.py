@@ -10,14 +10,13 @@ import base64
 import importlib
 import importlib.util
 import re
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qbackend.errors import SpecError, suggest
+from qbackend.generic.finding import importable_from
 
 from .model import OWN_CIRCUIT, LayerSection
 
@@ -222,7 +221,7 @@ def _module(name: str, folder: Path) -> ModuleType:
     is_file = name.endswith(".py")
     path = _file(name, folder) if is_file else None
     try:
-        with _importable_from([Path.cwd(), folder] if path is None else [path.parent]):
+        with importable_from(*([Path.cwd(), folder] if path is None else [path.parent])):
             if path is None:
                 return importlib.import_module(name)
             spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -254,7 +253,8 @@ def _returned(words: str, module: ModuleType, name: str) -> QuantumCircuit | Cir
             f"{words} could not be called without arguments: {type(error).__name__}: {error}"
         ) from error
     if isinstance(found, CircuitLayer):
-        _named(found.circuit, name)
+        if _UNNAMED.fullmatch(found.circuit.name):
+            return CircuitLayer.from_dict({**found.to_dict(), "name": name})
         return found
     if not isinstance(found, QuantumCircuit):
         raise SpecError(
@@ -262,16 +262,3 @@ def _returned(words: str, module: ModuleType, name: str) -> QuantumCircuit | Cir
             "CircuitLayer"
         )
     return _named(found, name)
-
-
-@contextmanager
-def _importable_from(folders: Sequence[Path]) -> Iterator[None]:
-    """Modules in the folders are found, behind all that are found anyway."""
-    added = [str(folder.absolute()) for folder in folders]
-    sys.path += added
-    try:
-        yield
-    finally:
-        for each in added:
-            with suppress(ValueError):
-                sys.path.remove(each)

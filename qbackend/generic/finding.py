@@ -9,7 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, UnknownNameError
@@ -31,7 +32,7 @@ def find(path: str) -> Any:
     parts = OBJECT.fullmatch(called)
     if parts is None:
         raise OptionError(f"'qiskit:{path}' names no object; write qiskit:MODULE:OBJECT")
-    with _working_folder():
+    with importable_from(Path.cwd()):
         module = _imported(module_name)
         try:
             found = getattr(module, parts["name"])
@@ -41,6 +42,19 @@ def find(path: str) -> Any:
             positional, named = _arguments(path, parts["arguments"])
             return _called(path, lambda: found(*positional, **named))
         return made(found, path, "write 'qiskit:{}', in quotes on a command line")
+
+
+@contextmanager
+def importable_from(*folders: Path) -> Iterator[None]:
+    """Modules in the folders are found, behind all that are found anyway."""
+    added = [str(folder.absolute()) for folder in folders]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for each in added:
+            with suppress(ValueError):
+                sys.path.remove(each)
 
 
 def made(found: Any, name: str, advice: str = "pass {}") -> Any:
@@ -114,17 +128,3 @@ def _imported(name: str) -> Any:
         ) from None
     except Exception as error:  # whatever the user's own code raises
         raise OptionError(f"importing '{name}' failed: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _working_folder() -> Iterator[None]:
-    """Modules of the working folder can be imported, where no other has the name."""
-    folder = os.getcwd()
-    if folder in sys.path or "" in sys.path:
-        yield
-        return
-    sys.path.append(folder)
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)

@@ -8,7 +8,9 @@ import pytest
 import tomli_w
 from qiskit import qpy
 
+from experiments.config.model import LayerSection
 from experiments.config.of_checkpoint import config_of_trained
+from experiments.config.own_circuit import with_own_circuit
 from experiments.config.recipe import configure, load_config
 from experiments.config.sections import Config
 from qbackend.errors import ConfigError
@@ -203,3 +205,21 @@ def test_a_trained_models_circuit_is_not_exchanged(folder: Path) -> None:
     assert len(caught.value.mistakes[0]) < 300
     same = config_of_trained(recorded, [], "checkpoint A", trains=False)
     assert same.layer.circuit == QASM
+
+
+def test_a_layer_without_a_name_is_called_by_its_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qiskit's own names count circuits: they differ from call to call."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nameless.py").write_text(
+        "from qiskit import QuantumCircuit\n"
+        "from qiskit.circuit import Parameter\n"
+        "from qbackend import CircuitLayer\n\n\n"
+        "def mine():\n"
+        "    circuit, x = QuantumCircuit(1), Parameter('x')\n"
+        "    circuit.ry(x, 0)\n"
+        "    return CircuitLayer(circuit, features=[x])\n"
+    )
+    section = with_own_circuit(LayerSection(circuit="nameless.py:mine"), tmp_path)
+    assert section.name == "mine"
