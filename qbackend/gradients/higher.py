@@ -25,6 +25,16 @@ def in_transform() -> bool:
     return torch._C._are_functorch_transforms_active()
 
 
+def is_first(cotangent: Tensor) -> bool:
+    """Whether a backward pass on the CPU is a first derivative of one batch, and nothing else."""
+    return not (
+        torch.is_grad_enabled()
+        or not cotangent.is_cpu
+        or in_transform()
+        or _stands_for_many(cotangent)
+    )
+
+
 def _stands_for_many(tensor: Tensor | None) -> bool:
     """Whether `is_grads_batched` of torch.autograd made it, by means older than `torch.func`."""
     return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)

@@ -35,3 +35,9 @@ def _pointer(typing: Any, address: types.Integer, like: types.Array) -> Any:
 def vector_at(address: int, like: FloatArray, size: int) -> FloatArray:
     """The `size` numbers of the type of `like` from that address on."""
     return carray(_pointer(address, like), (size,))
+
+
+@helper
+def rows_at(address: int, like: FloatArray, n_rows: int, width: int) -> FloatArray:
+    """So many rows of that width."""
+    return carray(_pointer(address, like), (n_rows, width))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .cache import helper
 from .lanes import FloatArray
 
@@ -35,7 +37,8 @@ def sincos(angles: FloatArray, cosines: FloatArray, sines: FloatArray) -> None:
         return
     for index in range(len(angles)):
         angle = angles[index]
-        turns = math.floor(angle * _TWO_OVER_PI + 0.5)
+        # NumPy's floor, which stays a number of the vector's kind where Python's is an integer.
+        turns = np.floor(angle * _TWO_OVER_PI + 0.5)
         rest = ((angle - turns * _PART_1) - turns * _PART_2) - turns * _PART_3
         square = rest * rest
         sine = 1.58962301576546568060e-10 * square - 2.50507477628578072866e-8
@@ -52,8 +55,8 @@ def sincos(angles: FloatArray, cosines: FloatArray, sines: FloatArray) -> None:
         cosine = 1.0 - 0.5 * square + square * square * cosine
         # Which quarter, as numbers 0 or 1, so that no branch stands in the loop.
         half = turns * 0.5
-        odd = 2 * (half - math.floor(half))
-        quarter = math.floor(half) * 0.5
-        low = 1 - 4 * (quarter - math.floor(quarter))
+        odd = 2 * (half - np.floor(half))
+        quarter = np.floor(half) * 0.5
+        low = 1 - 4 * (quarter - np.floor(quarter))
         cosines[index] = low * (cosine * (1 - odd) - sine * odd)
         sines[index] = low * (sine * (1 - odd) + cosine * odd)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..gradients.higher import Gradients, in_transform, pulled
+from ..gradients.higher import Gradients, in_transform, is_first, pulled
 from ..seam.backend import Pullback
 from .network import LayerNetwork
 
@@ -73,6 +73,11 @@ class _LayerFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> Gradients:
+        if ctx.pullback is not None and is_first(cotangent):
+            # Small batches spend more time on calls than in them: this way there are few.
+            _, weights = ctx.saved_tensors
+            found = ctx.pullback(cotangent, *ctx.needs_input_grad[:2])
+            return *_like_weights(found, weights), None, None, None, None
         return *_pulled_back(ctx, cotangent, ctx.pullback), None, None, None, None
 
 
@@ -126,11 +131,15 @@ def _pulled_back(ctx: Any, cotangent: Tensor, pullback: Pullback | None) -> Grad
 
     def pull(cotangent: Tensor, features: Tensor, weights: Tensor) -> Gradients:
         backward = pullback or network.pullback(features, weights)
-        by_features, by_weights = backward(cotangent, of_features, of_weights)
-        if by_weights is not None and (
-            by_weights.dtype != weights.dtype or by_weights.device != weights.device
-        ):
-            by_weights = by_weights.to(weights)
-        return by_features, by_weights
+        return _like_weights(backward(cotangent, of_features, of_weights), weights)
 
     return pulled(pull, network.in_torch, cotangent, ctx.saved_tensors, by_row=not of_weights)
+
+
+def _like_weights(gradients: Gradients, weights: Tensor) -> Gradients:
+    by_features, by_weights = gradients
+    if by_weights is not None and (
+        by_weights.dtype != weights.dtype or by_weights.device != weights.device
+    ):
+        by_weights = by_weights.to(weights)
+    return by_features, by_weights

@@ -22,18 +22,15 @@ Float64Array = NDArray[np.float64]
 
 
 @helper
-def half_angles(
+def nodes_of(
     program: Program,
     features: FloatArray,
     first_row: int,
     shared: Shared,
     given: Float64Array,
     nodes: Float64Array,
-    halves: FloatArray,
-    cosines: FloatArray,
-    sines: FloatArray,
 ) -> int:
-    """Half the moving angles of a block, their cosines and sines (P', L); see `forward`."""
+    """Fill `given` (F, L) with a block's features and `nodes` (K', L); see `forward`."""
     n_rows, n_lanes = len(features), nodes.shape[1]
     for lane in range(n_lanes):
         # A block that the batch does not fill repeats its last row.
@@ -43,20 +40,41 @@ def half_angles(
             if not math.isfinite(given[feature, lane]):
                 return row
     run_moving(program.tape.moving, shared.nodes, given, nodes)
+    return -1
+
+
+@helper
+def half_angles(
+    program: Program,
+    nodes: Float64Array,
+    halves: FloatArray,
+    cosines: FloatArray,
+    sines: FloatArray,
+) -> int:
+    """Half the moving angles, their cosines and sines (P', L).
+
+    Returns the first lane whose angle is not finite, or -1.
+    """
+    n_lanes = nodes.shape[1]
     half, cosine, sine = np.empty(n_lanes), np.empty(n_lanes), np.empty(n_lanes)
     for angle in range(len(halves)):
         node = program.tape.moving_angles[angle]
+        n_large = 0
         for lane in range(n_lanes):
-            number = 0.5 * nodes[node, lane]
-            if not math.isfinite(number):
-                return min(first_row + lane, n_rows - 1)
-            half[lane] = number
+            half[lane] = 0.5 * nodes[node, lane]
+            n_large += not abs(half[lane]) <= LARGEST
+        if n_large > 0:
+            for lane in range(n_lanes):
+                if not math.isfinite(half[lane]):
+                    return lane
         sincos(half, cosine, sine)
-        for lane in range(n_lanes):
+        if n_large > 0:
             # Whole turns go while there is float64 to hold what is left.
-            if abs(half[lane]) > LARGEST:
-                half[lane] = math.atan2(sine[lane], cosine[lane])
-            turns = math.floor(half[lane] / (2 * math.pi) + 0.5)
+            for lane in range(n_lanes):
+                if abs(half[lane]) > LARGEST:
+                    half[lane] = math.atan2(sine[lane], cosine[lane])
+        for lane in range(n_lanes):
+            turns = np.floor(half[lane] / (2 * math.pi) + 0.5)
             halves[angle, lane] = half[lane] - 2 * math.pi * turns
             cosines[angle, lane], sines[angle, lane] = cosine[lane], sine[lane]
     return -1

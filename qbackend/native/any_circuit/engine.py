@@ -38,6 +38,7 @@ class CircuitEngine:
         self._program, instructions = program_of(program, dtype)
         self._dtype, self._n_lanes = dtype, lanes(dtype)
         self._dimension = len(self._program.signs)
+        self._height = sweeps.block_height.py_func(self._program)
         self._nanoseconds = instructions * self._dimension / INSTRUCTIONS_PER_NANOSECOND
         self._shared: tuple[bytes, Shared] | None = None
         self._small = small_batches(self._program, layer.n_weights, layer.n_features)
@@ -66,9 +67,9 @@ class CircuitEngine:
     def _forward(self, features: torch.Tensor, weights: Array, differentiate: bool) -> Forward:
         given = features.detach().contiguous().numpy()
         shared = self._prepared(given, weights)
-        n_rows, width = len(given), 2 * self._dimension
+        n_rows, height = len(given), self._height
         n_blocks = -(-n_rows // self._n_lanes)
-        kept = np.empty((n_blocks * width if differentiate else 0, self._n_lanes), self._dtype)
+        kept = np.empty((n_blocks * height if differentiate else 0, self._n_lanes), self._dtype)
         values = np.empty((n_rows, self._n_outputs), self._dtype)
 
         def run(first: int, last: int) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...kernels.addresses import vector_at
+from ...kernels.addresses import rows_at, vector_at
 from ...kernels.cache import helper, kernel
 from ...kernels.chunks import ROW_CHUNKS, chunks
 from ...kernels.lanes import VECTOR_BYTES
@@ -30,6 +30,9 @@ IntArray = NDArray[np.int64]
 
 BAD_WEIGHT = -2
 
+_TABLE_SIZE = 31
+"""Two numbers for each of a program's 13 arrays, and five sizes."""
+
 _WHOLE, _DOUBLE = np.empty(0, np.int64), np.empty(0)
 """Of their types."""
 
@@ -41,11 +44,13 @@ class SmallBatches:
     Attributes:
         program: what the table's addresses point at.
         table: addresses and sizes of the program's arrays, then W and F.
+        address: the table's.
         like: of the number format.
     """
 
     program: Program
     table: IntArray
+    address: int
     like: FloatArray
 
     def forward(self, features: torch.Tensor, weights: torch.Tensor) -> tuple[Forward, int]:
@@ -53,9 +58,9 @@ class SmallBatches:
 
         With them the first row that is not finite, `BAD_WEIGHT`, or -1.
         """
-        dtype, n_rows, table, like = features.dtype, features.shape[0], self.table, self.like
+        dtype, n_rows, address, like = features.dtype, features.shape[0], self.address, self.like
         given, angles = features.contiguous(), weights.contiguous()
-        memory = torch.empty(_numbers(table, n_rows, like.itemsize), dtype=torch.float64)
+        memory = torch.empty(_numbers(self.table, n_rows, like.itemsize), dtype=torch.float64)
         values = torch.empty((n_rows, self.program.n_outputs), dtype=dtype)
         bad = _forward(
             given.data_ptr(),
@@ -63,7 +68,7 @@ class SmallBatches:
             memory.data_ptr(),
             values.data_ptr(),
             n_rows,
-            table,
+            address,
             like,
         )
 
@@ -81,8 +86,8 @@ class SmallBatches:
                 by_weights.data_ptr(),
                 n_rows if of_features else 0,
                 n_rows,
-                # The table's addresses are those of arrays that live as long as their owner.
-                self.table,
+                # The table, and what it points at, lives as long as its owner.
+                self.address,
                 like,
             )
             return by_features if of_features else None, by_weights if of_weights else None
@@ -98,16 +103,19 @@ def small_batches(program: Program, n_weights: int, n_features: int) -> SmallBat
         table += [array.ctypes.data, array.size]
     dimension = len(program.signs)
     table += [program.n_tables, program.n_outputs, dimension, n_weights, n_features]
-    return SmallBatches(program, np.array(table, dtype=np.int64), program.signs[:0])
+    assert len(table) == _TABLE_SIZE
+    numbers = np.array(table, dtype=np.int64)
+    return SmallBatches(program, numbers, numbers.ctypes.data, program.signs[:0])
 
 
 def _numbers(table: IntArray, n_rows: int, itemsize: int) -> int:
-    """Float64 numbers that a pass keeps: shared nodes, angles and tables, and final states."""
+    """Float64 numbers that a pass keeps: shared nodes, angles and tables, and its blocks."""
     n_nodes, n_angles = int(table[3]), int(table[7])
     n_tables, dimension = int(table[-5]), int(table[-3])
+    height = 2 * dimension + 3 * int(table[9])
     n_blocks = -(-n_rows * itemsize // VECTOR_BYTES)
     shared = n_nodes + 2 * n_angles + 2 * n_tables * dimension
-    return shared + n_blocks * 2 * dimension * VECTOR_BYTES // 8
+    return shared + n_blocks * height * VECTOR_BYTES // 8
 
 
 @kernel
@@ -117,19 +125,20 @@ def _forward(
     memory: int,
     values: int,
     n_rows: int,
-    table: IntArray,
+    address: int,
     like: FloatArray,
 ) -> int:
     """Fill `values` (B, M) and `memory` from `features` (B, F) and `weights` (W,), by address."""
+    table = vector_at(address, _WHOLE, _TABLE_SIZE)
     program = _program(table, like)
     shared, kept = _parts(program, memory, n_rows, like)
     n_weights, n_features = table[-2], table[-1]
     if not sweeps.prepare(program, vector_at(weights, like, n_weights).astype(np.float64), shared):
         return BAD_WEIGHT
-    given = vector_at(features, like, n_rows * n_features).reshape(n_rows, n_features)
+    given = rows_at(features, like, n_rows, n_features)
     n_outputs = program.n_outputs
-    results = vector_at(values, like, n_rows * n_outputs).reshape(n_rows, n_outputs)
-    n_blocks = len(kept) // (2 * len(program.signs))
+    results = rows_at(values, like, n_rows, n_outputs)
+    n_blocks = len(kept) // sweeps.block_height(program)
     return sweeps.forward(program, given, shared, kept, results, 0, n_blocks)
 
 
@@ -142,20 +151,21 @@ def _backward(
     of_weights: int,
     n_wanted: int,
     n_rows: int,
-    table: IntArray,
+    address: int,
     like: FloatArray,
 ) -> None:
     """Fill `of_features` (B, F) and `of_weights` (W,) from the `memory` that `_forward` left.
 
     `n_wanted` is B, or 0 where the former are not wanted.
     """
+    table = vector_at(address, _WHOLE, _TABLE_SIZE)
     program = _program(table, like)
     shared, kept = _parts(program, memory, n_rows, like)
     n_weights, n_features, n_outputs = table[-2], table[-1], program.n_outputs
-    given = vector_at(features, like, n_rows * n_features).reshape(n_rows, n_features)
-    of_rows = vector_at(of_features, like, n_wanted * n_features).reshape(n_wanted, n_features)
-    factors = vector_at(cotangent, like, n_rows * n_outputs).reshape(n_rows, n_outputs)
-    n_blocks = len(kept) // (2 * len(program.signs))
+    given = rows_at(features, like, n_rows, n_features)
+    of_rows = rows_at(of_features, like, n_wanted, n_features)
+    factors = rows_at(cotangent, like, n_rows, n_outputs)
+    n_blocks = len(kept) // sweeps.block_height(program)
     chunk, n_chunks = chunks(max(n_blocks, 1), ROW_CHUNKS)
     of_nodes = np.empty((n_chunks, len(shared.nodes)))
     of_angles = np.empty((n_chunks, len(shared.cosines)))
@@ -172,8 +182,7 @@ def _backward(
 @helper
 def _whole(table: IntArray, number: int, width: int) -> IntArray:
     """Array `number` of the table, of whole numbers, as rows of that width."""
-    size = table[2 * number + 1]
-    return vector_at(table[2 * number], _WHOLE, size).reshape(size // width, width)
+    return rows_at(table[2 * number], _WHOLE, table[2 * number + 1] // width, width)
 
 
 @helper
@@ -192,10 +201,10 @@ def _program(table: IntArray, like: FloatArray) -> Program:
         _whole(table, 6, 1)[:, 0],
         _whole(table, 7, 1)[:, 0],
         vector_at(table[16], like, dimension),
-        vector_at(table[18], like, 2 * dimension).reshape(2, dimension),
+        rows_at(table[18], like, 2, dimension),
         _whole(table, 10, 3),
         _whole(table, 11, 2),
-        vector_at(table[24], like, table[25]).reshape(table[25] // dimension, dimension),
+        rows_at(table[24], like, table[25] // dimension, dimension),
         table[-5],
         table[-4],
     )
@@ -205,7 +214,7 @@ def _program(table: IntArray, like: FloatArray) -> Program:
 def _parts(
     program: Program, memory: int, n_rows: int, like: FloatArray
 ) -> tuple[Shared, FloatArray]:
-    """What the rows share, and the final states (n_blocks 2 D, L), in the memory of a pass."""
+    """What the rows share, and the blocks (n_blocks `block_height`, L), in the memory of a pass."""
     n_nodes, n_angles = len(program.tape.shared), len(program.tape.shared_angles)
     dimension, n_lanes = len(program.signs), VECTOR_BYTES // like.itemsize
     n_tables = 2 * program.n_tables
@@ -214,8 +223,8 @@ def _parts(
     cosines = vector_at(rest, like, n_angles)
     sines = vector_at(rest + 8 * n_angles, like, n_angles)
     rest += 16 * n_angles
-    tables = vector_at(rest, like, n_tables * dimension).reshape(n_tables, dimension)
+    tables = rows_at(rest, like, n_tables, dimension)
     rest += 8 * n_tables * dimension
-    n_vectors = 2 * dimension * (-(-n_rows // n_lanes))
-    kept = vector_at(rest, like, n_vectors * n_lanes).reshape(n_vectors, n_lanes)
+    n_vectors = sweeps.block_height(program) * (-(-n_rows // n_lanes))
+    kept = rows_at(rest, like, n_vectors, n_lanes)
     return Shared(nodes, cosines, sines, tables), kept

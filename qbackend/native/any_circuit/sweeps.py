@@ -17,13 +17,19 @@ from numpy.typing import NDArray
 from ...kernels.cache import helper, kernel
 from ...kernels.lanes import load, store, total
 from ...kernels.sincos import sincos
-from .block_ends import half_angles, measure, start, weigh
+from .block_ends import half_angles, measure, nodes_of, start, weigh
 from .block_passes import advance, retreat
 from .program import TABLE, Program, Shared
 from .tape_sweeps import pull_moving, pull_shared, run_shared
 
 FloatArray = NDArray[np.floating]
 Float64Array = NDArray[np.float64]
+
+
+@helper
+def block_height(program: Program) -> int:
+    """Vectors that a block keeps: its state, half its moving angles, their cosines and sines."""
+    return 2 * len(program.signs) + 3 * len(program.tape.moving_angles)
 
 
 @kernel
@@ -65,7 +71,7 @@ def forward(
     first_block: int,
     last_block: int,
 ) -> int:
-    """Fill `values` (B, M), and `kept` (n_blocks 2 D, L) with states unless it is empty.
+    """Fill `values` (B, M), and `kept` (n_blocks `block_height`, L) unless it is empty.
 
     Returns the first row with a feature or an angle that is not finite, or -1.
     """
@@ -80,11 +86,12 @@ def forward(
     for block in range(first_block, last_block):
         first_row = block * n_lanes
         n_rows = min(n_lanes, len(features) - first_row)
-        bad = half_angles(
-            program, features, first_row, shared, given, nodes, halves, cosines, sines
-        )
+        bad = nodes_of(program, features, first_row, shared, given, nodes)
         if bad >= 0:
             return bad
+        lane = half_angles(program, nodes, halves, cosines, sines)
+        if lane >= 0:
+            return min(first_row + lane, len(features) - 1)
         start(program, state)
         advance(program, shared, state, halves, cosines, sines, buffer)
         measure(program, state, buffer, sums)
@@ -92,8 +99,11 @@ def forward(
             for output in range(program.n_outputs):
                 values[first_row + row, output] = sums[output, row]
         if len(kept) > 0:
-            for index in range(2 * dimension):
-                store(kept, block * 2 * dimension + index, load(state, index))
+            place = block * block_height(program)
+            for part in (state, halves, cosines, sines):
+                for index in range(len(part)):
+                    store(kept, place + index, load(part, index))
+                place += len(part)
     return -1
 
 
@@ -122,24 +132,29 @@ def backward(
     bra = np.empty_like(ket)
     nodes = np.empty((len(program.tape.moving), n_lanes))
     by_nodes = np.empty_like(nodes)
-    halves = np.empty((len(program.tape.moving_angles), n_lanes), kept.dtype)
-    cosines, sines, by_angles = np.empty_like(halves), np.empty_like(halves), np.empty_like(halves)
+    n_angles = len(program.tape.moving_angles)
+    by_angles = np.empty((n_angles, n_lanes), kept.dtype)
     given = np.empty((features.shape[1], n_lanes))
     by_given = np.empty_like(given)
     buffer = np.empty((3 * dimension, n_lanes), kept.dtype)
     factors = np.empty((program.n_outputs, n_lanes), kept.dtype)
     by_shared = np.empty((len(shared.cosines), n_lanes), kept.dtype)
     by_tables = np.empty((program.n_tables * dimension, n_lanes), kept.dtype)
-    n_blocks = len(kept) // (2 * dimension)
+    height = block_height(program)
+    n_blocks = len(kept) // height
     for number in range(first_chunk, last_chunk):
         of_nodes[number] = 0.0
         by_shared[:], by_tables[:] = 0.0, 0.0
         for block in range(number * chunk, min((number + 1) * chunk, n_blocks)):
             first_row = block * n_lanes
             n_rows = min(n_lanes, len(features) - first_row)
-            half_angles(program, features, first_row, shared, given, nodes, halves, cosines, sines)
+            nodes_of(program, features, first_row, shared, given, nodes)
+            place = block * height
             for index in range(2 * dimension):
-                store(ket, index, load(kept, block * 2 * dimension + index))
+                store(ket, index, load(kept, place + index))
+            angles = kept[place + 2 * dimension : place + height]
+            halves, cosines = angles[:n_angles], angles[n_angles : 2 * n_angles]
+            sines = angles[2 * n_angles :]
             factors[:] = 0.0
             for row in range(n_rows):
                 for output in range(program.n_outputs):
