@@ -25,7 +25,7 @@ from qbackend.layers.spec import LayerSpec
 from .timing import Effort, Timing, installed, interleave
 
 Array = NDArray[np.floating]
-Step = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+Step = Callable[[Any, Any, Any], tuple[Any, ...]]
 """(features (B, F), weights (W,), cotangent (B, M)) to (values (B, M), gradients of both)."""
 
 N_WEIGHT_VECTORS = 16
@@ -117,18 +117,19 @@ class Contestant:
 
 
 def torch_step(forward: Callable[[torch.Tensor], torch.Tensor], weight: torch.Tensor) -> Step:
-    """The step of a torch module whose trainable leaf is `weight`, (W,) or a shape of it."""
+    """The step of a torch module whose trainable leaf is `weight`, (W,) or a shape of it.
+
+    As in JAX nothing is added to gradients that are there already: what is timed is the module.
+    """
 
     def step(
         features: torch.Tensor, weights: torch.Tensor, cotangent: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        with torch.no_grad():
-            weight.copy_(weights.view_as(weight))
-        weight.grad = None
-        leaf = features.detach().requires_grad_()
-        values = forward(leaf)
-        values.backward(cotangent)
-        return values.detach(), leaf.grad, weight.grad
+    ) -> tuple[torch.Tensor, ...]:
+        same = weights.shape == weight.shape and weights.dtype == weight.dtype
+        weight.data = weights if same else weights.view_as(weight).to(weight.dtype)
+        values = forward(features.requires_grad_())
+        slopes = torch.autograd.grad(values, (features, weight), cotangent, allow_unused=True)
+        return values.detach(), *slopes
 
     return step
 

@@ -1,8 +1,8 @@
 """A small batch's pass through any circuit as one call of compiled code, forwards and backwards.
 
 Every array that a kernel is given costs its caller about as much as a block of rows costs the
-kernel: so tensors go in and out by their addresses, what a pass keeps is one piece of memory, and
-the circuit is a table of addresses that is made once.
+kernel: so tensors go in and out by their addresses, what a pass keeps is one array, and the circuit
+is a table of addresses that is made once.
 
 Letters: B batch, F features, W weights, M observables, D = 2^Q amplitudes, L lanes, K nodes, C
 chunks of blocks.
@@ -27,6 +27,7 @@ from .split_tape import SplitTape
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
 
 BAD_WEIGHT = -2
 
@@ -46,12 +47,16 @@ class SmallBatches:
         table: addresses and sizes of the program's arrays, then W and F.
         address: the table's.
         like: of the number format.
+        memory: float64 numbers that a pass keeps, whatever its batch.
+        memory_per_block: and for every L rows of it.
     """
 
     program: Program
     table: IntArray
     address: int
     like: FloatArray
+    memory: int
+    memory_per_block: int
 
     def forward(self, features: torch.Tensor, weights: torch.Tensor) -> tuple[Forward, int]:
         """Outputs and pullback for features (B, F) and weights (W,) of the program's format.
@@ -60,12 +65,13 @@ class SmallBatches:
         """
         dtype, n_rows, address, like = features.dtype, features.shape[0], self.address, self.like
         given, angles = features.contiguous(), weights.contiguous()
-        memory = torch.empty(_numbers(self.table, n_rows, like.itemsize), dtype=torch.float64)
+        n_blocks = -(-n_rows * given.element_size() // VECTOR_BYTES)
+        memory = np.empty(self.memory + n_blocks * self.memory_per_block)
         values = torch.empty((n_rows, self.program.n_outputs), dtype=dtype)
         bad = _forward(
             given.data_ptr(),
             angles.data_ptr(),
-            memory.data_ptr(),
+            memory,
             values.data_ptr(),
             n_rows,
             address,
@@ -76,11 +82,11 @@ class SmallBatches:
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
             factors = cotangent.contiguous()
-            by_features = torch.empty(given.shape if of_features else (0,), dtype=dtype)
-            by_weights = torch.empty(angles.shape, dtype=dtype)
+            by_features = torch.empty_like(given if of_features else factors)
+            by_weights = torch.empty_like(angles)
             _backward(
                 given.data_ptr(),
-                memory.data_ptr(),
+                memory,
                 factors.data_ptr(),
                 by_features.data_ptr(),
                 by_weights.data_ptr(),
@@ -101,34 +107,36 @@ def small_batches(program: Program, n_weights: int, n_features: int) -> SmallBat
     for array in (*program.tape, *program[1:9]):
         assert array.flags.c_contiguous
         table += [array.ctypes.data, array.size]
-    dimension = len(program.signs)
+    dimension, tape = len(program.signs), program.tape
     table += [program.n_tables, program.n_outputs, dimension, n_weights, n_features]
     assert len(table) == _TABLE_SIZE
     numbers = np.array(table, dtype=np.int64)
-    return SmallBatches(program, numbers, numbers.ctypes.data, program.signs[:0])
-
-
-def _numbers(table: IntArray, n_rows: int, itemsize: int) -> int:
-    """Float64 numbers that a pass keeps: shared nodes, angles and tables, and its blocks."""
-    n_nodes, n_angles = int(table[3]), int(table[7])
-    n_tables, dimension = int(table[-5]), int(table[-3])
-    height = 2 * dimension + 3 * int(table[9])
-    n_blocks = -(-n_rows * itemsize // VECTOR_BYTES)
-    shared = n_nodes + 2 * n_angles + 2 * n_tables * dimension
-    return shared + n_blocks * height * VECTOR_BYTES // 8
+    shared = len(tape.shared) + 2 * len(tape.shared_angles) + 2 * program.n_tables * dimension
+    height = sweeps.block_height.py_func(program)
+    return SmallBatches(
+        program,
+        numbers,
+        numbers.ctypes.data,
+        program.signs[:0],
+        memory=shared,
+        memory_per_block=height * VECTOR_BYTES // np.dtype(np.float64).itemsize,
+    )
 
 
 @kernel
 def _forward(
     features: int,
     weights: int,
-    memory: int,
+    memory: Float64Array,
     values: int,
     n_rows: int,
     address: int,
     like: FloatArray,
 ) -> int:
-    """Fill `values` (B, M) and `memory` from `features` (B, F) and `weights` (W,), by address."""
+    """Fill `values` (B, M) and `memory` from `features` (B, F) and `weights` (W,).
+
+    All but the memory by their addresses.
+    """
     table = vector_at(address, _WHOLE, _TABLE_SIZE)
     program = _program(table, like)
     shared, kept = _parts(program, memory, n_rows, like)
@@ -145,7 +153,7 @@ def _forward(
 @kernel
 def _backward(
     features: int,
-    memory: int,
+    memory: Float64Array,
     cotangent: int,
     of_features: int,
     of_weights: int,
@@ -212,14 +220,15 @@ def _program(table: IntArray, like: FloatArray) -> Program:
 
 @helper
 def _parts(
-    program: Program, memory: int, n_rows: int, like: FloatArray
+    program: Program, memory: Float64Array, n_rows: int, like: FloatArray
 ) -> tuple[Shared, FloatArray]:
     """What the rows share, and the blocks (n_blocks `block_height`, L), in the memory of a pass."""
     n_nodes, n_angles = len(program.tape.shared), len(program.tape.shared_angles)
     dimension, n_lanes = len(program.signs), VECTOR_BYTES // like.itemsize
     n_tables = 2 * program.n_tables
-    nodes = vector_at(memory, _DOUBLE, n_nodes)
-    rest = memory + 8 * n_nodes
+    rest = memory.ctypes.data
+    nodes = vector_at(rest, _DOUBLE, n_nodes)
+    rest += 8 * n_nodes
     cosines = vector_at(rest, like, n_angles)
     sines = vector_at(rest + 8 * n_angles, like, n_angles)
     rest += 16 * n_angles

@@ -82,8 +82,8 @@ class Program:
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
             factors = cotangent.contiguous()
-            by_features = torch.empty(given.shape if of_features else (0,), dtype=dtype)
-            by_weights = torch.empty(angles.shape, dtype=dtype)
+            by_features = torch.empty_like(given if of_features else factors)
+            by_weights = torch.empty_like(angles)
             _backward(
                 given.data_ptr(),
                 memory.data_ptr(),
