@@ -106,9 +106,12 @@ STOCK_CIRCUITS = tuple(
         prepare,
         needs=("qiskit-machine-learning", "qiskit-aer"),
         dtypes=("float32",),
-        max_wires=8,
+        max_wires=max_wires,
         takes=(CircuitLayer,),
         circuit_rows=1,
     )
-    for name, prepare in (("stock-aer", _by_aer), ("stock-statevector", _by_statevectors))
+    for name, prepare, max_wires in (
+        ("stock-aer", _by_aer, 10),
+        ("stock-statevector", _by_statevectors, 6),
+    )
 )
