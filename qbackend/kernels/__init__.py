@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `cache`: helper, kernel
 - `chunks`: PIXEL_CHUNKS, ROW_CHUNKS, chunks
 - `lanes`: FloatArray, VECTOR_BYTES, Vector, lanes, load, ones, store, total, zeros
-- `addresses`: vector_at
+- `addresses`: rows_at, vector_at
 - `blocks`: angle_rows, encode, first_bad_row, pull_encoding, to_lanes
 - `maps`: Layout, Maps, aligned, normalise, pull_normalise, read_maps, write_maps
 - `memory`: Lease
