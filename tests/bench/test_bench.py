@@ -113,8 +113,14 @@ def test_ours_agree(layer: str, dtype: str) -> None:
     assert all(one.timing and one.timing.calls > 0 for one in records)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("peer", PENNYLANE, ids=lambda peer: peer.name)
+@pytest.mark.parametrize(
+    ("peer", "dtype"),
+    [
+        pytest.param(peer, dtype, id=f"{peer.name}-{dtype}")
+        for peer in PENNYLANE
+        for dtype in peer.dtypes
+    ],
+)
 def test_pennylane_agrees(peer: Contestant, dtype: str) -> None:
     case = small("strong", dtype)
     if reason := peer.refusal(case):

@@ -129,8 +129,6 @@ def test_other_numbers_are_refused(
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(case: Case, dtype: torch.dtype) -> None:
-    if not case.seeded:
-        pytest.skip("every call draws anew")
     results = []
     for given in (dtype, torch.float32):
         layer, x = trainable(case.make())
@@ -140,7 +138,8 @@ def test_half_precision_is_computed_in_single(case: Case, dtype: torch.dtype) ->
         assert values.dtype == x.grad.dtype == given
         results.append((values.to(dtype), x.grad.to(dtype)))
     for half, single in zip(*results, strict=True):
-        assert torch.equal(half, single)
+        # Where every call draws anew there are no two of one value.
+        assert torch.equal(half, single) or not case.seeded
     layer, x = trainable(case.make())
     halved = layer.to(dtype)
     values = halved(x.detach().float())
