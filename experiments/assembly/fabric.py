@@ -16,6 +16,9 @@ from qbackend.errors import ConfigError
 from ..config.run import FabricSection
 from .parents import end_with
 
+FABRICS_OWN = {"accelerator", "devices", "num_nodes", "strategy", "precision"}
+"""Keys of [fabric] that are Fabric's own."""
+
 _PARENT = "QHC_PARENT"
 """In the environment of the processes that Fabric starts: the one that they help, which they end
 with."""
@@ -32,9 +35,12 @@ def launch(section: FabricSection) -> Fabric:
     # Fabric announces devices that it does not use.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        fabric = Fabric(**section.model_dump())
+        fabric = Fabric(**section.model_dump(include=FABRICS_OWN))
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
         raise ConfigError("[fabric] cannot be had on this machine:", [str(error)]) from None
+    if section.deterministic:
+        # Read when cuBLAS is first used; with it sums have one order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     parent = os.environ.pop(_PARENT, None)
     if parent is not None:
         end_with(int(parent))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from ..config.sections import Config
 from ..data.augment import Augmentation
-from ..data.batches import batches, n_batches
+from ..data.batches import BatchSource, n_batches
 from ..data.load import load_data
 from ..data.splits import ImageData, Split
-
-Batches = Iterator[tuple[Tensor, Tensor]]
 
 _EVALUATION, _CORRECTION, _TRAINING, _VALIDATION = 2, 3, 4, 5
 """Streams of random numbers that choose images, apart from the others of the seed."""
@@ -100,13 +96,12 @@ def _absent(name: str, split: Split, data: ImageData) -> list[str]:
     ]
 
 
-def training_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
-    """This process's share of the epoch's batches, as many as every other process has."""
-    return batches(
+def training_source(config: Config, data: ImageData, fabric: Fabric) -> BatchSource:
+    """This process's share of every epoch's batches, as many as every other process has."""
+    return BatchSource(
         data.train,
         multiple_of=_training_unit(config, fabric),
         seed=config.run.seed,
-        epoch=epoch,
         augment=_augmentation(config),
         **_options(config, data, fabric),
     )
@@ -118,12 +113,12 @@ def n_training_batches(config: Config, data: ImageData, fabric: Fabric) -> int:
     return n_batches(len(data.train) // unit * unit // fabric.world_size, config.train.batch_size)
 
 
-def validation_batches(config: Config, data: ImageData, fabric: Fabric, epoch: int) -> Batches:
+def validation_source(config: Config, data: ImageData, fabric: Fabric) -> BatchSource:
     """This process's share of the validation split."""
     options = _options(config, data, fabric)
     if config.data.augment_validation:
-        options |= {"seed": config.run.seed, "epoch": epoch, "augment": _augmentation(config)}
-    return batches(data.validation, **options)
+        options |= {"seed": config.run.seed, "augment": _augmentation(config)}
+    return BatchSource(data.validation, **options)
 
 
 def evaluation_split(split: Split, limit: int | None, seed: int) -> Split:

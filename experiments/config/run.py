@@ -57,6 +57,20 @@ class FabricSection(Section):
     num_nodes: int = Field(default=1, ge=1)
     strategy: str = "auto"
     precision: str = "32-true"
+    """Of the network; the quantum layer computes in float32 or float64 whatever this is."""
+    capture: Literal["auto", "off"] = "auto"
+    """On CUDA: record a step of the training as one graph and replay it; auto says so where a
+    model or backend cannot be recorded, and goes on without."""
+    deterministic: bool = True
+    """On CUDA: convolutions by cuDNN's algorithms that give equal bits for equal inputs, so that a
+    training that is resumed ends with the bits of one that was not. Without, cuDNN takes any."""
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    """Of products in float32 while training, as `torch.set_float32_matmul_precision` takes it. On
+    CUDA high rounds their factors to TF32's 10 bits of mantissa, which moves results by about a
+    thousandth where float32 moves them by a ten-millionth. Convolutions follow torch's own switch,
+    which has TF32 on."""
+    channels_last: bool = False
+    """Keep the network's maps with their channels together, which some convolutions want."""
 
 
 class LogSection(Section):

@@ -80,6 +80,8 @@ class Config(Section):
             ),
             f"precision {self.fabric.precision} is that of the training and its validation; the "
             "test is in 32 bits": self.fabric.precision != "32-true",
+            f"float32 products are of {self.fabric.matmul_precision} precision while training; "
+            "the test's are exact to float32": self.fabric.matmul_precision != "highest",
             "weight decay is an L2 penalty inside Adam's step, not AdamW's decoupled one": (
                 train.optimiser == "adam" and train.weight_decay > 0
             ),

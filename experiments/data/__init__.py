@@ -5,7 +5,7 @@ Lowest first, with the names that other folders use:
 - `augment`: Augmentation
 - `download`
 - `splits`: ImageData, Split
-- `batches`: batches, n_batches
+- `batches`: Batches, BatchSource, Draw, n_batches
 - `source`
 - `decode`
 - `formats`

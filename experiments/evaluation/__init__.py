@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `device_run`: DeviceRun
 - `meter`
 - `metrics`
-- `evaluate`: Batches, evaluate, predict
+- `evaluate`: Predictions, answering, evaluate, predict
 - `correct`: observe
 - `assess`: assess, assess_on_target, in_order
 - `validation`: Validation, ledger_summary

@@ -17,9 +17,9 @@ from qbackend.seam.backend import QuantumBackend
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
-from ..assembly.feed import Batches, correction_split, evaluation_split
+from ..assembly.feed import correction_split, evaluation_split
 from ..config.sections import Config
-from ..data.batches import batches
+from ..data.batches import Batches, BatchSource
 from ..data.splits import ImageData, Split
 from ..records.compiled_circuit import save_compiled
 from ..records.files import write_atomically
@@ -119,7 +119,7 @@ def observed_ideally(model: nn.Module, config: Config, data: ImageData) -> list[
 def in_order(split: Split, model: nn.Module, config: Config, data: ImageData) -> Batches:
     """Images as they are, on the model's device."""
     size, device = config.train.batch_size, next(model.parameters()).device
-    return batches(split, size, device=device, mean=data.mean, std=data.std)
+    return BatchSource(split, size, device=device, mean=data.mean, std=data.std).epoch()
 
 
 def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:

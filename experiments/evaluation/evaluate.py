@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from torch.nn import functional
 from models import HybridCNN
 
 from ..assembly.construct import quantum_layers
+from ..data.batches import Batches
 from ..data.splits import Split
 from ..records.lines import EvaluationRecord
 from ..records.scores import Scores
@@ -28,8 +29,6 @@ from .metrics import score
 
 N_SAMPLES = 64
 """Images that an evaluation keeps to show, wrong answers among them."""
-
-Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -46,26 +45,37 @@ class Predictions:
     labels: Tensor
     losses: Tensor
 
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor, label_smoothing: float) -> Predictions:
+        """With their losses."""
+        losses = functional.cross_entropy(
+            logits.float(), labels, label_smoothing=label_smoothing, reduction="none"
+        )
+        return cls(logits, labels, losses)
+
     def scores(self, classes: Sequence[str], *, distributed: bool = False) -> Scores:
         """How good they are; `distributed`: together with the other processes' answers."""
         return score(self.logits, self.labels, self.losses, classes, distributed=distributed)
 
 
-@torch.no_grad()
 def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predictions:
     """The model's answers in evaluation mode; its mode is restored.
 
     Raises `InputError` if what reaches the quantum layer is not finite.
     """
+    answer = _asking_once if _is_remote(model) else _batch_by_batch
+    with answering(model):
+        return Predictions.of(*answer(model, batches), label_smoothing)
+
+
+@contextmanager
+def answering(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode, without derivatives; its mode is restored."""
     training = model.training
     model.eval()
-    answer = _asking_once if _is_remote(model) else _batch_by_batch
-    answers, truths = answer(model, batches)
+    with torch.no_grad():
+        yield
     model.train(training)
-    losses = functional.cross_entropy(
-        answers.float(), truths, label_smoothing=label_smoothing, reduction="none"
-    )
-    return Predictions(answers, truths, losses)
 
 
 def _batch_by_batch(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:

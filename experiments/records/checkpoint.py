@@ -163,9 +163,18 @@ def load_training(
     try:
         optimiser.load_state_dict({"state": state, "param_groups": groups})
         schedule.load_state_dict(json.loads(metadata["schedule"]))
+        _lay_out(optimiser)
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} belongs to another optimiser: {error}") from None
     return int(metadata["epoch"]), Best(**json.loads(metadata["best"]))
+
+
+def _lay_out(optimiser: Optimizer) -> None:
+    """Give the optimiser's tensors the order in memory of their parameters, which it relies on."""
+    for parameter, entries in optimiser.state.items():
+        for key, value in entries.items():
+            if value.shape == parameter.shape:
+                entries[key] = torch.empty_like(parameter).copy_(value)
 
 
 def _content(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:

@@ -22,7 +22,8 @@ from qbackend import QuantumLayer
 from qbackend.errors import InputError, OptionError
 from qbackend.layers.inputs import Array
 
-from ..evaluation.evaluate import Batches, predict
+from ..data.batches import Batches
+from ..evaluation.evaluate import predict
 
 FEWEST_ROWS = 10
 """Of each convolution: its error has a slope, an offset and a scatter."""

@@ -23,7 +23,7 @@ from qbackend.seam.requests import Request, Result, angles_of
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
-from ..assembly.feed import Batches
+from ..data.batches import Batches
 from ..evaluation.assess import assess, in_order
 from ..evaluation.device_run import DeviceRun
 from ..evaluation.validation import ledger_summary

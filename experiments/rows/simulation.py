@@ -19,7 +19,8 @@ from models.exchange import quantum_pointwise
 from qbackend.devices.affine_map import AffineMap
 from qbackend.layers.inputs import Array
 
-from ..evaluation.evaluate import Batches, predict
+from ..data.batches import Batches
+from ..evaluation.evaluate import predict
 from .errors import Distortion, fit_distortion
 
 N_DRAWS = 20

@@ -2,6 +2,9 @@
 
 Lowest first, with the names that other folders use:
 
+- `recorder`
+- `captured`
 - `optimise`
+- `learner`
 - `train`: Training, steps_per_epoch
 """

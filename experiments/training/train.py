@@ -2,7 +2,8 @@
 
 What happens in an epoch is a function of the weights before it, the seed and the epoch's number:
 every random stream starts anew with each epoch. So a training that was killed and resumed ends
-with the same bits as one that was not (on the CPU, with the same number of threads).
+with the same bits as one that was not (on a device of one kind; on the CPU, with the same number
+of threads).
 """
 
 from __future__ import annotations
@@ -21,22 +22,19 @@ from torch import Tensor, nn
 from models.streams import global_stream
 from qbackend.errors import InputError, OptionError, TrainingError
 
+from ..assembly.arithmetic import arithmetic
 from ..assembly.construct import model_info, quantum_layers
 from ..assembly.denormals import flushing_denormals
-from ..assembly.feed import n_training_batches, training_batches, validation_batches
+from ..assembly.feed import n_training_batches
 from ..config.sections import Config
 from ..data.splits import ImageData
-from ..evaluation.evaluate import predict
 from ..records.checkpoint import Best, load_training, save_model, save_training
 from ..records.environment import peak_memory_mib
 from ..records.folder import RunFolder
 from ..records.lines import EpochRecord
 from ..records.loggers import Logger
 from ..records.scores import Scores, TrainingMeans
-from .optimise import build_loss, build_optimiser, build_schedule
-
-CHECK_EVERY = 50
-"""Steps between two looks at the loss on an accelerator, which has to be waited for."""
+from .learner import Learner
 
 
 class Watcher(Protocol):
@@ -46,10 +44,13 @@ class Watcher(Protocol):
         """An epoch of `n_steps` batches begins."""
 
     def step(self) -> None:
-        """A batch is done."""
+        """A batch is done, or under way on a device that nobody waits for."""
 
     def end(self, record: EpochRecord) -> None:
         """The epoch is done and recorded."""
+
+    def say(self, text: str) -> None:
+        """Something is to be known of the training."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +102,8 @@ class Training:
     ) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
-        section = config.train
-        self.loss = build_loss(section)
-        self.n_steps = steps_per_epoch(config, data, fabric)
-        self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
-        self.model = model.to(fabric.device)
-        # Fabric cannot clip the gradients of a fused optimiser while it scales the loss.
-        self.optimiser = build_optimiser(
-            model, section, fused=config.fabric.precision != "16-mixed"
-        )
-        self.schedule = build_schedule(self.optimiser, section, self.n_steps * section.epochs)
-        self.network, self.stepper = fabric.setup(model, self.optimiser)
+        self.model, self.n_steps = model, steps_per_epoch(config, data, fabric)
+        self.learner = Learner(config, data, model, fabric, self.n_steps, self._not_captured)
 
     def run(self) -> Best:
         """Train from where the folder left it to the last epoch; returns the best one.
@@ -122,7 +114,7 @@ class Training:
             RecordError: the folder cannot be written to.
         """
         done, best = self._resume()
-        with flushing_denormals():
+        with flushing_denormals(), arithmetic(self.config.fabric):
             for epoch in range(done + 1, self.config.train.epochs + 1):
                 with global_stream():
                     best = self._epoch(epoch, best)
@@ -133,7 +125,7 @@ class Training:
         done, best = 0, None
         if self.folder.training.exists():
             done, best = load_training(
-                self.folder.training, self.model, self.optimiser, self.schedule
+                self.folder.training, self.model, self.learner.optimiser, self.learner.schedule
             )
         if self.fabric.is_global_zero:
             self.folder.rewind(done)
@@ -142,7 +134,7 @@ class Training:
 
     def _epoch(self, epoch: int, best: Best | None) -> Best:
         self._reseed(epoch)
-        lr = self.optimiser.param_groups[0]["lr"]
+        lr = self.learner.optimiser.param_groups[0]["lr"]
         if self.fabric.is_global_zero:
             self.watcher.begin(epoch, self.config.train.epochs, self.n_steps)
         trained = self._train(epoch)
@@ -170,7 +162,12 @@ class Training:
                     self.folder.checkpoint, self.model, model_info(self.config, self.data, epoch)
                 )
             save_training(
-                self.folder.training, self.model, self.optimiser, self.schedule, epoch, kept
+                self.folder.training,
+                self.model,
+                self.learner.optimiser,
+                self.learner.schedule,
+                epoch,
+                kept,
             )
             for logger in self.loggers:
                 logger.log(record)
@@ -178,37 +175,29 @@ class Training:
         return kept
 
     def _train(self, epoch: int) -> EpochSums:
-        section, device = self.config.train, self.fabric.device
+        device, every = self.fabric.device, self.learner.check_every
         losses = torch.zeros(self.n_steps, device=device)
-        sizes: list[int] = []
+        draw = self.learner.draw(epoch)
+        sizes = [len(positions) for positions in draw.positions]
         right = torch.zeros((), device=device)
         checked = 0
         start, cpu_start = time.perf_counter(), time.process_time()
         # What is not trained answers as it will when it is used.
-        self.network.train(section.weights == "all")
+        self.learner.network.train(self.config.train.weights == "all")
         for layer in quantum_layers(self.model):
             layer.train()
-        for step, (images, labels) in enumerate(
-            training_batches(self.config, self.data, self.fabric, epoch)
-        ):
-            logits = self._answers(images, epoch, step)
-            loss = self.loss(logits, labels)
-            self.fabric.backward(loss)
-            if section.clip:
-                self.fabric.clip_gradients(
-                    self.network, self.stepper, max_norm=section.clip, error_if_nonfinite=False
-                )
-            self.stepper.step()
-            self.stepper.zero_grad()
-            self.schedule.step()
-            losses[step] = loss.detach()
-            right += (logits.detach().argmax(dim=1) == labels).sum()
-            sizes.append(len(labels))
-            if (step + 1) % self.check_every == 0:
-                self._check(losses[checked : step + 1], epoch, checked)
-                checked = step + 1
-            if self.fabric.is_global_zero:
-                self.watcher.step()
+        step = 0
+        try:
+            for step, (loss, n_right) in enumerate(self.learner.steps(draw), start=1):
+                losses[step - 1] = loss
+                right += n_right
+                if step % every == 0:
+                    self._check(losses[checked:step], epoch, checked)
+                    checked = step
+                if self.fabric.is_global_zero:
+                    self.watcher.step()
+        except InputError as error:
+            raise self._diverged(epoch, f"in batch {step + 1} {error}") from error
         self._check(losses[checked:], epoch, checked)
         n_images = torch.tensor(float(sum(sizes)), device=device)
         mean_loss = (losses * torch.tensor(sizes, device=device)).sum() / n_images
@@ -223,11 +212,11 @@ class Training:
             cpu_seconds=time.process_time() - cpu_start,
         )
 
-    def _answers(self, images: Tensor, epoch: int, step: int) -> Tensor:
-        try:
-            return self.network(images)
-        except InputError as error:
-            raise self._diverged(epoch, f"in batch {step + 1} {error}") from error
+    def _not_captured(self, reason: str) -> None:
+        note = f"the training is not captured as one CUDA graph, which takes longer: {reason}"
+        if self.fabric.is_global_zero and note not in self.folder.state.notes:
+            self.folder.note(notes=[*self.folder.state.notes, note])
+            self.watcher.say(f"note: {note}")
 
     def _check(self, losses: Tensor, epoch: int, before: int) -> None:
         """Raise `TrainingError` for the first loss that is not finite; `before` came earlier."""
@@ -238,13 +227,7 @@ class Training:
 
     def _validate(self, epoch: int) -> Scores:
         """Of the epoch's weights, on the validation split, by all processes together."""
-        # The module itself: DDP's wrapper would wait for processes that have fewer batches.
-        with self.fabric.autocast():
-            predictions = predict(
-                self.model,
-                validation_batches(self.config, self.data, self.fabric, epoch),
-                self.config.train.label_smoothing,
-            )
+        predictions = self.learner.predictions(epoch)
         scores = predictions.scores(self.data.classes, distributed=self.fabric.world_size > 1)
         if not math.isfinite(scores.loss):
             raise self._diverged(epoch, "the validation loss is not finite")

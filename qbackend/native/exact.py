@@ -61,7 +61,7 @@ class NativeBackend(ExactSimulator, PixelBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True)
+        return simulator_capabilities(exact=True, max_wires=MAX_WIRES, vjp=True, on_device=True)
 
     def compile(self, spec: Layer) -> CompiledLayer:
         check_width(self, spec)

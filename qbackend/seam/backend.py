@@ -38,6 +38,8 @@ class Capabilities:
         max_wires: the widest layer it accepts.
         gradient_methods: how a layer on it can be trained, the default first.
         noisy: values carry a simulated device's noise.
+        on_device: values and derivatives are computed where the layer's tensors are, and nobody
+            waits for them, so that they can be part of a CUDA graph.
     """
 
     exact: bool
@@ -46,6 +48,7 @@ class Capabilities:
     max_wires: int
     gradient_methods: tuple[str, ...]
     noisy: bool = False
+    on_device: bool = False
 
 
 class QuantumBackend(ABC):

@@ -69,7 +69,7 @@ class SamplingSimulator(_Simulator):
 
 
 def simulator_capabilities(
-    *, exact: bool, max_wires: int, vjp: bool = False, noisy: bool = False
+    *, exact: bool, max_wires: int, vjp: bool = False, noisy: bool = False, on_device: bool = False
 ) -> Capabilities:
     """Those of a simulator; one with derivatives of its own offers these first."""
     return Capabilities(
@@ -79,4 +79,5 @@ def simulator_capabilities(
         max_wires=max_wires,
         gradient_methods=("vjp", *SHIFTED) if vjp else SHIFTED,
         noisy=noisy,
+        on_device=on_device,
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experiments.data.augment import Augmentation
-from experiments.data.batches import batches, n_batches
+from experiments.data.batches import Batches, BatchSource, n_batches
 from experiments.data.splits import Split
 
 PLAIN = {"device": "cpu", "mean": (0.0,), "std": (1 / 255,)}
@@ -22,6 +22,10 @@ def numbered(n: int, side: int = 6) -> Split:
         0, 256, (n, 1, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
     return Split.whole(images, torch.arange(n))
+
+
+def batches(split: Split, batch_size: int, *, epoch: int = 0, **options: Any) -> Batches:
+    return BatchSource(split, batch_size, **options).epoch(epoch)
 
 
 def labels_of(split: Split, batch_size: int, **options: Any) -> list[list[int]]:
@@ -143,4 +147,4 @@ def test_augmented_after_normalising_the_mean_moves_in() -> None:
 
 def test_augmentation_without_a_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="seed"):
-        next(batches(numbered(4), 2, augment=Augmentation(flip=True), **PLAIN))
+        BatchSource(numbered(4), 2, augment=Augmentation(flip=True), **PLAIN)

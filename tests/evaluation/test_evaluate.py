@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch.nn import functional
 
 from experiments.assembly.feed import evaluation_split
-from experiments.data.batches import batches
+from experiments.data.batches import BatchSource
 from experiments.data.splits import Split
 from experiments.evaluation.evaluate import N_SAMPLES, Evaluation, evaluate
 from experiments.evaluation.metrics import score
@@ -37,7 +37,7 @@ def split_of(n: int) -> Split:
 def evaluated(split: Split, **options: object) -> tuple[torch.nn.Module, Evaluation]:
     model = build_model("hybrid-digits", seed=0, **options)  # type: ignore[arg-type]
     names = tuple("0123456789")
-    return model, evaluate(model, batches(split, 16, **NORMAL), names, 0.1)  # type: ignore[arg-type]
+    return model, evaluate(model, BatchSource(split, 16, **NORMAL).epoch(), names, 0.1)  # type: ignore[arg-type]
 
 
 @given(
@@ -92,7 +92,7 @@ def test_what_goes_into_and_comes_out_of_the_bridge() -> None:
 def test_a_model_without_a_bridge_has_nothing_to_show() -> None:
     model = build_model("classical-digits", seed=0)
     split = split_of(5)
-    found = evaluate(model, batches(split, 4, **NORMAL), tuple("0123456789"), 0.0)  # type: ignore[arg-type]
+    found = evaluate(model, BatchSource(split, 4, **NORMAL).epoch(), tuple("0123456789"), 0.0)  # type: ignore[arg-type]
     assert found.features is found.outputs is None
     with np.load(io.BytesIO(found.arrays(split, tuple("0123456789")))) as file:
         assert "features" not in file
@@ -103,7 +103,7 @@ def test_the_mode_of_the_model_is_left_as_it_was() -> None:
     for training in (True, False):
         model = build_model("hybrid-digits", arm="linear", seed=0).train(training)
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        evaluate(model, batches(split_of(20), 8, **NORMAL), tuple("0123456789"), 0.0)  # type: ignore[arg-type]
+        evaluate(model, BatchSource(split_of(20), 8, **NORMAL).epoch(), tuple("0123456789"), 0.0)  # type: ignore[arg-type]
         assert model.training is training
         assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
@@ -151,7 +151,7 @@ def test_a_machine_is_asked_once_for_all_images() -> None:
     for part in (model.front, model.head):
         part.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
     to_backend(model, backend)
-    found = evaluate(model, batches(split, 16, **NORMAL), tuple("0123456789"), 0.1)  # type: ignore[arg-type]
+    found = evaluate(model, BatchSource(split, 16, **NORMAL).epoch(), tuple("0123456789"), 0.1)  # type: ignore[arg-type]
     assert backend.asked == [40]
     assert sizes == [16, 16, 8] * 2
     assert (found.jobs, found.shots) == (1, 400)

@@ -12,7 +12,7 @@ from experiments.assembly.backends import is_ideal, target_backend, training_bac
 from experiments.assembly.construct import trained_model
 from experiments.assembly.feed import correction_split, evaluation_split, load_images
 from experiments.config.recipe import load_config
-from experiments.data.batches import batches
+from experiments.data.batches import BatchSource
 from experiments.evaluation.evaluate import evaluate
 from experiments.records.checkpoint import load_model_info
 from experiments.records.folder import RunFolder
@@ -55,7 +55,7 @@ def test_a_noisy_run_compares_corrects_and_keeps_its_noise(qhc: Qhc) -> None:
         Path("a/checkpoint.safetensors"), backend=get_backend(NATIVE), seed=0
     )
     split = evaluation_split(data.test, 40, 0)
-    images = batches(split, 64, device="cpu", mean=info.mean, std=info.std)
+    images = BatchSource(split, 64, device="cpu", mean=info.mean, std=info.std).epoch()
     outputs = evaluate(model, images, data.classes, 0.0).outputs
     assert outputs is not None
     found = AffineMap.from_dict(corrected.calibration.maps[0].to_dict())

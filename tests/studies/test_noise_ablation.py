@@ -20,7 +20,7 @@ import experiments.studies.series as series
 from experiments.assembly.construct import quantum_layers, trained_model
 from experiments.assembly.feed import evaluation_split, load_images
 from experiments.config.recipe import load_config
-from experiments.data.batches import batches
+from experiments.data.batches import BatchSource
 from experiments.evaluation.evaluate import evaluate
 from experiments.records.environment import versions
 from experiments.records.folder import RunFolder
@@ -255,7 +255,7 @@ def test_a_cell_is_the_model_on_the_noisy_backend(folder: Path, training: str) -
     model, info = trained_model(run.checkpoint, backend="aer", seed=0)
 
     def answers() -> tuple[float, np.ndarray]:
-        images = batches(split, 32, device="cpu", mean=info.mean, std=info.std)
+        images = BatchSource(split, 32, device="cpu", mean=info.mean, std=info.std).epoch()
         found = evaluate(model, images, data.classes, 0.0)
         assert found.outputs is not None
         return found.scores.accuracy, found.outputs.numpy()

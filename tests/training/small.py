@@ -30,6 +30,7 @@ class Silent:
     def __init__(self, stop_at: tuple[int, int] | None = None) -> None:
         self.stop_at, self.epoch, self.done = stop_at, 0, 0
         self.records: list[EpochRecord] = []
+        self.said: list[str] = []
         self.model: Any = None
 
     def begin(self, epoch: int, n_epochs: int, n_steps: int) -> None:
@@ -42,6 +43,9 @@ class Silent:
 
     def end(self, record: EpochRecord) -> None:
         self.records.append(record)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def config_of(*settings: str) -> Config:

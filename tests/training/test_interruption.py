@@ -87,7 +87,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_model(
     check_every: int,
 ) -> None:
     run = training(config_of("model.arm=linear"), data, fabric, tmp_path / "run")
-    run.check_every = check_every
+    run.learner.check_every = check_every
     calls = 0
 
     def spoil(module: nn.Module, given: Any, logits: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from torch import nn
 from experiments.assembly.construct import new_model, quantum_layers
 from experiments.assembly.fabric import launch
 from experiments.config.recipe import load_config
-from experiments.data.batches import batches
+from experiments.data.batches import BatchSource
 from experiments.data.splits import ImageData
 from experiments.evaluation.evaluate import predict
 from experiments.records.checkpoint import load_model
@@ -105,7 +105,7 @@ def test_the_checkpoint_is_the_best_epoch(data: ImageData, fabric: Fabric, tmp_p
     model = new_model(config, data, backend="aer", shots=None)
     assert load_model(run.folder.checkpoint, model).epoch == best.epoch
     options: dict[str, Any] = {"device": "cpu", "mean": data.mean, "std": data.std}
-    answers = predict(model, batches(data.validation, 8, **options), 0.1)
+    answers = predict(model, BatchSource(data.validation, 8, **options).epoch(), 0.1)
     scores = answers.scores(data.classes)
     assert (scores.accuracy, scores.loss) == (best.accuracy, best.loss)
 
@@ -145,7 +145,7 @@ def test_the_recorded_loss_is_the_mean_over_the_epochs_images(
         elif isinstance(module, nn.Dropout):
             module.p = 0.0
     options: dict[str, Any] = {"device": "cpu", "mean": data.mean, "std": data.std}
-    expected = predict(run.model, batches(data.train, 70, **options), 0.1)
+    expected = predict(run.model, BatchSource(data.train, 70, **options).epoch(), 0.1)
     run.run()
     (record,) = run.folder.epochs()
     # A sum of 70 float32 losses in another order.
@@ -181,14 +181,14 @@ def test_the_last_batch_of_an_epoch(
     watcher = Silent()
     run = training(config, data, fabric, tmp_path, watcher)
     batch_losses: list[tuple[int, float]] = []
-    loss = run.loss
+    loss = run.learner.loss
 
     def recorded(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         value = loss(logits, labels)
         batch_losses.append((len(labels), value.item()))
         return value
 
-    run.loss = recorded
+    run.learner.loss = recorded
     run.run()
     assert [size for size, _ in batch_losses] == sizes
     assert (watcher.done, watcher.n_steps) == (len(sizes), len(sizes))

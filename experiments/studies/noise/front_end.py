@@ -20,7 +20,7 @@ from ...assembly.backends import ideal_backend
 from ...assembly.construct import trained_model
 from ...assembly.fabric import launch
 from ...assembly.feed import correction_split, evaluation_split, limit_note, load_images
-from ...data.batches import batches
+from ...data.batches import BatchSource
 from ...data.splits import Split
 from ...evaluation.correct import observe
 from ...records.files import write_atomically
@@ -82,10 +82,10 @@ def observe_front_end(
     model.to(device)
 
     def passed(split: Split) -> tuple[Array, Array]:
-        images = batches(
+        source = BatchSource(
             split, config.train.batch_size, device=device, mean=info.mean, std=info.std
         )
-        seen = observe(model, images)[0]
+        seen = observe(model, source.epoch())[0]
         return seen.features.double().cpu().numpy(), seen.outputs.double().cpu().numpy()
 
     evaluated = evaluation_split(data.test, limit, config.run.seed)

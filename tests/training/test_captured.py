@@ -1,0 +1,177 @@
+"""A training whose steps are recorded and replayed, as on CUDA, beside one whose are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from experiments.assembly.construct import new_model
+from experiments.assembly.fabric import launch
+from experiments.config.sections import Config
+from experiments.data.splits import ImageData
+from experiments.training import learner
+from qbackend.gradients.torch_circuit import outputs
+from qbackend.layers.spec import LayerSpec
+from qbackend.native.exact import NativeBackend
+from qbackend.seam.backend import Forward, Gradients
+from tests.support.operation_graph import OperationRecorder
+
+from .small import N_EPOCHS, Silent, config_of, same_files, timeless, training
+
+
+class InTorch(NativeBackend):
+    """Exact values by torch's operations alone, which are what is recorded here."""
+
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
+    ) -> Forward:
+        with torch.set_grad_enabled(differentiate):
+            leaves = [each.detach().requires_grad_(differentiate) for each in (features, weights)]
+            values = outputs(spec, *leaves)
+
+        def pull(
+            cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
+        ) -> Gradients:
+            return torch.autograd.grad(values, leaves, cotangent)
+
+        return Forward(values.detach(), pull if differentiate else None)
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> OperationRecorder:
+    found = OperationRecorder()
+    monkeypatch.setattr(learner, "recorder_of", lambda device: found)
+    return found
+
+
+def trained(config: Config, data: ImageData, path: Path, watcher: Silent | None = None) -> Silent:
+    watcher = watcher or Silent()
+    model = new_model(config, data, backend=InTorch())
+    training(config, data, launch(config.fabric), path, watcher, model).run()
+    return watcher
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.arm=quantum",),
+        ("model.arm=linear", "train.keep_last=true", "train.batch_size=9"),
+        ("model.arm=linear", "data.augmentation.rotation=20", "data.augment_validation=true"),
+        ("model.arm=linear", "fabric.precision=bf16-mixed", "fabric.channels_last=true"),
+        ("model.arm=quantum", "train.weights=quantum", "train.optimiser=sgd", "train.clip=0.1"),
+        ("model.arm=none", "train.optimiser=adam", "train.schedule=cosine", "train.clip=0"),
+    ],
+)
+def test_replayed_steps_are_those_that_would_have_been_called(
+    settings: tuple[str, ...], data: ImageData, tmp_path: Path, recorder: OperationRecorder
+) -> None:
+    """Same losses, same weights, same state of the optimiser, bit for bit."""
+    replayed = trained(config_of(*settings), data, tmp_path / "replayed")
+    assert recorder.n_recorded > 0
+    n_replayed = recorder.n_replayed
+    assert n_replayed > N_EPOCHS
+    called = trained(config_of(*settings, "fabric.capture=off"), data, tmp_path / "called")
+    assert recorder.n_replayed == n_replayed
+    assert timeless(replayed.records) == timeless(called.records)
+    assert same_files(
+        *(tmp_path / name / "training.safetensors" for name in ("replayed", "called"))
+    )
+    assert not replayed.said
+
+
+@pytest.mark.parametrize("last", [(2, 1), (2, 5), (3, 8)])
+def test_one_that_was_stopped_goes_on_with_the_same_bits(
+    last: tuple[int, int], data: ImageData, tmp_path: Path, recorder: OperationRecorder
+) -> None:
+    config = config_of("model.arm=linear", "fabric.channels_last=true")
+    whole = trained(config, data, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(config, data, tmp_path / "parts", Silent(stop_at=last))
+    rest = trained(config, data, tmp_path / "parts")
+    assert timeless(whole.records)[last[0] - 1 :] == timeless(rest.records)
+    assert same_files(*(tmp_path / name / "training.safetensors" for name in ("whole", "parts")))
+
+
+def test_a_step_that_waits_is_said_and_goes_on(
+    data: ImageData, tmp_path: Path, recorder: OperationRecorder
+) -> None:
+    config = config_of("model.arm=linear")
+    model = new_model(config, data, backend="native")
+    model.front.register_forward_hook(
+        lambda module, given, features: features * features.sum().item()
+    )
+    run = training(
+        config, data, launch(config.fabric), tmp_path / "run", watcher := Silent(), model
+    )
+    run.run()
+    assert recorder.n_recorded == 0
+    assert len(watcher.records) == N_EPOCHS
+    (note,) = watcher.said
+    assert "not captured" in note
+    assert "_local_scalar_dense" in note
+    assert run.folder.state.notes[-1] in note
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (("run.backend=aer",), "on 'aer' is computed on the host"),
+        (
+            ("run.backend=native", "train.gradient=parameter-shift"),
+            "'native' is computed on the host",
+        ),
+        (("model.arm=linear", "fabric.precision=16-mixed"), "bf16-mixed does not"),
+    ],
+)
+def test_what_cannot_be_captured_is_said_beforehand(
+    settings: tuple[str, ...],
+    reason: str,
+    data: ImageData,
+    fabric: Fabric,
+    tmp_path: Path,
+    recorder: OperationRecorder,
+) -> None:
+    watcher = Silent()
+    run = training(config_of(*settings), data, fabric, tmp_path / "run", watcher)
+    assert reason in run.folder.state.notes[-1]
+    assert reason in watcher.said[0]
+    assert isinstance(run.learner._steps, learner.CalledBatches)
+
+
+def test_nothing_is_recorded_on_the_cpu(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
+    run = training(
+        config_of("model.arm=linear"), data, fabric, tmp_path / "run", watcher := Silent()
+    )
+    assert isinstance(run.learner._steps, learner.CalledBatches)
+    assert not watcher.said
+
+
+def test_how_numbers_are_multiplied_holds_while_it_trains_and_no_longer(
+    data: ImageData, tmp_path: Path
+) -> None:
+    config = config_of(
+        "model.arm=linear", "fabric.matmul_precision=high", "fabric.deterministic=true",
+        "fabric.channels_last=true", "train.epochs=1",
+    )  # fmt: skip
+    seen: list[tuple[str, bool, bool]] = []
+
+    class Looking(Silent):
+        model: torch.nn.Module
+
+        def step(self) -> None:
+            super().step()
+            weight = next(each for each in self.model.parameters() if each.ndim == 4)
+            is_last = weight.is_contiguous(memory_format=torch.channels_last)
+            fixed = torch.backends.cudnn.deterministic
+            seen.append((torch.get_float32_matmul_precision(), fixed, is_last))
+
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic
+    watcher = Looking()
+    watcher.model = new_model(config, data, backend=InTorch())
+    training(config, data, launch(config.fabric), tmp_path, watcher, watcher.model).run()
+    assert set(seen) == {("high", True, True)}
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic) == before
+    assert any("high precision while training" in note for note in config.notes())
