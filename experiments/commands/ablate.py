@@ -41,13 +41,14 @@ def study_command(study: Study[Any, Any]) -> click.Command:
         lists = {axis.name: ",".join(given.pop(axis.name)) for axis in study.axes}
         settings = study.settings(full=given.get("full", False), **lists)
         own = {field.name: given.pop(field.name) for field in fields(study)}
+        jobs = given["jobs"]
         folder = ablate(
             replace(study, **own),
             given["recipe"] or study.recipe,
             chosen_settings(given),
             settings,
             seeds,
-            Workers(given["engine"], given["jobs"]) if study.at_a_time else Workers(jobs=1),
+            Workers(given["engine"], study.usual_jobs if jobs is None else jobs),
             Place(given["data_root"] or DATA_ROOT, out, command_line(typed)),
             Display(),
         )
@@ -91,10 +92,9 @@ def _options(study: Study[Any, Any]) -> list[Callable[[Any], Any]]:
         for name, field in own.items()
         if "help" in field.metadata
     ]
-    if study.at_a_time:
-        words = f"{study.at_a_time.capitalize()} at a time.  [default: all cores]"
-        found += [_engine, click.option("--jobs", type=int, metavar="N", help=words)]
-    return [*found, _out]
+    usual = study.usual_jobs or "all cores"
+    words = f"{study.at_a_time.capitalize()} at a time; they share a GPU.  [default: {usual}]"
+    return [*found, _engine, click.option("--jobs", type=int, metavar="N", help=words), _out]
 
 
 def _axis_option(axis: Axis) -> Callable[[Any], Any]:

@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `display`: Display
+- `display`: Aside, Display
 - `given`
 - `ledger`
 - `jobs`: cancel_jobs, list_jobs, print_cancellation, print_jobs, rebuild

@@ -166,6 +166,28 @@ class Display:
         )
 
 
+class Aside(Display):
+    """Of one of several runs at a time: what it says has its name before it; no bar, no epochs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def say(self, message: str) -> None:
+        super().say(f"{self._name}: {message}")
+
+    def begin_run(self, config: Config, folder: RunFolder, parameters: int, quantum: int) -> None:
+        for note in folder.state.notes:
+            self.say(f"note: {note}")
+
+    @contextmanager
+    def training(self) -> Iterator[Display]:
+        yield self
+
+    def end(self, record: EpochRecord) -> None:
+        """What the epoch has come to stands in the run's folder."""
+
+
 def progress_words(progress: MachineProgress) -> str:
     """Where a machine's jobs are, in a line."""
     words = progress.words

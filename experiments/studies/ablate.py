@@ -66,10 +66,9 @@ def ablate(
         )
     study.check(first)
     settings = study.settled(first, settings)
-    if study.at_a_time:
-        # The same for all, whatever their number at a time.
-        workers = replace(workers, threads=first.run.threads or workers.threads)
-        values = [*values, f"run.threads={workers.threads}"]
+    if (threads := study.threads(first)) is not None:
+        workers = replace(workers, threads=threads)
+        values = [*values, f"run.threads={threads}"]
     folder = place.out or Path("runs", f"{study.name}-{first.recipe}")
     cells = [
         _cell(study, recipe, values, key, folder, place) for key in study.keys(settings, n_seeds)

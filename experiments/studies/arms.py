@@ -33,7 +33,7 @@ class ArmSetting:
 
 @dataclass(frozen=True)
 class ArmStudy(TrainedStudy[ArmSetting]):
-    """Arms of one recipe, one run after the other in this process."""
+    """Arms of one recipe."""
 
     name = "arms"
     help = """Train every arm of a recipe over several seeds and compare them.
@@ -45,6 +45,7 @@ class ArmStudy(TrainedStudy[ArmSetting]):
 Examples:
   qhc ablate arms --recipe digits --seeds 5
   qhc ablate arms --recipe mnist --arms quantum,linear --seeds 5 --backend native
+  qhc ablate arms --recipe mnist --backend native --jobs 5
 """
     setting = ArmSetting
     axes = (
@@ -65,7 +66,11 @@ Examples:
     )
     chosen: ClassVar[Mapping[str, str]] = {"model.arm": "--arms"}
     seeds = Seeds(5, least=2, help="Runs of each arm, with seeds 0 to N-1.")
-    at_a_time = ""
+    at_a_time = counted = "runs"
+    usual_jobs = 1
+
+    def threads(self, config: Config) -> None:
+        """A run's own number, as if it were alone."""
 
     def values(self, setting: ArmSetting) -> dict[str, Any]:
         return {"model.arm": setting.arm}
@@ -81,11 +86,13 @@ Examples:
     ) -> dict[tuple[ArmSetting, int], Record]:
         """Train all of them: what they are worth stands in their own folders."""
         from ..report.reading import read_run
-        from .series import finish
+        from .series import finish, finish_together
 
-        for number, cell in enumerate(cells, start=1):
-            title = f"run {number} of {len(cells)}: {cell.folder.name}"
-            finish(cell, title, display)
+        if workers.jobs == 1:
+            for number, cell in enumerate(cells, start=1):
+                finish(cell, f"run {number} of {len(cells)}: {cell.folder.name}", display)
+        else:
+            finish_together(cells, workers, display)
         return {cell.key: outcome_of(read_run(cell.folder)) for cell in cells}
 
     def rows(self, results: Results) -> list[Record]:

@@ -139,7 +139,8 @@ class Study(ABC, Generic[Setting, Scores]):
             option by which.
         recipe: where none is named.
         seeds: how many.
-        at_a_time: what `--jobs` counts; "" for a study that does one after the other.
+        at_a_time: what `--jobs` counts.
+        usual_jobs: how many without `--jobs`; None for as many as there are cores.
         counted: what is said to get done.
         is_ruled: whether the table on the terminal has lines between its cells.
     """
@@ -155,6 +156,7 @@ class Study(ABC, Generic[Setting, Scores]):
     recipe: ClassVar[str] = "digits"
     seeds: ClassVar[Seeds] = Seeds(5)
     at_a_time: ClassVar[str] = "cells"
+    usual_jobs: ClassVar[int | None] = None
     counted: ClassVar[str] = "cells"
     is_ruled: ClassVar[bool] = False
 
@@ -191,6 +193,10 @@ class Study(ABC, Generic[Setting, Scores]):
     def settled(self, config: Config, settings: Sequence[Setting]) -> Sequence[Setting]:
         """The settings as the recipe can have them."""
         return settings
+
+    def threads(self, config: Config) -> int | None:
+        """Of every cell, whatever their number at a time; None for what each run finds itself."""
+        return config.run.threads or 1
 
     def values(self, setting: Setting) -> dict[str, Any]:
         """The values of the recipe that the setting stands for, by dotted key."""

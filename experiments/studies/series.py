@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from ..assembly.bounds import bounded
 from ..assembly.thread_count import with_threads
 from ..config.sections import Config
 from ..records.folder import RunFolder
-from ..run.display import Display
+from ..run.display import Aside, Display
 from ..run.resume import resume
 from ..run.start import start
 from .frame import Cell
+from .grid import Workers
 
 
 def check_same(path: Path, config: Config) -> None:
@@ -37,14 +39,35 @@ def check_same(path: Path, config: Config) -> None:
 
 def finish(cell: Cell[Any], title: str, display: Display) -> None:
     """Start a cell's run, or go on with it; a finished one is left as it is."""
-    there = cell.folder.exists()
-    if there and RunFolder.open(cell.folder).status == "finished":
+    if is_finished(cell):
         return
     display.say(title)
-    if there:
+    if cell.folder.exists():
         resume(cell.folder, cell.place.data_root, display)
     else:
         start(cell.config, replace(cell.place, out=cell.folder), display)
+
+
+def finish_aside(cell: Cell[Any]) -> None:
+    """The same for one of several runs at a time, in whose process this is."""
+    finish(cell, "training", Aside(cell.folder.name))
+
+
+def finish_together(cells: Sequence[Cell[Any]], workers: Workers, display: Display) -> None:
+    """Finish several at a time; each has the threads, and so the bits, that it has alone."""
+    left = {
+        cell.folder.name: replace(cell, config=with_threads(cell.config))
+        for cell in cells
+        if not is_finished(cell)
+    }
+    with display.counting("runs", len(cells), len(cells) - len(left)) as count:
+        for _ in workers.map(finish_aside, left):
+            count()
+
+
+def is_finished(cell: Cell[Any]) -> bool:
+    """Whether the cell's run is there, and done."""
+    return cell.folder.exists() and RunFolder.open(cell.folder).status == "finished"
 
 
 def _differences(there: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:

@@ -59,10 +59,9 @@ class TrainedStudy(Study[Setting, TrainedScores[Setting]]):
     def compute(self, cell: Cell[Setting]) -> Record:
         """Train the cell's model, or go on with it, and say how good it is."""
         from ..report.reading import read_run
-        from ..run.display import Display
-        from .series import finish
+        from .series import finish_aside
 
-        finish(cell, f"training {cell.folder.name}", Display())
+        finish_aside(cell)
         return outcome_of(read_run(cell.folder))
 
     def caption(self, results: Results) -> str:

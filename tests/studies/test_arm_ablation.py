@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from scipy.stats import ttest_rel
 
 from experiments.records.folder import RunFolder
@@ -61,3 +63,34 @@ def test_arms_are_compared_seed_by_seed_and_never_trained_twice(
     code, _, err = qhc(*command, "--set", "train.lr=0.5")
     assert code == 2
     assert "train.lr is 0.01 there and 0.5 here; choose another --out" in err
+
+
+def test_several_runs_at_a_time_are_those_that_come_one_by_one(qhc: Qhc, tmp_path: Path) -> None:
+    common = ("ablate", "arms", "--arms", "quantum,linear", "--seeds", "2", "--epochs", "1",
+              "--backend", "native")  # fmt: skip
+    code, _, err = qhc(*common, "--out", "alone")
+    assert code == 0, err
+    code, _, err = qhc(*common, "--out", "together", "--jobs", "2")
+    assert code == 0, err
+    assert "epoch " not in err
+    assert re.search(r"runs: \d of 4, about \d+ s left", err)
+    for name in ("quantum-seed0", "quantum-seed1", "linear-seed0", "linear-seed1"):
+        one, other = (
+            load_file(tmp_path / folder / name / "checkpoint.safetensors")
+            for folder in ("alone", "together")
+        )
+        assert all(torch.equal(one[key], other[key]) for key in one | other)
+        threads = [
+            RunFolder.open(tmp_path / folder / name).config().run.threads
+            for folder in ("alone", "together")
+        ]
+        assert threads[0] == threads[1] is not None
+    code, _, err = qhc(*common, "--out", "together", "--jobs", "2")
+    assert code == 0
+    assert "training" not in err
+
+
+def test_no_jobs_at_all_is_a_mistake(qhc: Qhc) -> None:
+    code, _, err = qhc("ablate", "arms", "--jobs", "0")
+    assert code == 2
+    assert "jobs must be at least 1, got 0" in err
