@@ -93,7 +93,7 @@ def _options(study: Study[Any, Any]) -> list[Callable[[Any], Any]]:
         if "help" in field.metadata
     ]
     usual = study.usual_jobs or "all cores"
-    words = f"{study.at_a_time.capitalize()} at a time; they share a GPU.  [default: {usual}]"
+    words = f"{study.at_a_time.capitalize()} at a time; a GPU is shared.  [default: {usual}]"
     return [*found, _engine, click.option("--jobs", type=int, metavar="N", help=words), _out]
 
 

@@ -65,8 +65,8 @@ class CudaRecorder:
                 torch.cuda.set_sync_debug_mode(before)
         for one in caught:
             if _WAITING in str(one.message):
-                return results, f"{os.path.basename(one.filename)}, line {one.lineno}, waits for it"
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+                place = f"{os.path.basename(one.filename)}, line {one.lineno}"
+                return results, f"a step waits for the device ({place})"
         return results, None
 
     def record(self, work: Work) -> Work:

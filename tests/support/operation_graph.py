@@ -41,7 +41,7 @@ class OperationRecorder:
     def watch(self, work: Work) -> tuple[Results, str | None]:
         with _Log() as log:
             results = work()
-        return results, f"{log.waits[0]} waits for it" if log.waits else None
+        return results, f"a step waits for the device ({log.waits[0]})" if log.waits else None
 
     def record(self, work: Work) -> Work:
         self.n_recorded += 1
