@@ -12,7 +12,7 @@ Lowest first, with the names that other folders use:
 - `feed`: correction_split, data_notes, evaluation_split, limit_note, load_images,
   n_training_batches, training_source, validation_source
 - `parents`: end_with
-- `fabric`: device_name, launch, leave
+- `fabric`: FABRICS_OWN, device_name, launch, leave
 - `same_data`: check_same_data, check_size, data_sha256
 - `shown_data`: difference_notes, in_classes_of
 - `threads`: use_threads

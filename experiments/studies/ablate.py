@@ -14,7 +14,9 @@ from typing import Any
 
 from qbackend.errors import OptionError
 
+from ..assembly.fabric import FABRICS_OWN
 from ..config.recipe import load_config
+from ..config.run import FabricSection
 from ..records.environment import versions
 from ..records.folder import Record
 from ..report.write import write_report
@@ -120,13 +122,25 @@ def _outcomes(
         software = {name: found for name, found in versions().items() if name != "commit"}
         names: dict[str, Cell[Any]] = {}
         for cell in left:
-            inputs = {"config": cell.config.compared(), **study.inputs(cell), "versions": software}
+            config = _without_later_keys(cell.config.compared())
+            inputs = {"config": config, **study.inputs(cell), "versions": software}
             names[cell_name(_as_cells_have_it(inputs))] = cell
         n_done = len(read_outcomes(path).keys() & names.keys())
         with display.counting(study.counted, len(names), n_done) as count:
             found = run_grid(path, names, study.compute, workers, count)
         outcomes |= {names[name].key: outcome for name, outcome in found.items()}
     return {cell.key: outcomes[cell.key] for cell in cells}
+
+
+def _without_later_keys(config: dict[str, Any]) -> dict[str, Any]:
+    """Keys that the first cells' configs did not have yet count where they are not the default."""
+    usual = FabricSection().model_dump()
+    fabric = {
+        key: value
+        for key, value in config["fabric"].items()
+        if key in FABRICS_OWN or value != usual[key]
+    }
+    return {**config, "fabric": fabric}
 
 
 def _as_cells_have_it(values: Any) -> Any:
