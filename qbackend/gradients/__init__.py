@@ -8,4 +8,5 @@ Lowest first, with the names that other folders use:
 - `noisy_preparation`: Mask, PreparationAverage, averaged_gradient, feature_gradient,
   plan_noisy_shift
 - `torch_circuit`: encoded, forms, outputs, unit_vectors
+- `torch_unitaries`: unitaries
 """

@@ -64,7 +64,7 @@ def _run(spec: LayerSpec, states: Tensor, weights: Tensor) -> Tensor:
     states = torch.complex(states, torch.zeros_like(states))
     for operation in spec.operations:
         if isinstance(operation, Cnots):
-            order = _order(operation, spec.n_wires)
+            order = order_of(operation, spec.n_wires)
             states = states[..., torch.from_numpy(order).to(states.device)]
             continue
         for wire, index in enumerate(operation.weights):
@@ -87,7 +87,7 @@ def _rotated(states: Tensor, axis: Axis, wire: int, half: Tensor) -> Tensor:
     return torch.stack(turned, dim=-2).flatten(-3)
 
 
-def _order(cnots: Cnots, n_wires: int) -> np.ndarray:
+def order_of(cnots: Cnots, n_wires: int) -> np.ndarray:
     """Which amplitude of the state before each one of the state after is, (D,)."""
     order = states = np.arange(2**n_wires)
     for control, target in cnots.pairs:

@@ -23,6 +23,7 @@ from ..gradients.torch_circuit import unit_vectors
 from ..layers.definitions import in_catalogue
 from ..layers.inputs import in_float32_or_float64, seed_or_drawn, whole_number
 from ..pixels.channel_forms import KERNEL_CHANNELS, channel_forms, pack
+from ..pixels.channel_products import channel_products
 from ..pixels.channel_states import channel_states
 from ..pixels.layout import refuse_pixel
 from ..registry import AnyBackend
@@ -32,7 +33,8 @@ from . import torch_compiler
 from .stacked_forms import StackedForms, has_forms, has_states, stacked_weights
 
 FORM_WIRES = 8
-"""Up to here all kernels of a layer are computed as quadratic forms, where the backend has them."""
+"""Up to here all kernels of a layer are computed together, as quadratic forms where the backend has
+them, or by their unitaries."""
 STATE_COST = 6
 """Of a gate on one amplitude, where a product of channels in one form costs 1: measured, forwards
 and backwards, on the CPU."""
@@ -40,6 +42,11 @@ MEASUREMENT_GATES = 5
 """Gates on a wire that cost as much as measuring all wires does, and loading the state."""
 ROW_BYTES = 2**26
 """For the channel vectors of a chunk where a backend executes row by row."""
+
+
+def is_elsewhere(features: Tensor) -> bool:
+    """Whether no compiled kernel of the CPU can read them."""
+    return not features.is_cpu
 
 
 def kernel_spec(in_channels: int, ansatz: str, depth: int) -> LayerSpec:
@@ -149,7 +156,7 @@ class QuantumPointwiseConv2d(nn.Module):
 
         Raises:
             InputError: wrong shape, integers, booleans or complex numbers, or an entry that is
-                not finite.
+                not finite. On an accelerator such an entry gives NaN: an error would have to wait.
         """
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise InputError(
@@ -165,7 +172,9 @@ class QuantumPointwiseConv2d(nn.Module):
         taken = self._taken(images)
         with torch.autocast(images.device.type, enabled=False):
             features = in_float32_or_float64("the images", taken.flatten(2))
-            if self._prefers_states(features):
+            if self._has_products(features):
+                maps = self._by_products(features)
+            elif self._prefers_states(features):
                 maps = self._by_states(features)
             else:
                 maps = self._by_forms(features) if self._has_forms() else self._by_rows(features)
@@ -196,6 +205,15 @@ class QuantumPointwiseConv2d(nn.Module):
 
     def _padded(self, rows: Tensor) -> Tensor:
         return functional.pad(rows, (0, self.spec.n_features - rows.shape[1]))
+
+    def _has_products(self, features: Tensor) -> bool:
+        """Whether to leave all to torch's products, where the features are."""
+        is_narrow = self.spec.n_wires <= FORM_WIRES
+        return is_elsewhere(features) and is_narrow and all(map(has_states, self._layers))
+
+    def _by_products(self, features: Tensor) -> Tensor:
+        weights = stacked_weights(self._layers)
+        return channel_products(features, weights, self.spec, self.out_channels, length=self.length)
 
     def _prefers_states(self, features: Tensor) -> bool:
         """Whether the backend carries states, and that costs less than forms."""

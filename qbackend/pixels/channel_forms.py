@@ -19,6 +19,7 @@ from torch import Tensor
 from ..gradients.higher import Gradients, pulled
 from ..gradients.torch_circuit import unit_vectors
 from . import cpu, tensors
+from .pieces import with_norms
 
 KERNEL_CHANNELS = 64
 """Up to here the kernels beat torch's matrix products on the CPU."""
@@ -77,8 +78,4 @@ def forms_in_torch(features: Tensor, packed: Tensor, *, length: bool) -> Tensor:
     units = unit_vectors(features, dim=1)
     rows, columns = torch.triu_indices(units.shape[1], units.shape[1], device=units.device)
     values = packed @ (units[:, rows] * units[:, columns])
-    if not length:
-        return values
-    # Along its unit vector a vector is as long as it is.
-    lengths = torch.sum(features * units, dim=1, keepdim=True)
-    return torch.cat([values, lengths], dim=1)
+    return with_norms(values, features, units) if length else values

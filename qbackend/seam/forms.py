@@ -110,7 +110,10 @@ class PixelCircuits(Protocol):
 
 
 class PixelBackend(QuadraticBackend):
-    """A backend that can carry states through several layers at once, on the CPU."""
+    """A backend that can carry states through several layers at once, on the CPU.
+
+    Elsewhere torch's operations do, so its states are those of the circuit itself.
+    """
 
     @abstractmethod
     def pixel_circuits(

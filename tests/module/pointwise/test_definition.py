@@ -12,9 +12,10 @@ from torch import Tensor
 from models import QuantumPointwiseConv2d
 from qbackend.kernels import threads
 from qbackend.module import pointwise
-from qbackend.pixels import channel_forms, tensors
+from qbackend.pixels import channel_products, pieces, tensors
 from tests.support.cases import MACHINE
 
+from .conftest import take
 from .definition import Case, conv, definition, gradients, images
 
 CASES = [
@@ -71,15 +72,20 @@ def test_gradcheck(backend: str) -> None:
     assert torch.autograd.gradcheck(layer, given.requires_grad_())
 
 
-def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel_forms, "KERNEL_CHANNELS", 0)
+@pytest.mark.parametrize("way", ["tensors", "products of states", "products of forms"])
+def test_pieces_do_not_matter(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(way, monkeypatch)
     layer = conv(5, 6, 2, backend="native", length=True)
     given = images(5, size=(7, 11), n_images=4).requires_grad_()
     whole = layer(given)
     expected = [whole, *gradients(layer, given, whole)]
-    monkeypatch.setattr(tensors, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(pieces, "LEAST_PIXELS", 1)
+    # What a pixel becomes: products of channels, states of two kernels, products and outputs.
+    n_numbers = {"tensors": 15, "products of states": 2 * 2 * 8, "products of forms": 25 + 6}[way]
     for pixels in (10, 200):
-        monkeypatch.setitem(tensors.CHUNK_BYTES, "cpu", pixels * 15 * 8)
+        n_bytes = pixels * n_numbers * 8
+        monkeypatch.setitem(tensors.PIECE_BYTES, "cpu", n_bytes)
+        monkeypatch.setattr(channel_products, "PIECE_BYTES", n_bytes)
         maps = layer(given)
         for ours, theirs in zip([maps, *gradients(layer, given, maps)], expected, strict=True):
             torch.testing.assert_close(ours, theirs, atol=MACHINE, rtol=MACHINE)

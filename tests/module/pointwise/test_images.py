@@ -127,7 +127,7 @@ def test_under_autocast_float32_is_kept(affine: bool, path: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_the_first_bad_pixel_is_named(bad: float, path: str) -> None:
+def test_the_first_bad_pixel_is_named(bad: float, path_on_the_cpu: str) -> None:
     layer = QuantumPointwiseConv2d(3, 2, 1, backend="native")
     given = torch.ones(4, 3, 6, 7)
     given[2, 1, 3, 4] = given[3, 0, 0, 0] = bad

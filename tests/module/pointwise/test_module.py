@@ -149,7 +149,7 @@ def test_other_numbers_are_refused(dtype: torch.dtype, path: str) -> None:
             call(given)
 
 
-def test_a_bad_pixel_is_named_in_every_way(path: str) -> None:
+def test_a_bad_pixel_is_named_in_every_way(path_on_the_cpu: str) -> None:
     layer, given = conv(4, 3, 1, backend="native"), images(4)
     given[1, 2, 1, 3] = torch.inf
     with pytest.raises(errors.InputError, match=r"image 1, pixel 8 .*not finite"):
