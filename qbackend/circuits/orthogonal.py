@@ -14,10 +14,12 @@ Letters: B batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..layers.canonical import TIE, direction, references, settled, settling_turns, ties
-from ..layers.inputs import Array
+from ..layers.inputs import Array, Numbers, constant_like, library_of, row_numbers
 
 _I = np.eye(2)
 _J = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -38,27 +40,40 @@ _LEAN = 0.0431
 _ODD_PARITY = np.array([1.0, -1.0, -1.0, 1.0])
 
 
-def transposed(matrices: Array) -> Array:
+def transposed(matrices: Numbers) -> Numbers:
     """Every matrix of a batch transposed."""
-    return np.swapaxes(matrices, -1, -2)
+    return library_of(matrices).swapaxes(matrices, -1, -2)
 
 
-def determinant_2x2(matrices: Array) -> Array:
+def determinant_2x2(matrices: Numbers) -> Numbers:
     """Determinants (...) of matrices (..., 2, 2)."""
     straight = matrices[..., 0, 0] * matrices[..., 1, 1]
     return straight - matrices[..., 0, 1] * matrices[..., 1, 0]
 
 
-def rotation_matrices(angles: Array) -> Array:
+def reversal(matrices: Numbers) -> Numbers:
+    """-1 for orthogonal matrices (B, 4, 4) with determinant -1, else 1: (B,)."""
+    upper, lower = matrices[:, :2], matrices[:, 2:]
+
+    def minors(first: int, second: int, third: int, fourth: int) -> Any:
+        straight = upper[:, 0, first] * upper[:, 1, second]
+        above = straight - upper[:, 0, second] * upper[:, 1, first]
+        straight = lower[:, 0, third] * lower[:, 1, fourth]
+        return above * (straight - lower[:, 0, fourth] * lower[:, 1, third])
+
+    pairs = minors(0, 1, 2, 3) - minors(0, 2, 1, 3) + minors(0, 3, 1, 2)
+    determinant = pairs + minors(1, 2, 0, 3) - minors(1, 3, 0, 2) + minors(2, 3, 0, 1)
+    return library_of(matrices).where(determinant < 0, -1.0, 1.0 + 0 * determinant)
+
+
+def rotation_matrices(angles: Numbers) -> Numbers:
     """[[cos, -sin], [sin, cos]] of angles (B,), which is RY of twice the angle: (B, 2, 2)."""
-    matrices = np.empty((len(angles), 2, 2))
-    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angles)
-    matrices[:, 1, 0] = np.sin(angles)
-    matrices[:, 0, 1] = -matrices[:, 1, 0]
-    return matrices
+    library = library_of(angles)
+    cosine, sine = library.cos(angles), library.sin(angles)
+    return library.stack([cosine, -sine, sine, cosine], axis=1).reshape(-1, 2, 2)
 
 
-def svd_2x2(matrices: Array) -> tuple[Array, Array, Array]:
+def svd_2x2(matrices: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """Singular value decomposition with rotations on both sides: (B, 2, 2) -> u, v, t of (B,).
 
     Up to its norm a matrix is R(u) diag(cos t, sin t) R(v)^T, where R are `rotation_matrices`,
@@ -66,19 +81,23 @@ def svd_2x2(matrices: Array) -> tuple[Array, Array, Array]:
     """
     a, b, c, d = matrices.reshape(-1, 4).T
     difference, total = direction(c - b, a + d), direction(c + b, a - d)
-    twice_mean, twice_half_gap = np.hypot(a + d, c - b), np.hypot(a - d, c + b)
-    ratio = np.arctan2(twice_mean - twice_half_gap, twice_mean + twice_half_gap)
+    library = library_of(matrices)
+    twice_mean, twice_half_gap = library.hypot(a + d, c - b), library.hypot(a - d, c + b)
+    ratio = library.arctan2(twice_mean - twice_half_gap, twice_mean + twice_half_gap)
     return (total + difference) / 2, (total - difference) / 2, ratio
 
 
-def so4_angles(matrices: Array) -> Array:
+def so4_angles(matrices: Numbers) -> Numbers:
     """Angles (B, 6) of matrices (B, 4, 4) with determinant 1, on two CZ gates.
 
     The circuit: RY on both wires, CZ, RY on both wires, CZ, RY on both wires.
     """
-    first, middle, last = _euler_angles(np.stack(_quaternions(matrices)))
+    library = library_of(matrices)
+    first: Any
+    last: Any
+    first, middle, last = _euler_angles(library.stack(_quaternions(matrices)))
     # e2 of the left copy is RY on the second wire, e2 of the right copy is RY on the first.
-    return 2 * np.stack([*first, *middle[::-1], *last], axis=1)
+    return 2 * library.stack([*first, middle[1], middle[0], *last], axis=1)
 
 
 def multiplexed_so4_angles(zero: Array, one: Array) -> Array:
@@ -138,18 +157,21 @@ def multiplexed_ry_angles(turns: Array) -> Array:
     return turns @ _SIGNS.T / 4
 
 
-def _quaternions(matrices: Array) -> tuple[Array, Array]:
+def _quaternions(matrices: Numbers) -> tuple[Numbers, Numbers]:
     """The left and right unit quaternions (B, 4) of matrices in SO(4)."""
-    products = (matrices.reshape(-1, 16) @ _PRODUCTS.reshape(16, 16).T).reshape(-1, 4, 4) / 4
+    library = library_of(matrices)
+    pairs = constant_like(_PRODUCTS.reshape(16, 16).T, matrices)
+    products = (matrices.reshape(-1, 16) @ pairs).reshape(-1, 4, 4) / 4
     # The products of components have rank one; the largest one's row and column are exact.
-    rows = np.arange(len(matrices))
-    largest = np.abs(products).reshape(len(matrices), 16).argmax(axis=1)
-    m, n = np.divmod(largest, 4)
+    rows = row_numbers(matrices)
+    largest = library.abs(products).reshape(len(matrices), 16).argmax(axis=1)
+    m, n = largest // 4, largest % 4
     left, right = products[rows, :, n], products[rows, m, :]
-    left = left / np.linalg.norm(left, axis=1, keepdims=True)
-    right = right / np.linalg.norm(right, axis=1, keepdims=True)
-    right = right * np.sign(products[rows, m, n] * left[rows, m] * right[rows, n])[:, None]
-    sign = np.where(left @ references(4)[0] < 0, -1.0, 1.0)[:, None]
+    left = left / library.linalg.norm(left, axis=1, keepdims=True)
+    right = right / library.linalg.norm(right, axis=1, keepdims=True)
+    right = right * library.sign(products[rows, m, n] * left[rows, m] * right[rows, n])[:, None]
+    along = left @ constant_like(references(4)[0], left)
+    sign = library.where(along < 0, -1.0, 1.0)[:, None]
     return left * sign, right * sign
 
 
@@ -157,11 +179,12 @@ def _from_quaternions(left: Array, right: Array) -> Array:
     return np.einsum("bm,bn,mnij->bij", left, right, _PRODUCTS)
 
 
-def _euler_angles(q: Array) -> tuple[Array, Array, Array]:
+def _euler_angles(q: Numbers) -> tuple[Numbers, Any, Numbers]:
     """(first, middle, last), each (...): q (..., 4) = exp(last e1) exp(middle e2) exp(first e1)."""
-    w, x, y, z = np.moveaxis(q, -1, 0)
+    library = library_of(q)
+    w, x, y, z = library.moveaxis(q, -1, 0)
     total, difference = direction(x, w), direction(z, y)
-    middle = np.arctan2(np.hypot(y, z), np.hypot(w, x))
+    middle = library.arctan2(library.hypot(y, z), library.hypot(w, x))
     return (total - difference) / 2, middle, (total + difference) / 2
 
 

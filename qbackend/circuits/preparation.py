@@ -28,9 +28,10 @@ from ..layers.canonical import (
     ties,
 )
 from ..layers.encodings import AmplitudeEncoding
-from ..layers.inputs import Array
+from ..layers.inputs import Array, Numbers, constant_like, library_of
 from .orthogonal import (
     isometry_angles,
+    reversal,
     rotation_matrices,
     so4_angles,
     so8_angles,
@@ -41,6 +42,11 @@ from .splitting import split_two_wires
 
 N_ANGLES = {1: 1, 2: 3, 3: 8, 4: 15, 5: 33, 6: 72}
 """E for each number of wires that has a compact preparation."""
+
+MOST_WIRES_IN_PLACE = 4
+"""Beyond them singular value decompositions are taken, for which a device would be waited for."""
+
+_SECOND_WIRE_FIRST = np.array([0, 2, 1, 3])
 
 # Six wires: what copies three bits from the left half to both halves of a line, as three
 # independent parities in each. A search shows that nine is the least number of CNOTs.
@@ -57,11 +63,19 @@ class CompactPreparation:
 
     order: tuple[int, ...]
 
-    def __call__(self, features: Array) -> Array:
-        """Angles; zero for a row that encodes nothing."""
+    def __call__(self, features: Numbers) -> Numbers:
+        """Angles; zero for a row that encodes nothing.
+
+        Tensors of more than `MOST_WIRES_IN_PLACE` wires take the way through the CPU.
+        """
+        library = library_of(features)
+        if library is not np and len(self.order) > 2**MOST_WIRES_IN_PLACE:
+            there: Any = features
+            return library.from_numpy(self(there.cpu().numpy())).to(there.device)
         states = AmplitudeEncoding().states(features)
-        empty = ~states.any(axis=1, keepdims=True)
-        return np.where(empty, 0.0, compact_angles(states[:, self.order]))
+        empty = ~library.any(states, axis=1)[:, None]
+        order = constant_like(np.array(self.order), states)
+        return library.where(empty, 0.0, compact_angles(states[:, order]))
 
 
 def check_compact(n_wires: int) -> None:
@@ -73,7 +87,7 @@ def check_compact(n_wires: int) -> None:
         )
 
 
-def compact_angles(states: Array) -> Array:
+def compact_angles(states: Numbers) -> Numbers:
     """Angles (B, E) of the circuit that prepares real unit vectors (B, D), up to their signs.
 
     Raises:
@@ -83,8 +97,10 @@ def compact_angles(states: Array) -> Array:
     check_compact(n_wires)
     if n_wires == 1:
         return 2 * direction(states[:, 1:], states[:, :1])
-    states = states * np.where(states @ references(2**n_wires)[0] < 0, -1.0, 1.0)[:, None]
-    return {2: _two, 3: _three, 4: _four, 5: _five, 6: _six}[n_wires](states)
+    along = states @ constant_like(references(2**n_wires)[0], states)
+    states = states * library_of(states).where(along < 0, -1.0, 1.0)[:, None]
+    ways: dict[int, Any] = {2: _two, 3: _three, 4: _four, 5: _five, 6: _six}
+    return ways[n_wires](states)
 
 
 def append_compact(circuit: QuantumCircuit, qubits: Sequence[int], angles: Sequence[Any]) -> None:
@@ -99,32 +115,33 @@ def append_compact(circuit: QuantumCircuit, qubits: Sequence[int], angles: Seque
     _Writer(circuit, qubits, iter(angles)).prepare(len(qubits))
 
 
-def _two(states: Array) -> Array:
+def _two(states: Numbers) -> Numbers:
     u, v, ratio = svd_2x2(states.reshape(-1, 2, 2))
-    return 2 * np.stack([ratio, u, v], axis=1)
+    return 2 * library_of(states).stack([ratio, u, v], axis=1)
 
 
-def _three(states: Array) -> Array:
+def _three(states: Numbers) -> Numbers:
     """Schmidt vectors of wire 0 by a turn, those of the other two wires by an SO(4)."""
+    library = library_of(states)
     rows = states.reshape(-1, 2, 4)
-    squares = np.sum(rows**2, axis=2)
-    overlap = np.sum(rows[:, 0] * rows[:, 1], axis=1)
+    squares = library.sum(rows**2, axis=2)
+    overlap = library.sum(rows[:, 0] * rows[:, 1], axis=1)
     turn = direction(2 * overlap, squares[:, 0] - squares[:, 1]) / 2
     rows = transposed(rotation_matrices(turn)) @ rows
     # Wire 2 starts in |0>: only the images of |00> and |10> matter.
-    images = np.tile(references(4), (len(states), 1, 1))
+    images = library.tile(constant_like(references(4), states), (len(states), 1, 1))
     images[:, :, :2] = transposed(rows)
     images = orthonormal(images)
-    values = np.sum(transposed(rows) * images[:, :, :2], axis=1)
-    images = images[:, :, [0, 2, 1, 3]]
-    images[np.linalg.det(images) < 0, :, 3] *= -1
-    head = np.stack([np.arctan2(values[:, 1], values[:, 0]), turn], axis=1)
-    return np.concatenate([2 * head, so4_angles(images)], axis=1)
+    values = library.sum(transposed(rows) * images[:, :, :2], axis=1)
+    images = images[:, :, constant_like(_SECOND_WIRE_FIRST, states)]
+    images[:, :, 3] *= reversal(images)[:, None]
+    head = library.stack([library.arctan2(values[:, 1], values[:, 0]), turn], axis=1)
+    return library.concatenate([2 * head, so4_angles(images)], axis=1)
 
 
-def _four(states: Array) -> Array:
+def _four(states: Numbers) -> Numbers:
     head, vectors = split_two_wires(states)
-    return np.concatenate([head, so4_angles(vectors)], axis=1)
+    return library_of(states).concatenate([head, so4_angles(vectors)], axis=1)
 
 
 def _five(states: Array) -> Array:

@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,14 +37,12 @@ from numpy.typing import NDArray
 
 from ..layers.definitions import in_catalogue
 from ..layers.encodings import AmplitudeEncoding, gray_transform, without_overflow
-from ..layers.inputs import Array
+from ..layers.inputs import Array, Numbers, constant_like, library_of, patched
 from ..layers.spec import LayerSpec
 from ..layers.spec_inputs import SpecInputs
 from ..seam.loading import pull_loaded
 from ..seam.requests import CompiledLayer
 from .plans import CircuitShiftPlan, GradientPlan, plan_circuit_shift
-
-Mask = NDArray[np.bool_]
 
 VANISHING = 1e-2
 """About a two-qubit gate's error: divided by a node's share it is the noise in a derivative."""
@@ -73,74 +73,108 @@ class PreparationAverage:
 
         By least squares: a function that is a quadratic form is met exactly.
         """
-        rows, columns = np.triu_indices(self.states.shape[1])
-        products = self.states[:, rows] * self.states[:, columns]
+        products = self._products
         forms = np.linalg.solve(products.T @ products, products.T @ values)
         return forms.astype(np.float64)
 
+    def fitting(self) -> Array:
+        """What `fit` multiplies values by, (D (D + 1) / 2, S)."""
+        products = self._products
+        return np.linalg.solve(products.T @ products, products.T).astype(np.float64)
 
-def averaged_gradient(features: Array, forms: Array, cotangent: Array) -> Array:
+    @property
+    def _products(self) -> Array:
+        rows, columns = np.triu_indices(self.states.shape[1])
+        products: Array = self.states[:, rows] * self.states[:, columns]
+        return products
+
+
+@cache
+def _places(dimension: int) -> tuple[NDArray[np.int64], Array]:
+    """Of every entry of a symmetric form (D, D) its place among the upper ones, and its weight.
+
+    The weight is that of its share in the derivative of the form.
+    """
+    places = np.zeros((dimension, dimension), dtype=np.int64)
+    rows, columns = np.triu_indices(dimension)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places, 1 + np.eye(dimension)
+
+
+def averaged_gradient(features: Numbers, forms: Numbers, cotangent: Numbers) -> Numbers:
     """Gradient (B, F) of sum(outputs * cotangent (B, M)) for forms (D (D + 1) / 2, M)."""
-    states = AmplitudeEncoding().states(features).astype(np.float64)
+    library = library_of(features)
+    states = AmplitudeEncoding().states(features)
     n_forms, dimension = forms.shape[1], states.shape[1]
-    upper = np.zeros((dimension, dimension, n_forms))
-    upper[np.triu_indices(dimension)] = forms
-    symmetric = (upper + upper.transpose(1, 0, 2)).reshape(dimension, -1)
+    places, weights = (constant_like(each, features) for each in _places(dimension))
+    symmetric = (forms[places] * weights[:, :, None]).reshape(dimension, -1)
     slopes = (states @ symmetric).reshape(-1, dimension, n_forms)
-    of_states = np.matmul(slopes, cotangent[:, :, None])[:, :, 0]
-    along = np.sum(of_states * states, axis=1, keepdims=True)
+    of_states = (slopes @ cotangent[:, :, None])[:, :, 0]
+    along = library.sum(of_states * states, axis=1, keepdims=True)
     scaled, factors = without_overflow(features)
-    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
+    norms = library.linalg.norm(scaled, axis=1, keepdims=True)
     return (of_states - along * states) / norms * factors
 
 
 def feature_gradient(
     compiled: CompiledLayer,
-    features: Array,
-    of_angles: Array,
-    averaged: Callable[[Mask], Array],
-) -> Array:
+    features: Numbers,
+    of_angles: Numbers,
+    cotangent: Numbers,
+    averaged: Callable[[Numbers, Numbers], Numbers],
+) -> Numbers:
     """Gradient by features (B, F), from that by the preparation's angles (B, E).
 
-    `averaged` gives the averaged gradient of the features' rows that it is asked for, by a mask
-    (B,). No row may be one that the encoding calls zero.
+    `averaged` gives the averaged gradient for rows of features and of the cotangent (B, M). No row
+    of an array may be one that the encoding calls zero; in a tensor it has no meaning.
     """
+    library = library_of(features)
     rule = in_catalogue(compiled.spec, "an averaged preparation").encoding_rule
     if rule.is_product:
-        given = torch.from_numpy(features)
-        return pull_loaded(rule, given, torch.from_numpy(of_angles)).numpy()
-    if _is_averaged(compiled):
-        return averaged(np.ones(len(features), dtype=bool))
+        given: tuple[Any, Any] = features, of_angles
+        if library is torch:
+            return pull_loaded(rule, *given)  # type: ignore[return-value]
+        return pull_loaded(rule, *map(torch.from_numpy, given)).numpy()  # type: ignore[return-value]
+    if is_averaged(compiled):
+        return averaged(features, cotangent)
     gradient, vanishing = _pull_tree(features, of_angles)
-    rows = np.asarray(vanishing.any(axis=1))
-    if rows.any():
-        gradient[rows] = np.where(vanishing[rows], averaged(rows), gradient[rows])
+
+    def replaced(
+        gradient: Numbers, vanishing: Any, features: Numbers, cotangent: Numbers
+    ) -> tuple[Any, ...]:
+        return (library.where(vanishing, averaged(features, cotangent), gradient),)
+
+    rows = vanishing.any(axis=1)
+    behind = gradient, vanishing, features, cotangent
+    (gradient,) = patched(rows, (gradient,), replaced, *behind)
     return gradient
 
 
-def _pull_tree(features: Array, of_angles: Array) -> tuple[Array, Mask]:
+def _pull_tree(features: Numbers, of_angles: Numbers) -> tuple[Numbers, Any]:
     """The chain rule through `AmplitudeEncoding.angles`.
 
     Returns the gradient by features (B, F), and which features are below a vanishing node.
     """
+    library = library_of(features)
     scaled, factors = without_overflow(features)
     levels = [scaled]
     while levels[-1].shape[1] > 1:
-        levels.append(np.hypot(levels[-1][:, 0::2], levels[-1][:, 1::2]))
+        levels.append(library.hypot(levels[-1][:, 0::2], levels[-1][:, 1::2]))
     floor = VANISHING * levels.pop()
-    gradient = np.zeros_like(floor)
-    vanishing: Mask = np.zeros(floor.shape, dtype=bool)
+    gradient = library.zeros_like(floor)
+    vanishing = floor < 0
     for level in reversed(levels):
         width = level.shape[1] // 2
         left, right = level[:, 0::2], level[:, 1::2]
-        norms = np.hypot(left, right)
-        vanishing |= norms < floor
-        inverse = 1 / np.where(vanishing, np.inf, norms)
-        of_turns = of_angles[:, width - 1 : 2 * width - 1] @ gray_transform(width) / width
+        norms = library.hypot(left, right)
+        vanishing = vanishing | (norms < floor)
+        inverse = 1 / library.where(vanishing, np.inf, norms)
+        gray = constant_like(gray_transform(width), features)
+        of_turns = of_angles[:, width - 1 : 2 * width - 1] @ gray / width
         along, across = gradient * inverse, 2 * of_turns * inverse**2
         children = [left * along - right * across, right * along + left * across]
-        gradient = np.stack(children, axis=2).reshape(level.shape)
-        vanishing = np.repeat(vanishing, 2, axis=1)
+        gradient = library.stack(children, axis=2).reshape(level.shape)
+        vanishing = library.stack([vanishing, vanishing], axis=2).reshape(level.shape)
     return gradient * factors, vanishing
 
 
@@ -199,11 +233,11 @@ class NoisyShiftPlan(GradientPlan):
         if not self.of_features:
             return np.zeros_like(self.features)
 
-        def averaged(chosen: Mask) -> Array:
+        def averaged(features: Array, cotangent: Array) -> Array:
             assert forms is not None
-            return averaged_gradient(self.features[chosen], forms, cotangent[chosen])
+            return averaged_gradient(features, forms, cotangent)
 
-        return feature_gradient(self.compiled, self.features, of_angles, averaged)
+        return feature_gradient(self.compiled, self.features, of_angles, cotangent, averaged)
 
 
 def plan_noisy_shift(
@@ -225,7 +259,7 @@ def plan_noisy_shift(
     spec = in_catalogue(compiled.spec, "an averaged preparation")
     rows = compiled.rows(features, weights)
     n_angles = rows.shape[1] - spec.n_weights
-    needs_average = of_features and _is_averaged(compiled)
+    needs_average = of_features and is_averaged(compiled)
     first = 0 if of_features and not needs_average else n_angles
     last = rows.shape[1] if of_weights else n_angles
     shift = plan_circuit_shift(compiled, rows, slice(first, last))
@@ -237,7 +271,7 @@ def plan_noisy_shift(
     return NoisyShiftPlan(compiled, features, of_features, first, shift, average, average_rows)
 
 
-def _is_averaged(compiled: CompiledLayer) -> bool:
+def is_averaged(compiled: CompiledLayer) -> bool:
     """Whether no feature's derivative is the exact one."""
     inputs = compiled.inputs
     is_amplitude = isinstance(compiled.spec, LayerSpec) and compiled.spec.encoding == "amplitude"

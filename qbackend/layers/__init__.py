@@ -5,8 +5,8 @@ Lowest first, with the names that other folders use:
 - `ansatze`: ANSATZE, Axis, Cnots, Operation, Rotations
 - `circuit_text`: circuit_of, is_circuit_text
 - `elementary`
-- `inputs`: Array, check_finite, check_weights, float64_array, in_float32_or_float64,
-  seed_number, seed_or_drawn, whole_number
+- `inputs`: Array, Numbers, check_finite, check_weights, constant_like, float64_array,
+  in_float32_or_float64, library_of, patched, row_numbers, seed_number, seed_or_drawn, whole_number
 - `canonical`: TIE, direction, orthonormal, references, settled, settling_turns, ties
 - `encodings`: AmplitudeEncoding, ENCODINGS, Encoding, ZERO_NORM, gray_transform,
   without_overflow

@@ -16,11 +16,12 @@ Letters: B batch, N rows of a matrix, K columns.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import Array
+from .inputs import Array, Numbers, constant_like, library_of, patched
 
 Mask = NDArray[np.bool_]
 
@@ -36,28 +37,30 @@ def references(size: int) -> Array:
     return np.sin(np.arange(1.0, size**2 + 1) ** 2).reshape(size, size)
 
 
-def direction(sine: Array, cosine: Array, floor: float | Array = TIE) -> Array:
+def direction(sine: Numbers, cosine: Numbers, floor: float | Numbers = TIE) -> Numbers:
     """Angles in radians of vectors (cosine, sine); zero where they are no longer than `floor`."""
-    angles = np.arctan2(sine, cosine)
-    angles[angles < _CUT] += 2 * np.pi
-    angles[np.hypot(sine, cosine) <= floor] = 0.0
-    return angles
+    library = library_of(sine)
+    angles = library.arctan2(sine, cosine)
+    angles = library.where(angles < _CUT, angles + 2 * np.pi, angles)
+    return library.where(library.hypot(sine, cosine) <= floor, 0.0, angles)
 
 
-def orthonormal(vectors: Array) -> Array:
+def orthonormal(vectors: Numbers) -> Numbers:
     """The columns of (B, N, K) made orthonormal one after the other, N >= K.
 
     A column that depends on those before it gives way to a reference.
     """
-    basis = np.empty_like(vectors)
+    library = library_of(vectors)
+    basis = library.empty_like(vectors)
     for column in range(vectors.shape[2]):
         before = basis[:, :, :column]
+        reference: Any = constant_like(references(vectors.shape[1])[:, column], vectors)
+
+        def by_reference(before: Any, reference: Any = reference) -> tuple[Any, Any]:
+            return _without(before, library.broadcast_to(reference, before.shape[:2]))
+
         rest, lengths = _without(before, vectors[:, :, column])
-        lost = lengths <= TIE
-        if lost.any():
-            reference = references(vectors.shape[1])[:, column]
-            spread = np.broadcast_to(reference, (int(lost.sum()), len(reference)))
-            rest[lost], lengths[lost] = _without(before[lost], spread)
+        rest, lengths = patched(lengths <= TIE, (rest, lengths), by_reference, before)
         basis[:, :, column] = rest / lengths[:, None]
     return basis
 
@@ -99,20 +102,20 @@ def _signs(matrices: Array) -> Array:
     return np.where(np.einsum("bkk->bk", matrices) < 0, -1.0, 1.0)[:, None]
 
 
-def _without(basis: Array, vectors: Array) -> tuple[Array, Array]:
+def _without(basis: Numbers, vectors: Numbers) -> tuple[Numbers, Any]:
     """Vectors (B, N) less their projections on orthonormal columns (B, N, K), and their lengths."""
-    lengths = np.linalg.norm(vectors, axis=1)
+    library = library_of(vectors)
+    lengths = library.linalg.norm(vectors, axis=1)
     if basis.shape[2] == 0:
-        return vectors.copy(), lengths
-    rest = vectors - _projections(basis, vectors)
-    lengths, before = np.linalg.norm(rest, axis=1), lengths
+        return 1 * vectors, lengths
+
+    def less(basis: Numbers, vectors: Numbers) -> tuple[Numbers, Any]:
+        projections = library.einsum(
+            "bnk,bk->bn", basis, library.einsum("bnk,bn->bk", basis, vectors)
+        )
+        rest = vectors - projections
+        return rest, library.linalg.norm(rest, axis=1)
+
+    rest, shorter = less(basis, vectors)
     # What cancelled has left its rounding behind.
-    again = lengths < before / 2
-    if again.any():
-        rest[again] -= _projections(basis[again], rest[again])
-        lengths[again] = np.linalg.norm(rest[again], axis=1)
-    return rest, lengths
-
-
-def _projections(basis: Array, vectors: Array) -> Array:
-    return np.einsum("bnk,bk->bn", basis, np.einsum("bnk,bn->bk", basis, vectors))
+    return patched(shorter < lengths / 2, (rest, shorter), less, basis, rest)

@@ -11,7 +11,7 @@ Letters: B batch, F features, Q wires, D = 2^Q amplitudes, E angles of the prepa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +21,22 @@ from .canonical import direction, references
 
 if TYPE_CHECKING:
     from torch import Tensor
-from .inputs import Array
+from .inputs import Array, Numbers, constant_like, library_of
 
 ZERO_NORM = 1e-12
 """A row of amplitude features shorter than this has no direction: its outputs are zero."""
 
 
-def without_overflow(features: Array) -> tuple[Array, Array]:
+def without_overflow(features: Numbers) -> tuple[Numbers, Numbers]:
     """Rows (B, F) whose squares do not overflow, and what they are multiplied by, (B, 1).
 
     That is a power of two and at most 1: the rows round as they did, and those shorter than
     `ZERO_NORM` stay as they are.
     """
-    peaks = np.abs(features).max(axis=1, keepdims=True, initial=1.0)
-    # 2^20 squares of 2^500 can be added up; and two bits more would make a factor denormal.
-    exponents = np.where(peaks < 2.0**500, 0, np.frexp(peaks)[1] - 2)
-    factors = np.ldexp(1.0, -exponents)
+    library = library_of(features)
+    peaks = library.amax(library.abs(features), axis=1, keepdims=True)
+    # 2^20 squares of 2^500 can be added up, and no number reaches 2^1024.
+    factors = library.where(peaks < 2.0**500, 1.0, 2.0**-524 + 0 * peaks)
     return features * factors, factors
 
 
@@ -126,7 +126,7 @@ class AmplitudeEncoding(Encoding):
     def n_angles(self, n_wires: int) -> int:
         return 2**n_wires - 1
 
-    def angles(self, features: Array) -> Array:
+    def angles(self, features: Numbers) -> Numbers:
         """Angles of a tree of multiplexed RY (Möttönen et al., quant-ph/0407010), root first.
 
         Level k turns wire k by an angle that depends on what the k wires before it read. The
@@ -134,16 +134,19 @@ class AmplitudeEncoding(Encoding):
         either sign possible. The angles are those of the RY gates in the Gray-code circuit of
         each multiplexer, so that a row holds what the circuit takes.
         """
+        library = library_of(features)
         norms = self.states(features)
         # The state's sign means nothing, but noise would tell the branches of its turns apart.
-        norms = norms * np.where(norms @ references(norms.shape[1])[0] < 0, -1.0, 1.0)[:, None]
-        levels: list[Array] = []
+        along = norms @ constant_like(references(norms.shape[1])[0], norms)
+        norms = norms * library.where(along < 0, -1.0, 1.0)[:, None]
+        levels: list[Any] = []
         while norms.shape[1] > 1:
             left, right = norms[:, 0::2], norms[:, 1::2]
             turns = 2 * direction(right, left, floor=0.0)
-            levels.append(turns @ gray_transform(turns.shape[1]).T / turns.shape[1])
-            norms = np.hypot(left, right)
-        return np.concatenate(levels[::-1], axis=1)
+            gray = constant_like(gray_transform(turns.shape[1]).T, turns)
+            levels.append(turns @ gray / turns.shape[1])
+            norms = library.hypot(left, right)
+        return library.concatenate(levels[::-1], axis=1)
 
     def states_of_angles(self, angles: Array) -> Array:
         states = np.ones((len(angles), 1), dtype=angles.dtype)
@@ -154,13 +157,15 @@ class AmplitudeEncoding(Encoding):
             states = split.reshape(len(angles), 2 * width)
         return states
 
-    def states(self, features: Array) -> Array:
+    def states(self, features: Numbers) -> Numbers:
+        library = library_of(features)
         rows, _ = without_overflow(features)
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.where(norms < ZERO_NORM, 0.0, rows / np.maximum(norms, ZERO_NORM))
+        norms = library.linalg.norm(rows, axis=1, keepdims=True)
+        return library.where(norms < ZERO_NORM, 0.0, rows / library.clip(norms, ZERO_NORM, None))
 
-    def is_zero(self, features: Array) -> NDArray[np.bool_]:
-        return np.linalg.norm(without_overflow(features)[0], axis=1) < ZERO_NORM
+    def is_zero(self, features: Numbers) -> Any:
+        rows, _ = without_overflow(features)
+        return library_of(features).linalg.norm(rows, axis=1) < ZERO_NORM
 
     def n_directions(self, n_wires: int) -> int:
         return 2**n_wires - 1

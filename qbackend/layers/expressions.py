@@ -6,12 +6,13 @@ Letters: B batch, F features, P angles, W weights.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .inputs import Array
+from .inputs import Array, row_numbers
 from .tape import Tape
 
 
@@ -58,9 +59,9 @@ class ExpressionInputs:
         pulled = self.tape.pull(self._nodes(features, weights), of_angles.T)
         return pulled[: self.n_features].T.copy(), pulled[self.n_features :].T.copy()
 
-    def live(self, features: Array) -> NDArray[np.bool_]:
+    def live(self, features: Any) -> Any:
         """All rows: a circuit has something to execute whatever its features."""
-        return np.ones(len(features), dtype=bool)
+        return row_numbers(features) >= 0
 
     def _nodes(self, features: Array, weights: Array) -> Array:
         spread = np.broadcast_to(weights, (len(features), self.n_weights))

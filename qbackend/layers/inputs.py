@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +22,65 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[np.float64]
+Numbers = TypeVar("Numbers", Array, "torch.Tensor")
+"""An array on the CPU, or a tensor on any device, of which nothing is asked that would have to wait
+for that device."""
 
 SEEDS = 2**64
 """There are so many: torch's generators take no others."""
+
+
+def library_of(numbers: Any) -> Any:
+    """NumPy for an array, torch for a tensor: what both call by one name, and take alike."""
+    if isinstance(numbers, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
+def constant_like(constant: NDArray[Any], numbers: Any) -> Any:
+    """A constant as something to compute with `numbers` by; it stays on a tensor's device."""
+    if isinstance(numbers, np.ndarray):
+        return constant
+    return _constant_on(constant.tobytes(), constant.dtype.str, constant.shape, numbers.device)
+
+
+@cache
+def _constant_on(
+    content: bytes, dtype: str, shape: tuple[int, ...], device: torch.device
+) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(np.frombuffer(content, dtype).reshape(shape).copy()).to(device)
+
+
+def row_numbers(numbers: Any) -> Any:
+    """0, 1, ... of its rows (B, ...)."""
+    library = library_of(numbers)
+    where = {} if library is np else {"device": numbers.device}
+    return library.arange(len(numbers), **where)
+
+
+def patched(
+    rows: Any, values: tuple[Any, ...], by: Callable[..., tuple[Any, ...]], *given: Any
+) -> tuple[Any, ...]:
+    """Values (B, ...) with others in some rows (B,): those that `by` makes of rows of `given`.
+
+    Of arrays it makes them for these rows alone, and the values change in place; which rows of a
+    tensor these are, its device need not say.
+    """
+    if isinstance(rows, np.ndarray):
+        if rows.any():
+            for value, new in zip(values, by(*(each[rows] for each in given)), strict=True):
+                value[rows] = new
+        return values
+    import torch
+
+    return tuple(
+        torch.where(rows.view(-1, *[1] * (value.ndim - 1)), new, value)
+        for value, new in zip(values, by(*given), strict=True)
+    )
 
 
 def in_float32_or_float64(what: str, tensor: torch.Tensor) -> torch.Tensor:

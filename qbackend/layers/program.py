@@ -42,8 +42,11 @@ class InputMap(Protocol):
     def angles(self, features: Array, weights: Array) -> Array:
         """Angles (B, P) in radians of features (B, F) and weights (W,) or (B, W)."""
 
-    def live(self, features: Array) -> NDArray[np.bool_]:
-        """Rows that encode something, (B,): the others give zero and are never executed."""
+    def live(self, features: Any) -> Any:
+        """Rows that encode something, (B,): the others give zero and are never executed.
+
+        Features are an array or a tensor, and the answer is one too.
+        """
 
 
 class SmoothInputMap(InputMap, Protocol):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .encodings import Encoding
-from .inputs import Array
+from .inputs import Numbers, library_of, row_numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class SpecInputs:
     encoding: Encoding
     n_angles: int
     n_weights: int
-    prepare: Callable[[Array], Array] | None = None
+    prepare: Callable[[Any], Any] | None = None
 
     @property
     def by_features(self) -> NDArray[np.bool_]:
@@ -42,12 +43,18 @@ class SpecInputs:
         """Which angles move with the weights, (P,): the others."""
         return ~self.by_features
 
-    def angles(self, features: Array, weights: Array) -> Array:
+    def angles(self, features: Numbers, weights: Numbers) -> Numbers:
         """Angles (B, P) of features (B, F) and weights (W,) or (B, W)."""
-        angles = (self.prepare or self.encoding.angles)(features)
-        spread = np.broadcast_to(weights, (len(features), self.n_weights))
-        return np.concatenate([angles, spread], axis=1)
+        library = library_of(features)
+        prepare: Callable[[Any], Any] = self.prepare or self.encoding.angles
+        if library is not np and self.encoding.is_product:
+            # Of a product the angles are what is loaded.
+            prepare = self.encoding.loaded
+        spread = library.broadcast_to(weights, (len(features), self.n_weights))
+        return library.concatenate([prepare(features), spread], axis=1)
 
-    def live(self, features: Array) -> NDArray[np.bool_]:
+    def live(self, features: Any) -> Any:
         """Rows that encode something, (B,)."""
+        if self.encoding.is_product:
+            return row_numbers(features) >= 0
         return ~self.encoding.is_zero(features)

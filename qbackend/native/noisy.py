@@ -1,5 +1,8 @@
 """The backend `native:DEVICE`: a device's noise in the Pauli basis, on CPU and CUDA.
 
+On the CPU compiled kernels do it, by NumPy's arrays; elsewhere all that a pass takes stays on the
+features' device.
+
 Letters: B batch, F features, M observables, N rows, W weights.
 """
 
@@ -21,6 +24,7 @@ from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
 from .pauli.layer import LayerSimulation
+from .pauli.on_device import DeviceSimulation
 
 MAX_WIRES = 6
 
@@ -46,6 +50,7 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         self.preparation = preparation
         self._layers: dict[Layer, NoisyLayer] = {}
         self._simulations: dict[Layer, LayerSimulation] = {}
+        self._on_devices: dict[tuple[Layer, torch.dtype, torch.device], DeviceSimulation] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -73,14 +78,16 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         *,
         differentiate: bool,
     ) -> Forward:
-        vector = angles_of(weights)
-        given = features.detach().cpu().double().numpy()
-        check_finite("features", given)
         simulation = self._simulation(compiled)
-        where = features.dtype, features.device
+        if not features.is_cpu:
+            return self._on_device(simulation, features).forward(features, weights, differentiate)
+        vector = angles_of(weights)
+        dtype = features.detach().numpy().dtype
+        given = features.detach().double().numpy()
+        check_finite("features", given)
         live = compiled.inputs.live(given)
         values = np.zeros((len(given), compiled.spec.n_outputs))
-        values[live] = simulation.values(*where, compiled.rows(given[live], vector))
+        values[live] = simulation.values(dtype, compiled.rows(given[live], vector))
         outputs = torch.from_numpy(values).to(features)
         if not differentiate:
             return Forward(outputs, None)
@@ -88,8 +95,8 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         def pull(
             cotangent: torch.Tensor, of_features: bool = True, of_weights: bool = True
         ) -> Gradients:
-            factors = cotangent.detach().cpu().double().numpy()[live]
-            by_row, by_weights = simulation.pull(*where, given[live], vector, factors, of_features)
+            factors = cotangent.detach().double().numpy()[live]
+            by_row, by_weights = simulation.pull(dtype, given[live], vector, factors, of_features)
             by_features = None
             if by_row is not None:
                 gradient = np.zeros_like(given)
@@ -106,10 +113,10 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         return _run_rows(self._simulation(request.compiled), request, job_id)
 
     def close(self) -> None:
-        self._layers, self._simulations = {}, {}
+        self._layers, self._simulations, self._on_devices = {}, {}, {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_layers": {}, "_simulations": {}}
+        return {**self.__dict__, "_layers": {}, "_simulations": {}, "_on_devices": {}}
 
     def _simulation(self, compiled: CompiledLayer) -> LayerSimulation:
         """The layer's simulation; of layers with one spec, the latest one's is kept."""
@@ -118,6 +125,15 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         found = self._simulations.get(compiled.spec)
         if found is None or found.layer is not compiled:
             found = self._simulations[compiled.spec] = LayerSimulation(compiled)
+        return found
+
+    def _on_device(self, simulation: LayerSimulation, features: torch.Tensor) -> DeviceSimulation:
+        """The same for features where they are."""
+        key = simulation.layer.spec, features.dtype, features.device
+        found = self._on_devices.get(key)
+        if found is None or found.simulation is not simulation:
+            found = DeviceSimulation(simulation, features.dtype, features.device)
+            self._on_devices[key] = found
         return found
 
 

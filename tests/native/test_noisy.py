@@ -17,8 +17,6 @@ from qbackend.gradients.noisy_preparation import PreparationAverage, averaged_gr
 from qbackend.gradients.plans import plan_circuit_shift
 from qbackend.layers.inputs import Array
 from qbackend.native.noisy import NativeNoisy
-from qbackend.native.pauli import layer as noisy_layer
-from qbackend.native.pauli.tensors import TorchProgram
 from qbackend.seam.requests import CompiledLayer, Request
 
 from ..support.cases import ANSATZE, MACHINE, features, weights
@@ -251,27 +249,6 @@ def test_gradients_are_useful_where_angles_jump(
     gain = values(x + step) - values(x - step)
     # Summed over the rows: the function is rough there, by the noise of the preparation's gates.
     assert gain.sum() >= 0.05 * steepness.sum()
-
-
-def test_torch_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs on CUDA, on the CPU; also where torch keeps no track, in autograd's own pass."""
-    x, g = torch.randn(3, 8, dtype=torch.float64), torch.randn(3, 3, dtype=torch.float64)
-
-    def found() -> tuple[torch.Tensor, ...]:
-        backend = NativeNoisy(native().device, preparation="textbook")
-        layer = QuantumLayer(LayerSpec(3), backend, seed=0).double()
-        features = x.clone().requires_grad_()
-        values = layer(features)
-        return values, *torch.autograd.grad(values, (features, layer.weight), g)
-
-    expected = found()
-    monkeypatch.setattr(
-        noisy_layer,
-        "CpuProgram",
-        lambda program, _: TorchProgram(program, torch.float64, torch.device("cpu")),
-    )
-    for ours, theirs in zip(found(), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=MACHINE)
 
 
 @pytest.mark.parametrize("preparation", ["compact", "textbook"])

@@ -104,12 +104,22 @@ def run(engine, program: PauliProgram, rows: Array) -> Array:
     return engine.values(forms, program.head.angles(rows))
 
 
-ENGINES = {
-    "cpu": lambda program, dtype: CpuProgram(program, dtype),
-    "torch": lambda program, dtype: TorchProgram(
-        program, torch.float32 if dtype is np.float32 else torch.float64, torch.device("cpu")
-    ),
-}
+class OfTensors:
+    """An engine that takes tensors, taking arrays."""
+
+    def __init__(self, program: PauliProgram, dtype: type) -> None:
+        kind = torch.float32 if dtype is np.float32 else torch.float64
+        self.engine = TorchProgram(program, kind, torch.device("cpu"))
+
+    def __getattr__(self, name: str):
+        def call(*arrays: Array):
+            found = getattr(self.engine, name)(*map(torch.tensor, arrays))
+            return found.numpy() if isinstance(found, torch.Tensor) else [x.numpy() for x in found]
+
+        return call
+
+
+ENGINES = {"cpu": CpuProgram, "torch": OfTensors}
 
 
 @pytest.mark.parametrize("name", ENGINES)

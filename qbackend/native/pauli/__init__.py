@@ -8,4 +8,5 @@ Lowest first, with the names that other folders use:
 - `cpu`
 - `tensors`
 - `layer`: LayerSimulation
+- `on_device`: DeviceSimulation
 """

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import DTypeLike
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
 from ...devices.noise import NoisyLayer, assignment_matrices, channel_after
 from ...errors import OptionError
 from ...gradients.noisy_preparation import (
-    Mask,
     PreparationAverage,
     averaged_gradient,
     feature_gradient,
@@ -32,28 +31,9 @@ from ...layers.readout import Readout, Term
 from ...layers.spec import LayerSpec
 from .cpu import CpuProgram, FloatArray
 from .program import compile_program
-from .tensors import TorchProgram
 
 MAX_QUBITS = 7
 """Qubits of a Pauli vector: the layer's own, and any that the transpiler routes through."""
-
-
-class Engine(Protocol):
-    """What executes a Pauli program; `CpuProgram` says what the calls mean."""
-
-    def forms(self, angles: FloatArray) -> FloatArray:
-        """See `CpuProgram.forms`."""
-
-    def pull_forms(self, angles: FloatArray, of_forms: FloatArray) -> FloatArray:
-        """See `CpuProgram.pull_forms`."""
-
-    def values(self, forms: FloatArray, angles: FloatArray) -> FloatArray:
-        """See `CpuProgram.values`."""
-
-    def gradients(
-        self, forms: FloatArray, angles: FloatArray, cotangent: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """See `CpuProgram.gradients`."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +72,23 @@ class ReadoutSimulation:
             lambda operation, qubits: channel_after(layer.model, operation, qubits),
             assignment_matrices(layer.model, n_qubits),
         )
-        self._engines: dict[tuple[torch.dtype, torch.device], Engine] = {}
+        self._engines: dict[np.dtype[Any], CpuProgram] = {}
         self._pulled: Pulled | None = None
         self._average: tuple[Array, Array] | None = None
 
-    def engine(self, dtype: torch.dtype, device: torch.device) -> Engine:
+    def engine(self, dtype: DTypeLike) -> CpuProgram:
         """What executes the program for features of this kind."""
-        key = dtype, device
+        key = np.dtype(dtype)
         if key not in self._engines:
-            self._engines[key] = (
-                CpuProgram(self.program, torch.empty(0, dtype=dtype).numpy().dtype)
-                if device.type == "cpu"
-                else TorchProgram(self.program, dtype, device)
-            )
+            self._engines[key] = CpuProgram(self.program, key)
         return self._engines[key]
 
-    def values(self, engine: Engine, rows: Array) -> FloatArray:
+    def values(self, engine: CpuProgram, rows: Array) -> FloatArray:
         """Expectation values (N, M) for rows of parameters (N, P) that share what they can."""
         forms = self._pull_observables(engine, rows[0, self._n_angles :]).forms
         return engine.values(forms, self.program.head.angles(rows))
 
-    def gradients(self, engine: Engine, rows: Array, cotangent: Array) -> Array:
+    def gradients(self, engine: CpuProgram, rows: Array, cotangent: Array) -> Array:
         """Gradients by rows (N, P) that share what they can, of sum(values * cotangent (N, M)).
 
         What the rows share is computed once: the first row has all of that gradient.
@@ -124,30 +100,39 @@ class ReadoutSimulation:
         of_rows[0] += engine.pull_forms(pulled.turns, of_forms) @ tail.slopes
         return of_rows
 
-    def _pull_observables(self, engine: Engine, shared: Array) -> Pulled:
+    def _pull_observables(self, engine: CpuProgram, shared: Array) -> Pulled:
         if self._pulled is None or not np.array_equal(shared, self._pulled.shared):
             turns = self.program.tail.angles(np.concatenate([np.zeros(self._n_angles), shared]))
             self._pulled = Pulled(shared.copy(), turns, engine.forms(turns))
         return self._pulled
 
-    def averaged(self, engine: Engine, features: Array, weights: Array, cotangent: Array) -> Array:
+    def averaged(
+        self, engine: CpuProgram, features: Array, weights: Array, cotangent: Array
+    ) -> Array:
         """The averaged gradient by amplitude features (B, F); see `noisy_preparation`."""
-        forms = self._preparation_average(features.shape[1], weights)
+        forms = self.preparation_average(features.shape[1], weights)
         return averaged_gradient(
             features, forms @ self._pull_observables(engine, weights).forms.T, cotangent
         )
 
-    def _preparation_average(self, n_amplitudes: int, weights: Array) -> Array:
+    @property
+    def average_moves(self) -> bool:
+        """Whether `preparation_average` depends on the weights.
+
+        It does where the transpiler has moved turns by weights in between the preparation's.
+        """
+        return bool(self.program.head.slopes[:, self._n_angles :].any())
+
+    def preparation_average(self, n_amplitudes: int, weights: Array) -> Array:
         """Every Pauli coefficient where the data ends, as a form of the ideal state.
 
-        (D (D + 1) / 2, 4^qubits). It depends on the weights where the transpiler has moved turns
-        by weights in between the preparation's.
+        (D (D + 1) / 2, 4^qubits).
         """
         head = self.program.head
         moved = head.slopes[:, self._n_angles :] @ weights
         if self._average is None or not np.array_equal(moved, self._average[0]):
             average = PreparationAverage.over(n_amplitudes.bit_length() - 1)
-            engine = self.engine(torch.float64, torch.device("cpu"))
+            engine = self.engine(np.float64)
             angles = head.angles(self.layer.rows(average.states, weights))
             coefficients = engine.values(np.eye(4**self.program.n_qubits), angles)
             self._average = moved, average.fit(coefficients.astype(np.float64))
@@ -176,11 +161,11 @@ class LayerSimulation:
             for circuit, readout in zip(layer.measured, layer.readouts, strict=True)
         ]
 
-    def values(self, dtype: torch.dtype, device: torch.device, rows: Array) -> Array:
+    def values(self, dtype: DTypeLike, rows: Array) -> Array:
         """Expectation values (N, M) for rows of parameters (N, P) that share what they can."""
         values = np.zeros((len(rows), self.layer.spec.n_outputs))
         for readout in self.readouts if len(rows) > 0 else ():
-            values += readout.values(readout.engine(dtype, device), rows)
+            values += readout.values(readout.engine(dtype), rows)
         return values
 
     def values_by_row(self, rows: Array) -> Array:
@@ -189,13 +174,12 @@ class LayerSimulation:
         vectors, group = np.unique(rows[:, self._n_angles :], axis=0, return_inverse=True)
         for index in range(len(vectors)):
             chosen = group.ravel() == index
-            values[chosen] = self.values(torch.float64, torch.device("cpu"), rows[chosen])
+            values[chosen] = self.values(np.float64, rows[chosen])
         return values
 
     def pull(
         self,
-        dtype: torch.dtype,
-        device: torch.device,
+        dtype: DTypeLike,
         features: Array,
         weights: Array,
         cotangent: Array,
@@ -209,7 +193,7 @@ class LayerSimulation:
         rows = layer.rows(features, weights)
         if len(rows) == 0:
             return np.zeros_like(features) if of_features else None, np.zeros(len(weights))
-        engines = [(readout, readout.engine(dtype, device)) for readout in self.readouts]
+        engines = [(readout, readout.engine(dtype)) for readout in self.readouts]
         of_rows = sum(each.gradients(engine, rows, cotangent) for each, engine in engines)
         if not isinstance(layer.spec, LayerSpec):
             inputs: SmoothInputMap = layer.inputs  # type: ignore[assignment]
@@ -220,10 +204,11 @@ class LayerSimulation:
             return None, of_weights.sum(axis=0)
         readout, engine = engines[0]
 
-        def averaged(chosen: Mask) -> Array:
-            return readout.averaged(engine, features[chosen], weights, cotangent[chosen])
+        def averaged(features: Array, cotangent: Array) -> Array:
+            return readout.averaged(engine, features, weights, cotangent)
 
-        return feature_gradient(layer, features, of_angles, averaged), of_weights.sum(axis=0)
+        by_features = feature_gradient(layer, features, of_angles, cotangent, averaged)
+        return by_features, of_weights.sum(axis=0)
 
 
 def _z_sum(terms: Sequence[Term], n_qubits: int) -> SparsePauliOp:

@@ -1,17 +1,13 @@
-"""Pauli programs in torch: for CUDA, and wherever torch runs.
+"""Pauli programs in torch: wherever torch runs, and what other engines are measured by.
 
 Derivatives are torch's own. Letters: D = 4^Q Pauli coefficients, K turns, M observables, N rows.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .program import PauliProgram, Segment
-
-FloatArray = NDArray[np.floating]
 
 
 class TorchSegment:
@@ -55,60 +51,56 @@ class TorchSegment:
 
 
 class TorchProgram:
-    """A Pauli program on one device; the same calls as `CpuProgram`.
+    """A Pauli program on one device; the same calls as `CpuProgram`, by tensors that stay there.
 
     The tail is always computed in float64: it is computed once for a whole batch.
     """
 
     def __init__(self, program: PauliProgram, dtype: torch.dtype, device: torch.device) -> None:
-        self._dtype, self._device = dtype, device
+        self._dtype = dtype
         self._start = torch.from_numpy(program.start).to(device, dtype)
         self._observables = torch.from_numpy(program.observables).to(device)
         self._head = TorchSegment(program.head, dtype, device)
         self._tail = TorchSegment(program.tail, torch.float64, device)
 
-    def forms(self, angles: FloatArray) -> FloatArray:
+    def forms(self, angles: torch.Tensor) -> torch.Tensor:
         """The observables before the tail, (M, D), for its angles (K,)."""
-        return _numpy(self._forms(self._tensor(angles, torch.float64)))
-
-    def pull_forms(self, angles: FloatArray, of_forms: FloatArray) -> FloatArray:
-        """Gradient by the tail's angles (K,), from that by the forms (M, D)."""
-        if len(angles) == 0:
-            return np.zeros(0)
-        with torch.enable_grad():
-            turns = self._tensor(angles, torch.float64).requires_grad_()
-            forms = self._forms(turns)
-        (gradient,) = torch.autograd.grad(
-            forms, turns, self._tensor(of_forms, torch.float64), materialize_grads=True
-        )
-        return _numpy(gradient)
-
-    def values(self, forms: FloatArray, angles: FloatArray) -> FloatArray:
-        """Expectation values (N, M) for forms (M, D) and the head's angles (N, K)."""
-        return _numpy(self._values(self._tensor(forms), self._tensor(angles)))
-
-    def gradients(
-        self, forms: FloatArray, angles: FloatArray, cotangent: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Gradients of sum(values * cotangent (N, M)) by the angles (N, K) and forms (M, D)."""
-        # Within another backward pass torch keeps no track of what is done.
-        with torch.enable_grad():
-            leaves = [self._tensor(forms).requires_grad_(), self._tensor(angles).requires_grad_()]
-            values = self._values(*leaves)
-        of_forms, of_angles = torch.autograd.grad(
-            values, leaves, self._tensor(cotangent), materialize_grads=True
-        )
-        return _numpy(of_angles), _numpy(of_forms.double())
-
-    def _forms(self, angles: torch.Tensor) -> torch.Tensor:
         return self._tail.retreat(self._observables.T, angles[:, None]).T
 
-    def _values(self, forms: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-        starts = self._start[:, None].expand(-1, len(angles))
-        return (forms @ self._head.advance(starts, angles.T)).T
+    def pull_forms(self, angles: torch.Tensor, of_forms: torch.Tensor) -> torch.Tensor:
+        """Gradient by the tail's angles (K,), from that by the forms (M, D)."""
+        if len(angles) == 0:
+            return angles
+        # Within another backward pass torch keeps no track of what is done.
+        with torch.enable_grad():
+            turns = angles.detach().requires_grad_()
+            forms = self.forms(turns)
+        (gradient,) = torch.autograd.grad(forms, turns, of_forms, materialize_grads=True)
+        return gradient
 
-    def _tensor(self, array: FloatArray, dtype: torch.dtype | None = None) -> torch.Tensor:
-        return torch.from_numpy(np.array(array)).to(self._device, dtype or self._dtype)
+    def values(self, forms: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+        """Expectation values (N, M) for forms (M, D) and the head's angles (N, K)."""
+        return (forms.to(self._dtype) @ self._states(angles)).T
+
+    def gradients(
+        self, forms: torch.Tensor, angles: torch.Tensor, cotangent: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of sum(values * cotangent (N, M)) by the angles (N, K) and forms (M, D)."""
+        with torch.enable_grad():
+            leaves = [forms.detach().requires_grad_(), angles.detach().requires_grad_()]
+            values = self.values(*leaves)
+        of_forms, of_angles = torch.autograd.grad(
+            values, leaves, cotangent.to(self._dtype), materialize_grads=True
+        )
+        return of_angles, of_forms
+
+    def coefficients(self, angles: torch.Tensor) -> torch.Tensor:
+        """The Pauli vectors (N, D) behind the head, for its angles (N, K)."""
+        return self._states(angles).T
+
+    def _states(self, angles: torch.Tensor) -> torch.Tensor:
+        starts = self._start[:, None].expand(-1, len(angles))
+        return self._head.advance(starts, angles.to(self._dtype).T)
 
 
 def _multiply(states: torch.Tensor, qubits: tuple[int, ...], matrix: torch.Tensor) -> torch.Tensor:
@@ -126,7 +118,3 @@ def _turn(
     i, x, y, z = states.reshape(-1, 4, 4**qubit, states.shape[1]).unbind(1)
     turned = [i, cosine * x - sine * y, sine * x + cosine * y, z]
     return torch.stack(turned, dim=1).reshape(states.shape)
-
-
-def _numpy(tensor: torch.Tensor) -> FloatArray:
-    return tensor.detach().cpu().numpy()
