@@ -55,7 +55,9 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
     @property
     def capabilities(self) -> Capabilities:
         max_wires = min(self.device.target.num_qubits, MAX_WIRES)
-        return simulator_capabilities(exact=True, max_wires=max_wires, vjp=True, noisy=True)
+        return simulator_capabilities(
+            exact=True, max_wires=max_wires, vjp=True, noisy=True, on_device=True
+        )
 
     def compile(self, spec: Layer) -> CompiledLayer:
         """The layer on the device's best qubits, with the noise that acts there; one per spec.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from experiments.training.recorder import Results, Work
 
@@ -71,13 +71,13 @@ class _Log(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in WAITING:
             self.waits.append(str(func))
-        given = list(_tensors((args, kwargs)))
-        self._before += [(each, each.clone()) for each in _written(func, args, kwargs)]
+        # As they are now: operations change shapes too.
+        given, named = tree_map_only(Tensor, Tensor.detach, (args, kwargs))
+        self._before += [(each, each.clone()) for each in _written(func, given, named)]
         made = func(*args, **kwargs)
-        own = {each.untyped_storage().data_ptr() for each in given}
-        fresh = [each for each in _tensors(made) if each.untyped_storage().data_ptr() not in own]
+        fresh = [each.detach() for each in _not_of(made, (given, named))]
         if fresh or func._schema.is_mutable:
-            self._calls.append((func, args, kwargs, fresh))
+            self._calls.append((func, given, named, fresh))
         return made
 
     def undo(self) -> None:
@@ -89,15 +89,19 @@ class _Log(TorchDispatchMode):
     def replay(self) -> None:
         with torch.no_grad():
             for func, args, kwargs, places in self._calls:
-                given = {each.untyped_storage().data_ptr() for each in _tensors((args, kwargs))}
-                made = _tensors(func(*args, **kwargs))
-                fresh = [e for e in made if e.untyped_storage().data_ptr() not in given]
+                fresh = _not_of(func(*args, **kwargs), (args, kwargs))
                 for place, value in zip(places, fresh, strict=True):
                     place.data.copy_(value)
 
 
 def _tensors(tree: Any) -> Iterator[Tensor]:
     return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+
+
+def _not_of(made: Any, given: Any) -> list[Tensor]:
+    """Those that are no views of what was given."""
+    own = {each.untyped_storage().data_ptr() for each in _tensors(given)}
+    return [each for each in _tensors(made) if each.untyped_storage().data_ptr() not in own]
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:

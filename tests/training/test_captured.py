@@ -13,10 +13,13 @@ from experiments.assembly.fabric import launch
 from experiments.config.sections import Config
 from experiments.data.splits import ImageData
 from experiments.training import learner
+from qbackend.devices.snapshots import load_snapshot
 from qbackend.gradients.torch_circuit import outputs
 from qbackend.layers.spec import LayerSpec
 from qbackend.native.exact import NativeBackend
-from qbackend.seam.backend import Forward, Gradients
+from qbackend.native.noisy import NativeNoisy
+from qbackend.seam.backend import Forward, Gradients, QuantumBackend
+from qbackend.seam.requests import CompiledLayer
 from tests.support.operation_graph import OperationRecorder
 
 from .small import N_EPOCHS, Silent, config_of, same_files, timeless, training
@@ -40,6 +43,21 @@ class InTorch(NativeBackend):
         return Forward(values.detach(), pull if differentiate else None)
 
 
+class NoisyInTorch(NativeNoisy):
+    """A device's noise, as it is computed off the CPU."""
+
+    def forward(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        *,
+        differentiate: bool,
+    ) -> Forward:
+        simulation = self._on_device(self._simulation(compiled), features)
+        return simulation.forward(features, weights, differentiate)
+
+
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> OperationRecorder:
     found = OperationRecorder()
@@ -47,9 +65,15 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> OperationRecorder:
     return found
 
 
-def trained(config: Config, data: ImageData, path: Path, watcher: Silent | None = None) -> Silent:
+def trained(
+    config: Config,
+    data: ImageData,
+    path: Path,
+    watcher: Silent | None = None,
+    backend: QuantumBackend | None = None,
+) -> Silent:
     watcher = watcher or Silent()
-    model = new_model(config, data, backend=InTorch())
+    model = new_model(config, data, backend=backend or InTorch())
     training(config, data, launch(config.fabric), path, watcher, model).run()
     return watcher
 
@@ -79,6 +103,23 @@ def test_replayed_steps_are_those_that_would_have_been_called(
     assert same_files(
         *(tmp_path / name / "training.safetensors" for name in ("replayed", "called"))
     )
+    assert not replayed.said
+
+
+def test_training_under_noise_too(
+    data: ImageData, tmp_path: Path, recorder: OperationRecorder
+) -> None:
+    config, path = config_of("train.epochs=2"), tmp_path / "replayed"
+    backend = NoisyInTorch(load_snapshot("fake_fez"))
+    replayed = trained(config, data, path, backend=backend)
+    assert recorder.n_replayed > 0
+    called = trained(
+        config_of("train.epochs=2", "fabric.capture=off"),
+        data,
+        tmp_path / "called",
+        backend=backend,
+    )
+    assert timeless(replayed.records) == timeless(called.records)
     assert not replayed.said
 
 
