@@ -26,7 +26,7 @@ from experiments.bench.jax import jax_array
 from experiments.bench.suite import LAYERS, REFERENCE, ours
 from experiments.bench.timing import QUICK, Effort, installed
 from experiments.config.recipe import list_recipes
-from qbackend import LayerSpec, get_backend
+from qbackend import CircuitLayer, LayerSpec, get_backend
 from qbackend.errors import BackendError
 from qbackend.layers.program import Layer
 
@@ -59,6 +59,7 @@ TARGETS = {
     "strong10-b1024": (0.42, 0.10),
     "angle12-b256": (0.5, 0.2),
     "angle16-b64": (0.45, 0.2),
+    "angle12 as any circuit-b256": (1.0, 0.4),
     f"{DEVICE}-b1024": (0.6, None),
     "epoch mnist": (450.0, None),
     "epoch cifar100": (550.0, None),
@@ -148,10 +149,22 @@ def _batch(place: Place, batch: int) -> int:
 def _layer_cases(place: Place) -> Iterator[Case]:
     every: list[tuple[str, Layer, int]] = [
         *((name, LAYERS[name], batch) for name, batch in LAYER_BATCHES),
+        ("angle12 as any circuit", _as_circuit(LAYERS["angle12"]), 256),
         *((name, circuit_layer(name), batch) for name, batch in CIRCUIT_BATCHES),
     ]
     for name, spec, batch in every:
         yield Case(f"{name}-b{batch}", spec, _batch(place, batch), "float32")
+
+
+def _as_circuit(spec: LayerSpec) -> CircuitLayer:
+    """A layer of the catalogue as a user would bring it: gate by gate, recognised by nobody."""
+    program = spec.program()
+    return CircuitLayer(
+        program.circuit,
+        features=program.parameters[: spec.n_features],
+        weights=program.parameters[spec.n_features :],
+        observables=list(program.observables),
+    )
 
 
 def _layer(case: Case, contestant: Contestant, place: Place) -> Stage:
