@@ -30,6 +30,7 @@ from experiments.bench.jax import jax_array, jax_step
 from experiments.bench.timing import FULL, Effort, conditions, installed, interleave
 from qbackend import LayerSpec, QuantumLayer, get_backend
 from qbackend.devices.noise import NoisyLayer, assignment_matrices, channel_after
+from qbackend.native.pauli.cpu import CpuProgram
 from qbackend.native.pauli.layer import LayerSimulation
 
 Array = NDArray[np.floating]
@@ -133,9 +134,9 @@ def _tensor(matrix: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
 
 def simulation_step(layer: NoisyLayer) -> Step:
     """Our engine alone, from rows of parameters as the peers."""
-    simulation = LayerSimulation(layer)
-    program = simulation.program
-    engine = simulation.engine(torch.float32, torch.device("cpu"))
+    (readout,) = LayerSimulation(layer).readouts
+    program = readout.program
+    engine = CpuProgram(program, np.float32)
     n_angles = len(layer.parameters) - layer.spec.n_weights
 
     def step(angles: Array, weights: Array, cotangent: Array) -> tuple[Array, Array, Array]:

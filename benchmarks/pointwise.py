@@ -67,12 +67,18 @@ class Case:
             self.in_channels, self.out_channels, self.depth, backend=OURS[contestant], seed=0
         )
 
-    def step(self, layer: nn.Module, batch: int) -> Callable[[], Tensor]:
-        """Forward and backward on so many images; returns the maps."""
+    def inputs(self, batch: int) -> tuple[Tensor, Tensor]:
+        """So many images, and the gradient by their maps."""
         generator = torch.Generator().manual_seed(0)
         size = (self.side, self.side)
         images = torch.randn(batch, self.in_channels, *size, generator=generator)
-        cotangent = torch.randn(batch, self.out_channels, *size, generator=generator)
+        return images, torch.randn(batch, self.out_channels, *size, generator=generator)
+
+    def step(
+        self, layer: nn.Module, batch: int, device: torch.device | None = None
+    ) -> Callable[[], Tensor]:
+        """Forward and backward on so many images there; returns the maps."""
+        images, cotangent = (given.to(device) for given in self.inputs(batch))
         return partial(_step, layer, images.requires_grad_(), cotangent)
 
 
@@ -81,9 +87,10 @@ CASES = (Case(16, 32), Case(64, 66))
 
 def _step(layer: nn.Module, images: Tensor, cotangent: Tensor) -> Tensor:
     images.grad = None
-    for parameter in layer.parameters():
+    parameters = list(layer.parameters())
+    for parameter in parameters:
         parameter.grad = None
-        parameter.data.add_(1e-4)
+    torch._foreach_add_([parameter.data for parameter in parameters], 1e-4)
     maps = layer(images)
     maps.backward(cotangent)
     return maps

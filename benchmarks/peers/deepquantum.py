@@ -31,6 +31,7 @@ def _prepare(spec: LayerSpec, dtype: str) -> Step:
     for wire in range(spec.n_wires):
         circuit.observable(wire)
     circuit.to(getattr(torch, dtype))
+    circuit.to(torch.get_default_device())
     weight = torch.zeros(spec.n_weights, dtype=getattr(torch, dtype), requires_grad=True)
 
     def layer(features: torch.Tensor) -> torch.Tensor:

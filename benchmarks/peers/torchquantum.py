@@ -84,7 +84,7 @@ def _prepare(spec: LayerSpec, dtype: str) -> Step:
     measure = tq.MeasureAll(tq.PauliZ)
 
     def layer(features: torch.Tensor) -> torch.Tensor:
-        device = tq.QuantumDevice(spec.n_wires, bsz=len(features))
+        device = tq.QuantumDevice(spec.n_wires, bsz=len(features), device=str(features.device))
         if spec.encoding == "amplitude":
             device.set_states(torch.nn.functional.normalize(features).to(torch.complex64))
         else:

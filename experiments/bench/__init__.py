@@ -6,6 +6,7 @@ Lowest first, with the names that other folders use:
 - `gates`
 - `timing`
 - `contest`
+- `accelerator`
 - `inference`
 - `jax`
 - `pennylane`

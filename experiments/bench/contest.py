@@ -189,6 +189,53 @@ class Record:
     timing: Timing | None = None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A contestant beside the reference in float64.
+
+    Attributes:
+        call: its step with its inputs.
+        first: seconds of the very first call.
+        deviation: largest difference, in units of what rounding explains.
+        error: the same in units of a result's largest number, or of 1 if that is less.
+    """
+
+    call: Callable[[], Any]
+    first: float
+    deviation: float
+    error: float
+
+
+def compare(contestant: Contestant, case: Case, inputs: Inputs, reference: Contestant) -> Compared:
+    """Let a contestant and the reference answer twice."""
+    # A second answer, for other weights, shows who keeps what the first one depended on.
+    exact = inputs.to("float64")
+    expected = [_bind(reference, case.spec, exact, first=k)() for k in range(2)]
+    call = _bind(contestant, case.spec, inputs)
+    start = time.perf_counter()
+    results = [call()]
+    seconds = time.perf_counter() - start
+    results.append(call())
+    pairs = list(zip(results, expected, strict=True))
+    allowed = tolerances(case.spec, inputs)
+    scales = [[max(1.0, np.abs(_on_host(each)).max()) for each in want] for want in expected]
+    return Compared(
+        call,
+        seconds,
+        deviation=max(_deviation(*pair, allowed) for pair in pairs),
+        error=max(_deviation(*pair, scale) for pair, scale in zip(pairs, scales, strict=True)),
+    )
+
+
+def disagreement(name: str, case: Case, reference: Contestant, found: Compared) -> BackendError:
+    """That there is nothing to time."""
+    return BackendError(
+        f"'{name}' and '{reference.name}' disagree on {case.name}: the difference is "
+        f"{found.deviation:.3g} times what rounding explains, so there is nothing to time",
+        backend=name,
+    )
+
+
 def measure(
     case: Case, contestants: Sequence[Contestant], reference: Contestant, effort: Effort
 ) -> list[Record]:
@@ -198,7 +245,6 @@ def measure(
         BackendError: one of them differs by more than rounding explains.
     """
     inputs = Inputs.draw(case)
-    # A second answer, for other weights, shows who keeps what the first one depended on.
     calls: dict[str, Callable[[], Any]] = {}
     records: dict[str, Record] = {}
     for contestant in contestants:
@@ -206,22 +252,11 @@ def measure(
         if refusal := contestant.refusal(case):
             records[name] = Record(case, name, skipped=refusal)
             continue
-        given = inputs.first(contestant.rows(case))
-        expected = [_bind(reference, case.spec, given.to("float64"), first=k)() for k in range(2)]
-        calls[name] = _bind(contestant, case.spec, given)
-        start = time.perf_counter()
-        results = [calls[name]()]
-        seconds = time.perf_counter() - start
-        results.append(calls[name]())
-        allowed = tolerances(case.spec, given)
-        deviation = max(_deviation(*pair, allowed) for pair in zip(results, expected, strict=True))
-        if not deviation <= 1:
-            raise BackendError(
-                f"'{name}' and '{reference.name}' disagree on {case.name}: the difference is "
-                f"{deviation:.3g} times what rounding explains, so there is nothing to time",
-                backend=name,
-            )
-        records[name] = Record(case, name, first=seconds, deviation=deviation)
+        found = compare(contestant, case, inputs.first(contestant.rows(case)), reference)
+        if not found.deviation <= 1:
+            raise disagreement(name, case, reference, found)
+        calls[name] = found.call
+        records[name] = Record(case, name, first=found.first, deviation=found.deviation)
     timings = interleave(calls, effort)
     scales = {one.name: case.batch / one.rows(case) for one in contestants}
     return [
@@ -287,10 +322,14 @@ def _bind(contestant: Contestant, spec: Layer, inputs: Inputs, first: int = 0) -
     return lambda: step(features, next(weights), cotangent)
 
 
-def _deviation(results: Any, expected: Any, allowed: tuple[Array, Array, Array]) -> float:
+def _deviation(results: Any, expected: Any, allowed: Sequence[Array | float]) -> float:
     ratios = [
-        np.abs(np.asarray(result).reshape(np.shape(want)) - np.asarray(want)) / limit
+        np.abs(_on_host(result).reshape(np.shape(want)) - _on_host(want)) / limit
         for result, want, limit in zip(results, expected, allowed, strict=True)
     ]
     # What is not a number is as far away as can be.
     return float(np.nan_to_num([ratio.max() for ratio in ratios], nan=np.inf).max())
+
+
+def _on_host(result: Any) -> Array:
+    return np.asarray(result.cpu() if isinstance(result, torch.Tensor) else result)

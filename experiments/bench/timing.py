@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -82,7 +82,7 @@ def interleave(calls: Mapping[str, Callable[[], object]], effort: Effort) -> dic
                 latest[name] = clock(calls[name])
             for _ in range(max(1, min(1000, round(block / latest[name])))):
                 samples[name].append(clock(calls[name]))
-    return {name: _summary(samples[name]) for name in calls}
+    return {name: summary(samples[name]) for name in calls}
 
 
 def _most_calls(latest: float, effort: Effort) -> float:
@@ -91,7 +91,8 @@ def _most_calls(latest: float, effort: Effort) -> float:
     return 3 if latest > effort.seconds else math.inf
 
 
-def _summary(samples: list[float]) -> Timing:
+def summary(samples: Sequence[float]) -> Timing:
+    """Of seconds per call."""
     lower, median, upper = (float(value) for value in np.quantile(samples, (0.25, 0.5, 0.75)))
     return Timing(median=median, lower=lower, upper=upper, calls=len(samples))
 

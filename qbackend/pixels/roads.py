@@ -72,7 +72,7 @@ class States(Road):
         return 2 * self.n_kernels * self.n_amplitudes
 
     def matrix(self, columns: Tensor, signs: Tensor) -> Tensor:
-        return torch.cat([columns.real, columns.imag], dim=1).flatten(0, 1)
+        return _parts_below_one_another(columns).flatten(0, 1)
 
     def operand(self, vectors: Tensor) -> Tensor:
         return vectors
@@ -108,7 +108,7 @@ class Forms(Road):
         return self.n_channels**2 + self.n_outputs
 
     def matrix(self, columns: Tensor, signs: Tensor) -> Tensor:
-        parts = torch.cat([columns.real, columns.imag], dim=1)[:, None]
+        parts = _parts_below_one_another(columns)[:, None]
         weighted = signs.repeat(1, 2)[:, :, None] * parts
         return (weighted.mT @ parts).flatten(0, 1)[: self.n_outputs].flatten(1)
 
@@ -123,3 +123,8 @@ class Forms(Road):
 
     def pull_operand(self, vectors: Tensor, of_operand: Tensor) -> Tensor:
         return 2 * (of_operand.unflatten(0, (self.n_channels, -1)) * vectors).sum(dim=1)
+
+
+def _parts_below_one_another(columns: Tensor) -> Tensor:
+    """Real and imaginary parts of unitaries' columns (K, D, C): (K, 2 D, C)."""
+    return torch.view_as_real(columns).movedim(-1, 1).flatten(1, 2)
