@@ -7,6 +7,7 @@ Lowest first, with the names that other folders use:
 - `program`
 - `cpu`
 - `tensors`
+- `compact`
 - `words`
 - `fused`
 - `layer`: LayerSimulation

@@ -174,10 +174,11 @@ class _Sweep:
         self._kernels[name].launch(given, self._n_blocks(name, n_rows))
 
     def _n_blocks(self, name: str, n_rows: int) -> int:
-        rows = self._variant.rows
-        kept = self._dtype.itemsize * self._dimension * rows * self._n_kept
-        most = min(self._kernels[name].most_blocks, KEPT_BYTES // max(kept, 1))
-        return max(1, min(-(-n_rows // rows), most))
+        rows, most = self._variant.rows, self._kernels[name].most_blocks
+        if name == "backward" and self._n_kept > 0:
+            kept = self._dtype.itemsize * self._dimension * rows * self._n_kept
+            most = max(1, min(most, KEPT_BYTES // kept))
+        return min(-(-n_rows // rows), most)
 
 
 def _address(tensor: Tensor | None) -> int | None:

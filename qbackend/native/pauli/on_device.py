@@ -23,6 +23,7 @@ from ...layers.spec_inputs import SpecInputs
 from ...seam.backend import Forward, Gradients
 from ..any_circuit.plain import angles_on
 from ..cuda.driver import Machine
+from .compact import fused_inputs
 from .fused import FusedProgram
 from .layer import LayerSimulation, ReadoutSimulation
 from .program import PauliProgram, Segment
@@ -133,6 +134,7 @@ class DeviceSimulation:
         machine: Machine | None,
     ) -> None:
         self.simulation = simulation
+        self._inputs = fused_inputs(simulation.layer.inputs, machine)
         self._readouts = [
             DeviceReadout(each, _engine(each.program, dtype, device, machine), device)
             for each in simulation.readouts
@@ -159,7 +161,7 @@ class DeviceSimulation:
             values = features.new_zeros(0, self.layer.spec.n_outputs)
             return Forward(values, lambda *_, **__: (torch.zeros_like(features), shared * 0))
         rows = self._rows(given, shared)
-        live = self.layer.inputs.live(given)[:, None]
+        live = self._inputs.live(given)[:, None]
         known = [(each, each.forms(rows)) for each in self._readouts]
         values = torch.stack([each.values(forms, rows) for each, forms in known]).sum(dim=0)
         finite = given.isfinite().all(dim=1, keepdim=True) & shared.isfinite().all()
@@ -182,7 +184,7 @@ class DeviceSimulation:
 
     def _rows(self, features: Tensor, weights: Tensor) -> Tensor:
         """Rows of parameters (B, P)."""
-        inputs = self.layer.inputs
+        inputs = self._inputs
         if isinstance(inputs, SpecInputs):
             return inputs.angles(features, weights)
         assert isinstance(inputs, ExpressionInputs)
@@ -205,7 +207,7 @@ class DeviceSimulation:
 
         `known` is the first readout with its forms; without it there is none by features.
         """
-        if isinstance(self.layer.inputs, ExpressionInputs):
+        if isinstance(self._inputs, ExpressionInputs):
             with torch.enable_grad():
                 leaves = [each.detach().requires_grad_() for each in (features, weights)]
                 rows = self._rows(*leaves)

@@ -58,7 +58,11 @@ static const Parameters *given;
 static bool goes_back;
 
 static void fibre() {
+#ifdef ONE_WAY
+    forward(*given);
+#else
     if (goes_back) backward(*given); else forward(*given);
+#endif
     wait(FOREVER);
 }
 

@@ -15,7 +15,7 @@ from qbackend.native.cuda import driver
 from qbackend.native.cuda.coordinates import Shape
 from qbackend.native.cuda.engine import block_shape
 from qbackend.native.cuda.parameters import Variant
-from qbackend.native.pauli import words
+from qbackend.native.pauli import compact, words
 
 
 @pytest.fixture
@@ -104,3 +104,7 @@ def test_the_kernels_for_noise_compile(n_qubits: int, is_double: bool, nvrtc: No
     code = driver.machine_code("sm_90", words.Variant(n_qubits, is_double))
     assert b"forward" in code
     assert b"backward" in code
+
+
+def test_the_kernel_for_preparations_compiles(nvrtc: None) -> None:
+    assert b"forward" in driver.machine_code("sm_90", compact.Variant())

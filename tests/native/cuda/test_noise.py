@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from qbackend import LayerSpec, QuantumLayer
+from qbackend.circuits.preparation import CompactPreparation
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import InputError
 from qbackend.native.cuda.driver import Machine
 from qbackend.native.noisy import NativeNoisy
 from qbackend.native.pauli import fused
+from qbackend.native.pauli.compact import FusedPreparation
 from qbackend.native.pauli.fused import FusedProgram
 from qbackend.native.pauli.tensors import TorchProgram
 
@@ -157,3 +160,22 @@ def test_vectors_without_room_are_left_to_torch() -> None:
     there = QuantumLayer(spec, backend(OnDevice, "fake_brisbane", "textbook"), seed=0)
     features = torch.randn(3, 4)
     assert torch.equal(layer(features), there(features))
+
+
+@pytest.mark.parametrize("kind", ["any", "few", "one", "equal", "pairs", "Bell pairs", "long"])
+def test_the_compact_preparation_is_that_of_the_cpu(kind: str) -> None:
+    """Its angles, where they are open as well: by the same rules."""
+    drawn = np.random.default_rng(0)
+    features = {
+        "any": drawn.normal(size=(70, 16)),
+        "few": drawn.integers(-1, 2, size=(70, 16)).astype(float),
+        "one": np.concatenate([np.eye(16), -np.eye(16), np.zeros((1, 16))]),
+        "equal": np.ones((1, 16)),
+        "pairs": np.tile([0.0, 0.0, 1.0, -1.0], (1, 4)),
+        "Bell pairs": np.eye(4).reshape(1, 16),
+        "long": drawn.normal(size=(5, 16)) * 10.0 ** np.array([[-11], [150], [200], [307], [-13]]),
+    }[kind]
+    order = tuple(drawn.permutation(16).tolist())
+    angles = FusedPreparation(MACHINE, order)(torch.from_numpy(features)).numpy()
+    expected = CompactPreparation(order)(features)
+    np.testing.assert_allclose(angles, expected, atol=EXACT[torch.float64], rtol=0)
