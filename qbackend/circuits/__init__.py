@@ -5,7 +5,7 @@ Lowest first, with the names that other folders use:
 - `line_plan`
 - `logical`: circuit_record, compile_layer
 - `measuring`: turned, turned_circuits
-- `orthogonal`
+- `orthogonal`: QUATERNION_PRODUCTS
 - `reported_costs`
 - `splitting`
 - `preparation`: CompactPreparation

@@ -30,7 +30,8 @@ _CZ = np.diag([1.0, 1.0, 1.0, -1.0])
 # RY on the other wire between two CZ gates, and e3 = e1 e2.
 _LEFT = (np.eye(4), np.kron(_J, _I), np.kron(_Z, _J), np.kron(_J @ _Z, _J))
 _RIGHT = (np.eye(4), np.kron(_I, _J), np.kron(_J, _Z), np.kron(_J, _J @ _Z))
-_PRODUCTS = np.array([[left @ right for right in _RIGHT] for left in _LEFT])
+QUATERNION_PRODUCTS = np.array([[left @ right for right in _RIGHT] for left in _LEFT])
+"""(4, 4, 4, 4): a basis of the matrices of four rows, orthogonal, each with a norm of 2."""
 _E1, _E2 = np.eye(4)[1], np.eye(4)[2]
 
 # Row j: how angle j of a multiplexed RY enters the turn where the two controls read 0, 1, 2, 3.
@@ -160,7 +161,7 @@ def multiplexed_ry_angles(turns: Array) -> Array:
 def _quaternions(matrices: Numbers) -> tuple[Numbers, Numbers]:
     """The left and right unit quaternions (B, 4) of matrices in SO(4)."""
     library = library_of(matrices)
-    pairs = constant_like(_PRODUCTS.reshape(16, 16).T, matrices)
+    pairs = constant_like(QUATERNION_PRODUCTS.reshape(16, 16).T, matrices)
     products = (matrices.reshape(-1, 16) @ pairs).reshape(-1, 4, 4) / 4
     # The products of components have rank one; the largest one's row and column are exact.
     rows = row_numbers(matrices)
@@ -176,7 +177,7 @@ def _quaternions(matrices: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _from_quaternions(left: Array, right: Array) -> Array:
-    return np.einsum("bm,bn,mnij->bij", left, right, _PRODUCTS)
+    return np.einsum("bm,bn,mnij->bij", left, right, QUATERNION_PRODUCTS)
 
 
 def _euler_angles(q: Numbers) -> tuple[Numbers, Any, Numbers]:

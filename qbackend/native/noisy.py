@@ -1,7 +1,7 @@
 """The backend `native:DEVICE`: a device's noise in the Pauli basis, on CPU and CUDA.
 
 On the CPU compiled kernels do it, by NumPy's arrays; elsewhere all that a pass takes stays on the
-features' device.
+features' device, where fused kernels or torch's operations do it.
 
 Letters: B batch, F features, M observables, N rows, W weights.
 """
@@ -23,6 +23,7 @@ from ..seam.backend import Capabilities, DifferentiableBackend, Forward, Gradien
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request, Result, angles_of
 from ..seam.simulators import ExactSimulator, simulator_capabilities
+from .cuda.driver import Machine, machine_of
 from .pauli.layer import LayerSimulation
 from .pauli.on_device import DeviceSimulation
 
@@ -134,9 +135,14 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
         key = simulation.layer.spec, features.dtype, features.device
         found = self._on_devices.get(key)
         if found is None or found.simulation is not simulation:
-            found = DeviceSimulation(simulation, features.dtype, features.device)
+            machine = self._machine_on(features.device)
+            found = DeviceSimulation(simulation, features.dtype, features.device, machine)
             self._on_devices[key] = found
         return found
+
+    def _machine_on(self, device: torch.device) -> Machine | None:
+        """What runs fused kernels there, None where they cannot be had."""
+        return machine_of(device) if device.type == "cuda" else None
 
 
 def _run_rows(simulation: LayerSimulation, request: Request, job_id: str) -> Result:

@@ -7,7 +7,7 @@ Lowest first, with the names that other folders use:
 - `coordinates`
 - `code`
 - `parameters`
-- `driver`: machine_of
+- `driver`: Machine, machine_of
 - `passes`
 - `engine`: Engine
 """

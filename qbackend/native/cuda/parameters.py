@@ -39,6 +39,13 @@ class Variant:
     words: int
     is_double: bool
 
+    source = "states.cu"
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.shape.threads
+
     @property
     def definitions(self) -> list[str]:
         """As a compiler's options."""

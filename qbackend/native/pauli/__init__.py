@@ -1,4 +1,4 @@
-"""Circuits under noise in the Pauli basis, on the CPU by compiled kernels and anywhere by torch.
+"""Circuits under noise in the Pauli basis: compiled for the CPU, fused on CUDA, anywhere by torch.
 
 Lowest first, with the names that other folders use:
 
@@ -7,6 +7,9 @@ Lowest first, with the names that other folders use:
 - `program`
 - `cpu`
 - `tensors`
+- `compact`
+- `words`
+- `fused`
 - `layer`: LayerSimulation
 - `on_device`: DeviceSimulation
 """

@@ -9,10 +9,8 @@ parameters, S states, W weights, D = 2^Q amplitudes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,28 +22,14 @@ from ...layers.expressions import ExpressionInputs
 from ...layers.spec_inputs import SpecInputs
 from ...seam.backend import Forward, Gradients
 from ..any_circuit.plain import angles_on
+from ..cuda.driver import Machine
+from .compact import fused_inputs
+from .fused import FusedProgram
 from .layer import LayerSimulation, ReadoutSimulation
 from .program import PauliProgram, Segment
 from .tensors import TorchProgram
 
-
-class Engine(Protocol):
-    """What executes a Pauli program; `TorchProgram` says what the calls mean."""
-
-    def forms(self, angles: Tensor) -> Tensor:
-        """See `TorchProgram.forms`."""
-
-    def pull_forms(self, angles: Tensor, of_forms: Tensor) -> Tensor:
-        """See `TorchProgram.pull_forms`."""
-
-    def values(self, forms: Tensor, angles: Tensor) -> Tensor:
-        """See `TorchProgram.values`."""
-
-    def gradients(self, forms: Tensor, angles: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """See `TorchProgram.gradients`."""
-
-
-EngineMaker = Callable[[PauliProgram, torch.dtype, torch.device], Engine]
+Engine = TorchProgram | FusedProgram
 
 
 @dataclass(frozen=True)
@@ -75,24 +59,27 @@ class DeviceReadout:
 
     def __init__(self, simulation: ReadoutSimulation, engine: Engine, device: torch.device) -> None:
         self._simulation, self._device = simulation, device
-        self.engine = engine
-        self.head = Turns.of(simulation.program.head, device)
-        self.tail = Turns.of(simulation.program.tail, device)
+        self._engine = engine
+        self._n_angles = int(simulation.layer.inputs.by_features.sum())
+        self._head = Turns.of(simulation.program.head, device)
+        tail = Turns.of(simulation.program.tail, device)
+        self._tail = Turns(tail.slopes[:, self._n_angles :], tail.offsets)
 
     def forms(self, rows: Tensor) -> Tensor:
         """The observables where the data ends, (M, 4^qubits), for what rows (B, P) share."""
-        return self.engine.forms(self.tail.angles(rows[0]))
+        return self._engine.forms(self._tail.angles(rows[0, self._n_angles :]))
 
     def values(self, forms: Tensor, rows: Tensor) -> Tensor:
         """Expectation values (B, M) for rows (B, P)."""
-        return self.engine.values(forms, self.head.angles(rows)).double()
+        return self._engine.values(forms, self._head.angles(rows)).double()
 
     def gradients(self, forms: Tensor, rows: Tensor, cotangent: Tensor) -> Tensor:
         """Gradients by rows (B, P) of sum(values * cotangent (B, M)); the first has the tail's."""
-        of_turns, of_forms = self.engine.gradients(forms, self.head.angles(rows), cotangent)
-        of_rows = of_turns.double() @ self.head.slopes
-        of_tail = self.engine.pull_forms(self.tail.angles(rows[0]), of_forms.double())
-        of_rows[0] += of_tail @ self.tail.slopes
+        of_turns, of_forms = self._engine.gradients(forms, self._head.angles(rows), cotangent)
+        of_rows = of_turns.double() @ self._head.slopes
+        tail = self._tail.angles(rows[0, self._n_angles :])
+        of_tail = self._engine.pull_forms(tail, of_forms.double())
+        of_rows[0, self._n_angles :] += of_tail @ self._tail.slopes
         return of_rows
 
     def averaged_forms(self, forms: Tensor, weights: Tensor) -> Tensor:
@@ -104,7 +91,7 @@ class DeviceReadout:
             return self._average @ forms.T
         prepared, fitting, program = self._averaging
         spread = weights.expand(len(prepared), -1)
-        angles = self.head.angles(torch.cat([prepared, spread], dim=1))
+        angles = self._head.angles(torch.cat([prepared, spread], dim=1))
         return fitting @ (program.coefficients(angles) @ forms.T)
 
     @cached_property
@@ -136,7 +123,7 @@ class DeviceSimulation:
         simulation: the layer's.
         dtype: the features'.
         device: theirs.
-        engine: what makes engines of programs.
+        machine: what runs fused kernels there, None where they cannot be had.
     """
 
     def __init__(
@@ -144,11 +131,12 @@ class DeviceSimulation:
         simulation: LayerSimulation,
         dtype: torch.dtype,
         device: torch.device,
-        engine: EngineMaker = TorchProgram,
+        machine: Machine | None,
     ) -> None:
         self.simulation = simulation
+        self._inputs = fused_inputs(simulation.layer.inputs, machine)
         self._readouts = [
-            DeviceReadout(each, engine(each.program, dtype, device), device)
+            DeviceReadout(each, _engine(each.program, dtype, device, machine), device)
             for each in simulation.readouts
         ]
 
@@ -161,7 +149,11 @@ class DeviceSimulation:
         """Outputs for features (B, F) and weights (W,), in the features' dtype.
 
         Rows with a feature that is not finite, or all with a weight that is not, have outputs of
-        NaN, and so has their loss: to raise an error would be to wait for the device.
+        NaN, and so has their loss: to say it at once would be to wait for the device. Of fused
+        kernels the next call says it.
+
+        Raises:
+            InputError: an angle of an earlier call is not finite.
         """
         given = features.detach().double()
         shared = weights.detach().to(device=given.device, dtype=given.dtype)
@@ -169,7 +161,7 @@ class DeviceSimulation:
             values = features.new_zeros(0, self.layer.spec.n_outputs)
             return Forward(values, lambda *_, **__: (torch.zeros_like(features), shared * 0))
         rows = self._rows(given, shared)
-        live = self.layer.inputs.live(given)[:, None]
+        live = self._inputs.live(given)[:, None]
         known = [(each, each.forms(rows)) for each in self._readouts]
         values = torch.stack([each.values(forms, rows) for each, forms in known]).sum(dim=0)
         finite = given.isfinite().all(dim=1, keepdim=True) & shared.isfinite().all()
@@ -192,13 +184,14 @@ class DeviceSimulation:
 
     def _rows(self, features: Tensor, weights: Tensor) -> Tensor:
         """Rows of parameters (B, P)."""
-        inputs = self.layer.inputs
+        inputs = self._inputs
         if isinstance(inputs, SpecInputs):
             return inputs.angles(features, weights)
         assert isinstance(inputs, ExpressionInputs)
         variables = [*features.T[:, :, None], *weights]
         # What nothing depends on has a derivative too: 0.
-        zero = 0 * (features.sum(dim=1, keepdim=True) + weights.sum())
+        nothing = [0 * each.nan_to_num(0, 0, 0) for each in (features, weights)]
+        zero = nothing[0].sum(dim=1, keepdim=True) + nothing[1].sum()
         angles = [zero + angle for angle in angles_on(inputs.tape, variables)]
         return torch.cat([zero[:, :0], *angles], dim=1)
 
@@ -214,7 +207,7 @@ class DeviceSimulation:
 
         `known` is the first readout with its forms; without it there is none by features.
         """
-        if isinstance(self.layer.inputs, ExpressionInputs):
+        if isinstance(self._inputs, ExpressionInputs):
             with torch.enable_grad():
                 leaves = [each.detach().requires_grad_() for each in (features, weights)]
                 rows = self._rows(*leaves)
@@ -231,6 +224,14 @@ class DeviceSimulation:
 
         by_features = feature_gradient(self.layer, features, of_angles, cotangent, averaged)
         return by_features, of_weights.sum(dim=0)
+
+
+def _engine(
+    program: PauliProgram, dtype: torch.dtype, device: torch.device, machine: Machine | None
+) -> Engine:
+    if machine is not None and FusedProgram.takes(machine, program, dtype):
+        return FusedProgram(machine, program, dtype)
+    return TorchProgram(program, dtype, device)
 
 
 def _there(array: np.ndarray, device: torch.device) -> Tensor:

@@ -52,13 +52,17 @@ static real shuffled(real value, int distance) {
 static void tell(int *message, int value) { *message = value; }
 static bool comes_last(unsigned *) { wait(FOR_BLOCK); return BLOCK == BLOCKS - 1; }
 
-#include "states.cu"
+#include SOURCE
 
 static const Parameters *given;
 static bool goes_back;
 
 static void fibre() {
+#ifdef ONE_WAY
+    forward(*given);
+#else
     if (goes_back) backward(*given); else forward(*given);
+#endif
     wait(FOREVER);
 }
 

@@ -15,27 +15,27 @@ import pytest
 import torch
 
 from qbackend.native.cuda import driver
-from qbackend.native.cuda.parameters import Variant
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 
 
-SOURCES = (Path(__file__).with_name("emulation.cpp"), Path(driver.__file__).with_name("states.cu"))
+EMULATION = Path(__file__).with_name("emulation.cpp")
 
 
 @cache
-def compiled(variant: Variant) -> ctypes.CDLL:
+def compiled(variant: driver.Compiled) -> ctypes.CDLL:
     """Once for all processes of these tests."""
-    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f"-I{SOURCES[1].parent}"]
+    source = Path(driver.__file__).with_name(variant.source)
+    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f'-DSOURCE="{source}"']
     digest = hashlib.sha256(repr(options + variant.definitions).encode())
-    for source in SOURCES:
-        digest.update(source.read_bytes())
+    for each in (EMULATION, source):
+        digest.update(each.read_bytes())
     library = Path(gettempdir(), f"qhc-kernels-{digest.hexdigest()[:32]}.so")
     if not library.exists():
         begun = library.with_suffix(f".{os.getpid()}")
-        command = [COMPILER, *options, *variant.definitions, str(SOURCES[0]), "-o", str(begun)]
+        command = [COMPILER, *options, *variant.definitions, str(EMULATION), "-o", str(begun)]
         subprocess.run(command, check=True)
         begun.replace(library)
     return ctypes.CDLL(str(library))
@@ -59,7 +59,7 @@ class Emulator:
         self.device = torch.device("cpu")
         self.kept: list[torch.Tensor] = []
 
-    def kernel(self, name: str, variant: Variant, shared_bytes: int) -> driver.Kernel:
+    def kernel(self, name: str, variant: driver.Compiled, shared_bytes: int) -> driver.Kernel:
         assert shared_bytes <= self.shared_bytes
         return EmulatedKernel(compiled(variant), name, shared_bytes)
 

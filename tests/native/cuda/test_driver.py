@@ -15,6 +15,7 @@ from qbackend.native.cuda import driver
 from qbackend.native.cuda.coordinates import Shape
 from qbackend.native.cuda.engine import block_shape
 from qbackend.native.cuda.parameters import Variant
+from qbackend.native.pauli import compact, words
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_what_is_compiled_is_kept(
 
 def test_a_mistake_in_the_source_is_shown(nvrtc: None) -> None:
     with pytest.raises(BackendError, match=r"do not compile: .*no_such_thing"):
-        driver._compiled("no_such_thing x;", ["--gpu-architecture=sm_90"])
+        driver._compiled("no_such_thing x;", ["--gpu-architecture=sm_90"], "it.cu")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +96,15 @@ def test_what_is_called_is_there() -> None:
     there = import_module("cuda.bindings.driver")
     attributes = {*dir(there.CUdevice_attribute), *dir(there.CUfunction_attribute)}
     assert set(re.findall(r"CU_\w+_ATTRIBUTE_\w+", source)) <= attributes
+
+
+@pytest.mark.parametrize("is_double", [False, True])
+@pytest.mark.parametrize("n_qubits", [1, 4, 7])
+def test_the_kernels_for_noise_compile(n_qubits: int, is_double: bool, nvrtc: None) -> None:
+    code = driver.machine_code("sm_90", words.Variant(n_qubits, is_double))
+    assert b"forward" in code
+    assert b"backward" in code
+
+
+def test_the_kernel_for_preparations_compiles(nvrtc: None) -> None:
+    assert b"forward" in driver.machine_code("sm_90", compact.Variant())
