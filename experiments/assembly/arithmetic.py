@@ -11,8 +11,11 @@ from ..config.run import FabricSection
 
 
 @contextmanager
-def arithmetic(section: FabricSection) -> Iterator[None]:
-    """As [fabric] has it while it lasts; afterwards as it was before."""
+def arithmetic(section: FabricSection, device: torch.device) -> Iterator[None]:
+    """On CUDA as [fabric] has it while it lasts; afterwards as it was before."""
+    if device.type != "cuda":
+        yield
+        return
     precision, is_fixed = torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic
     torch.set_float32_matmul_precision(section.matmul_precision)
     torch.backends.cudnn.deterministic = section.deterministic

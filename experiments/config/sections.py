@@ -80,8 +80,8 @@ class Config(Section):
             ),
             f"precision {self.fabric.precision} is that of the training and its validation; the "
             "test is in 32 bits": self.fabric.precision != "32-true",
-            f"float32 products are of {self.fabric.matmul_precision} precision while training; "
-            "the test's are exact to float32": self.fabric.matmul_precision != "highest",
+            f"on CUDA float32 products are of {self.fabric.matmul_precision} precision while "
+            "training; the test's are exact to float32": self.fabric.matmul_precision != "highest",
             "weight decay is an L2 penalty inside Adam's step, not AdamW's decoupled one": (
                 train.optimiser == "adam" and train.weight_decay > 0
             ),
@@ -99,8 +99,10 @@ class Config(Section):
         return values
 
     def compared(self) -> dict[str, Any]:
-        """The same, equal for equal configs: a circuit of one's own has many texts, and one key."""
+        """The same, equal for configs of equal results: a circuit has many texts, and one key."""
         values = self.to_dict()
+        # What is captured has the bits of what is called.
+        values["fabric"].pop("capture")
         if self.layer.circuit is not None:
             layer = layer_of(values["layer"])
             values["layer"] = {"circuit": f"{layer.title}, {layer.key[:12]}"}

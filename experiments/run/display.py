@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.control import Control
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import ControlType
 from rich.status import Status
 
 from ..config.sections import Config
@@ -174,7 +176,17 @@ class Aside(Display):
         self._name = name
 
     def say(self, message: str) -> None:
+        if self.console.is_terminal:
+            # The bar of all of them is there, and is drawn again below.
+            self.console.control(
+                Control((ControlType.CARRIAGE_RETURN,), (ControlType.ERASE_IN_LINE, 2))
+            )
         super().say(f"{self._name}: {message}")
+
+    def progress(self, progress: MachineProgress) -> None:
+        """A line for each event, on a terminal too."""
+        if progress.tag is None or self._is_news(progress):
+            self.say(progress_words(progress))
 
     def begin_run(self, config: Config, folder: RunFolder, parameters: int, quantum: int) -> None:
         for note in folder.state.notes:

@@ -88,7 +88,7 @@ Examples:
         from ..report.reading import read_run
         from .series import finish, finish_together
 
-        if workers.jobs == 1:
+        if workers.jobs == 1 and workers.engine == "loky":
             for number, cell in enumerate(cells, start=1):
                 finish(cell, f"run {number} of {len(cells)}: {cell.folder.name}", display)
         else:

@@ -38,10 +38,14 @@ def check_same(path: Path, config: Config) -> None:
 
 
 def finish(cell: Cell[Any], title: str, display: Display) -> None:
-    """Start a cell's run, or go on with it; a finished one is left as it is."""
+    """Start a cell's run, or go on with it; a finished one is left as it is.
+
+    The title is said before; an empty one is not.
+    """
     if is_finished(cell):
         return
-    display.say(title)
+    if title:
+        display.say(title)
     if cell.folder.exists():
         resume(cell.folder, cell.place.data_root, display)
     else:
@@ -50,7 +54,7 @@ def finish(cell: Cell[Any], title: str, display: Display) -> None:
 
 def finish_aside(cell: Cell[Any]) -> None:
     """The same for one of several runs at a time, in whose process this is."""
-    finish(cell, "training", Aside(cell.folder.name))
+    finish(cell, "", Aside(cell.folder.name))
 
 
 def finish_together(cells: Sequence[Cell[Any]], workers: Workers, display: Display) -> None:

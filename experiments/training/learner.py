@@ -6,6 +6,7 @@ Letters: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from lightning_fabric import Fabric
@@ -33,7 +34,8 @@ class Learner:
         model: trained in place.
         fabric: devices and processes, launched.
         n_steps: batches of an epoch.
-        say: told why steps are not captured, on a device where they could be.
+        say: told what is not captured, and why, on a device where it could be.
+        captures: whether to try.
 
     Attributes:
         optimiser, schedule: what a training that goes on needs of them is in their state.
@@ -48,7 +50,9 @@ class Learner:
         model: nn.Module,
         fabric: Fabric,
         n_steps: int,
-        say: Callable[[str], None],
+        say: Callable[[str, str], None],
+        *,
+        captures: bool,
     ) -> None:
         section = config.train
         self._model, self._fabric = model.to(fabric.device), fabric
@@ -63,19 +67,28 @@ class Learner:
         self._training = training_source(config, data, fabric)
         self._validation = validation_source(config, data, fabric)
         trained = [each for each in model.parameters() if each.requires_grad]
-        self._steps: Batchwise = CalledBatches(self._training, self._learn, trained)
+        self._say = say
+        self._steps: Batchwise | None = CalledBatches(self._training, self._learn, trained)
         self._answers: Batchwise | None = None
         self.check_every = 1 if fabric.device.type == "cpu" else CHECK_EVERY
         recorder = recorder_of(fabric.device)
-        if recorder is None or config.fabric.capture == "off":
+        if recorder is None or not captures:
             return
-        if (reason := obstacle(config, model, fabric.world_size)) is not None:
-            say(reason)
+        if (reason := obstacle(config, model, fabric)) is not None:
+            say("training", reason)
             return
         # A look at the loss before the epoch is over would be a wait.
         self.check_every = n_steps
-        self._steps = CapturedBatches(self._training, self._learn, trained, recorder, say)
-        self._answers = CapturedBatches(self._validation, self._answer, [], recorder, say)
+        self._steps = CapturedBatches(
+            self._training, self._learn, trained, recorder, self._steps_wait
+        )
+        self._answers = CapturedBatches(
+            self._validation, self._answer, [], recorder, partial(say, "validation")
+        )
+
+    def close(self) -> None:
+        """Let go of what was recorded, which holds memory of the device, and of the model."""
+        self._steps = self._answers = None
 
     def draw(self, epoch: int) -> Draw:
         """The batches of an epoch of the training."""
@@ -83,6 +96,7 @@ class Learner:
 
     def steps(self, draw: Draw) -> Iterator[tuple[Tensor, Tensor]]:
         """Train on one batch after the other: its mean loss, and how many answers are right."""
+        assert self._steps is not None  # not closed
         for loss, n_right in self._steps.over(draw):
             # Outside of what is captured: the one-cycle schedule moves Adam's first beta, which
             # torch's fused step takes as a number and a graph would keep.
@@ -102,6 +116,10 @@ class Learner:
             parts = [[part.clone() for part in results] for results in found]
         logits, labels = (torch.cat(each) for each in zip(*parts, strict=True))
         return Predictions.of(logits, labels, smoothing)
+
+    def _steps_wait(self, reason: str) -> None:
+        self.check_every = CHECK_EVERY
+        self._say("training", reason)
 
     def _learn(self, images: Tensor, labels: Tensor) -> Results:
         """Gradients of a batch (B, C, H, W), clipped; see `steps`."""

@@ -5,16 +5,25 @@ https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
+
+
+class CaptureError(Exception):
+    """Work could not be recorded, for the reason that it says; the device may not go on."""
+
 
 Results = tuple[Tensor, ...]
 Work = Callable[[], Results]
@@ -35,7 +44,7 @@ class Recorder(Protocol):
     def record(self, work: Work) -> Work:
         """What does it again, one time each call, with what is in its tensors by then.
 
-        Results are overwritten by the next call.
+        Results are overwritten by the next call. Raises `CaptureError`.
         """
 
 
@@ -70,9 +79,16 @@ class CudaRecorder:
         return results, None
 
     def record(self, work: Work) -> Work:
+        # What is freed while it is recorded would belong to it.
+        gc.collect()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
-            results = work()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                results = work()
+        except RuntimeError as error:
+            raise CaptureError(
+                (str(error).strip() or type(error).__name__).splitlines()[0]
+            ) from error
 
         def again() -> Results:
             graph.replay()
@@ -86,10 +102,12 @@ def recorder_of(device: torch.device) -> Recorder | None:
     return CudaRecorder(device) if device.type == "cuda" else None
 
 
-def obstacle(config: Config, model: nn.Module, n_processes: int) -> str | None:
-    """Why a step of this training waits for its device, as far as that is known beforehand."""
-    if n_processes > 1:
-        return f"{n_processes} processes share it"
+def obstacle(config: Config, model: nn.Module, fabric: Fabric) -> str | None:
+    """Why a step of this training cannot be recorded, as far as that is known beforehand."""
+    if not isinstance(fabric.strategy, SingleDeviceStrategy):
+        return f"the strategy {type(fabric.strategy).__name__} has a part in every step"
+    if threading.current_thread() is not threading.main_thread():
+        return "other threads of this process may work on the device too"
     if config.fabric.precision == "16-mixed":
         return "16-mixed looks at every gradient; bf16-mixed does not"
     for layer in quantum_layers(model):

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ from ..records.lines import EpochRecord
 from ..records.loggers import Logger
 from ..records.scores import Scores, TrainingMeans
 from .learner import Learner
+from .recorder import CaptureError
+
+NOT_CAPTURED = "is not captured as a CUDA graph"
 
 
 class Watcher(Protocol):
@@ -76,6 +80,16 @@ def steps_per_epoch(config: Config, data: ImageData, fabric: Fabric) -> int:
     return n_training_batches(config, data, fabric)
 
 
+def note_uncaptured(
+    folder: RunFolder, watcher: Watcher, what: str, reason: str, *, is_told: bool
+) -> None:
+    """Record and say, once, what is not captured."""
+    note = f"the {what} {NOT_CAPTURED}, which takes longer: {reason}"
+    if is_told and note not in folder.state.notes:
+        folder.note(notes=[*folder.state.notes, note])
+        watcher.say(f"note: {note}")
+
+
 class Training:
     """A model on its way through a recipe.
 
@@ -103,21 +117,40 @@ class Training:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
         self.model, self.n_steps = model, steps_per_epoch(config, data, fabric)
-        self.learner = Learner(config, data, model, fabric, self.n_steps, self._not_captured)
+        # What was found not to be capturable before is not tried again.
+        captures = config.fabric.capture == "auto" and not any(
+            NOT_CAPTURED in note for note in folder.state.notes
+        )
+        self._not_captured = partial(
+            note_uncaptured, folder, watcher, is_told=fabric.is_global_zero
+        )
+        self.learner = Learner(
+            config, data, model, fabric, self.n_steps, self._not_captured, captures=captures
+        )
 
     def run(self) -> Best:
         """Train from where the folder left it to the last epoch; returns the best one.
 
         Raises:
-            TrainingError: a loss is not finite.
+            TrainingError: a loss is not finite, or a step could not be captured.
             CheckpointError: the folder holds another training.
             RecordError: the folder cannot be written to.
         """
         done, best = self._resume()
-        with flushing_denormals(), arithmetic(self.config.fabric):
-            for epoch in range(done + 1, self.config.train.epochs + 1):
-                with global_stream():
-                    best = self._epoch(epoch, best)
+        try:
+            with flushing_denormals():
+                for epoch in range(done + 1, self.config.train.epochs + 1):
+                    # What it sets belongs to all threads, as the random numbers do.
+                    with global_stream(), arithmetic(self.config.fabric, self.fabric.device):
+                        best = self._epoch(epoch, best)
+        except CaptureError as error:
+            self._not_captured("training", str(error))
+            raise TrainingError(
+                f"a step could not be captured as a CUDA graph: {error}. What is done is kept; go "
+                f"on without capturing by: qhc resume {self.folder.path}"
+            ) from error
+        finally:
+            self.learner.close()
         assert best is not None
         return best
 
@@ -175,7 +208,7 @@ class Training:
         return kept
 
     def _train(self, epoch: int) -> EpochSums:
-        device, every = self.fabric.device, self.learner.check_every
+        device = self.fabric.device
         losses = torch.zeros(self.n_steps, device=device)
         draw = self.learner.draw(epoch)
         sizes = [len(positions) for positions in draw.positions]
@@ -191,7 +224,7 @@ class Training:
             for step, (loss, n_right) in enumerate(self.learner.steps(draw), start=1):
                 losses[step - 1] = loss
                 right += n_right
-                if step % every == 0:
+                if step % self.learner.check_every == 0:
                     self._check(losses[checked:step], epoch, checked)
                     checked = step
                 if self.fabric.is_global_zero:
@@ -211,12 +244,6 @@ class Training:
             seconds=time.perf_counter() - start,
             cpu_seconds=time.process_time() - cpu_start,
         )
-
-    def _not_captured(self, reason: str) -> None:
-        note = f"the training is not captured as one CUDA graph, which takes longer: {reason}"
-        if self.fabric.is_global_zero and note not in self.folder.state.notes:
-            self.folder.note(notes=[*self.folder.state.notes, note])
-            self.watcher.say(f"note: {note}")
 
     def _check(self, losses: Tensor, epoch: int, before: int) -> None:
         """Raise `TrainingError` for the first loss that is not finite; `before` came earlier."""

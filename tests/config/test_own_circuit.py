@@ -128,7 +128,9 @@ def test_two_texts_of_one_circuit_compare_equal() -> None:
     assert one.compared() == other.compared()
     assert one.compared() != resolved(source, 'layer.features=["x", "w[0]"]').compared()
     assert len(str(one.compared()["layer"])) < 100
-    assert resolved("layer.n_layers=3").compared() == resolved("layer.n_layers=3").to_dict()
+    assert resolved("layer.n_layers=3").compared()["layer"] == {"n_layers": 3}
+    captured = [resolved(f"fabric.capture={how}").compared() for how in ("auto", "off")]
+    assert captured[0] == captured[1]
 
 
 def test_a_circuit_that_is_typed_stands_for_the_recipes_whole_layer(folder: Path) -> None:

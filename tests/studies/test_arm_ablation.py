@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,15 @@ def test_several_runs_at_a_time_are_those_that_come_one_by_one(qhc: Qhc, tmp_pat
     code, _, err = qhc(*common, "--out", "together", "--jobs", "2")
     assert code == 0
     assert "training" not in err
+
+
+def test_an_engine_is_asked_for_one_run_at_a_time_too(
+    qhc: Qhc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", None)
+    code, _, err = qhc("ablate", "arms", "--engine", "ray", "--seeds", "2", "--epochs", "1")
+    assert code == 2
+    assert "engine 'ray' is not installed" in err
 
 
 def test_no_jobs_at_all_is_a_mistake(qhc: Qhc) -> None:

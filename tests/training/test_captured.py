@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from threading import Thread
+from weakref import ref
 
 import pytest
 import torch
 from lightning_fabric import Fabric
 
+from experiments.assembly.arithmetic import arithmetic
 from experiments.assembly.construct import new_model
 from experiments.assembly.fabric import launch
 from experiments.config.sections import Config
 from experiments.data.splits import ImageData
 from experiments.training import learner
+from experiments.training.recorder import CaptureError, Work, obstacle
 from qbackend.devices.snapshots import load_snapshot
+from qbackend.errors import TrainingError
 from qbackend.gradients.torch_circuit import outputs
 from qbackend.layers.spec import LayerSpec
 from qbackend.native.exact import NativeBackend
@@ -82,7 +88,7 @@ def trained(
     "settings",
     [
         ("model.arm=quantum",),
-        ("model.arm=linear", "train.keep_last=true", "train.batch_size=9"),
+        ("model.arm=linear", "train.keep_last=true", "train.batch_size=9", "train.epochs=5"),
         ("model.arm=linear", "data.augmentation.rotation=20", "data.augment_validation=true"),
         ("model.arm=linear", "fabric.precision=bf16-mixed", "fabric.channels_last=true"),
         ("model.arm=quantum", "train.weights=quantum", "train.optimiser=sgd", "train.clip=0.1"),
@@ -150,10 +156,51 @@ def test_a_step_that_waits_is_said_and_goes_on(
     run.run()
     assert recorder.n_recorded == 0
     assert len(watcher.records) == N_EPOCHS
-    (note,) = watcher.said
-    assert "not captured" in note
-    assert "_local_scalar_dense" in note
-    assert run.folder.state.notes[-1] in note
+    assert [said.split(" is not captured")[0] for said in watcher.said] == [
+        "note: the training",
+        "note: the validation",
+    ]
+    assert all("_local_scalar_dense" in said for said in watcher.said)
+    assert [f"note: {note}" for note in run.folder.state.notes[-2:]] == watcher.said
+    assert run.learner.check_every == learner.CHECK_EVERY
+
+
+def test_a_capture_that_fails_is_gone_on_without(
+    data: ImageData, tmp_path: Path, recorder: OperationRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device may be of no more use to this process: the next one does not try again."""
+
+    def fail(work: Work) -> Work:
+        raise CaptureError("out of memory")
+
+    monkeypatch.setattr(recorder, "record", fail)
+    config = config_of("model.arm=linear")
+    path, watcher = tmp_path / "run", Silent()
+    with pytest.raises(TrainingError, match=f"out of memory.*qhc resume {path}"):
+        trained(config, data, path, watcher)
+    assert "the training is not captured" in watcher.said[0]
+    rest = trained(config, data, path)
+    assert len(rest.records) == N_EPOCHS
+    called = trained(config_of("model.arm=linear", "fabric.capture=off"), data, tmp_path / "called")
+    assert timeless(rest.records) == timeless(called.records)
+
+
+def test_what_was_recorded_is_let_go_of(
+    data: ImageData, tmp_path: Path, recorder: OperationRecorder
+) -> None:
+    config = config_of("model.arm=linear", "train.epochs=1")
+    model = new_model(config, data, backend="native")
+    run = training(config, data, launch(config.fabric), tmp_path / "run", Silent(), model)
+    run.run()
+    assert recorder.n_recorded > 0
+    there = ref(model)
+    gc.collect()
+    gc.disable()
+    try:
+        del run, model
+        assert there() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -175,11 +222,19 @@ def test_what_cannot_be_captured_is_said_beforehand(
     tmp_path: Path,
     recorder: OperationRecorder,
 ) -> None:
-    watcher = Silent()
-    run = training(config_of(*settings), data, fabric, tmp_path / "run", watcher)
+    watcher, config = Silent(), config_of(*settings)
+    run = training(config, data, fabric, tmp_path / "run", watcher)
     assert reason in run.folder.state.notes[-1]
     assert reason in watcher.said[0]
     assert isinstance(run.learner._steps, learner.CalledBatches)
+
+
+def test_a_strategy_with_a_part_in_every_step_is_no_part_of_a_graph(fabric: Fabric) -> None:
+    """Of one process too: it keeps what backward passes end in, from before."""
+    model, config = torch.nn.Linear(2, 2), config_of("model.arm=linear")
+    shared = Fabric(accelerator="cpu", devices=1, strategy="ddp")
+    assert obstacle(config, model, shared) == "the strategy DDPStrategy has a part in every step"
+    assert obstacle(config, model, fabric) is None
 
 
 def test_nothing_is_recorded_on_the_cpu(data: ImageData, fabric: Fabric, tmp_path: Path) -> None:
@@ -190,29 +245,41 @@ def test_nothing_is_recorded_on_the_cpu(data: ImageData, fabric: Fabric, tmp_pat
     assert not watcher.said
 
 
-def test_how_numbers_are_multiplied_holds_while_it_trains_and_no_longer(
-    data: ImageData, tmp_path: Path
+def test_a_thread_beside_others_captures_nothing(
+    data: ImageData, tmp_path: Path, recorder: OperationRecorder
 ) -> None:
-    config = config_of(
-        "model.arm=linear", "fabric.matmul_precision=high", "fabric.deterministic=true",
-        "fabric.channels_last=true", "train.epochs=1",
-    )  # fmt: skip
-    seen: list[tuple[str, bool, bool]] = []
+    config, watcher = config_of("model.arm=linear", "train.epochs=1"), Silent()
+    thread = Thread(target=trained, args=(config, data, tmp_path / "run", watcher))
+    thread.start()
+    thread.join()
+    assert len(watcher.records) == 1
+    assert recorder.n_recorded == 0
+    assert "other threads" in watcher.said[0]
 
-    class Looking(Silent):
-        model: torch.nn.Module
 
-        def step(self) -> None:
-            super().step()
-            weight = next(each for each in self.model.parameters() if each.ndim == 4)
-            is_last = weight.is_contiguous(memory_format=torch.channels_last)
-            fixed = torch.backends.cudnn.deterministic
-            seen.append((torch.get_float32_matmul_precision(), fixed, is_last))
+def test_maps_with_their_channels_together(data: ImageData, tmp_path: Path) -> None:
+    config = config_of("model.arm=linear", "fabric.channels_last=true", "train.epochs=1")
+    model = new_model(config, data, backend=InTorch())
+    training(config, data, launch(config.fabric), tmp_path, Silent(), model).run()
+    weights = [each for each in model.parameters() if each.ndim == 4]
+    assert weights
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in weights)
 
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic
-    watcher = Looking()
-    watcher.model = new_model(config, data, backend=InTorch())
-    training(config, data, launch(config.fabric), tmp_path, watcher, watcher.model).run()
-    assert set(seen) == {("high", True, True)}
-    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic) == before
-    assert any("high precision while training" in note for note in config.notes())
+
+def test_how_numbers_are_multiplied_holds_while_it_lasts_and_no_longer() -> None:
+    section = config_of("fabric.matmul_precision=high", "fabric.deterministic=true").fabric
+
+    def now() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic
+
+    before = now()
+    with arithmetic(section, torch.device("cuda")):
+        assert now() == ("high", True)
+        with arithmetic(section, torch.device("cpu")):
+            assert now() == ("high", True)
+    assert now() == before != ("high", True)
+    with arithmetic(section, torch.device("cpu")):
+        assert now() == before
+    assert any(
+        "high precision" in note for note in config_of("fabric.matmul_precision=high").notes()
+    )

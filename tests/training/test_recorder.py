@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from experiments.training.recorder import CudaRecorder, recorder_of
+from experiments.training.recorder import CaptureError, CudaRecorder, recorder_of
 
 CUDA = torch.device("cuda", 0)
 
@@ -48,7 +48,8 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         events.append((within, "ends", None))
 
     @contextmanager
-    def graph(made: Graph, stream: Stream) -> Iterator[None]:
+    def graph(made: Graph, stream: Stream, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
         state["graph"], state["stream"] = made, stream
         yield
 
@@ -127,6 +128,14 @@ def test_what_is_recorded_is_replayed_into_the_same_results(cuda: dict[str, obje
     assert (graph.n_replays, len(calls)) == (2, 2)
     # What it was run on before it is recorded on.
     assert cuda["stream"] is own
+
+
+def test_what_cannot_be_recorded_says_why() -> None:
+    def waits() -> tuple[torch.Tensor, ...]:
+        raise RuntimeError("CUDA error: operation not permitted\nmore words")
+
+    with pytest.raises(CaptureError, match=r"^CUDA error: operation not permitted$"):
+        CudaRecorder(CUDA).record(waits)
 
 
 def test_only_cuda_has_one() -> None:
