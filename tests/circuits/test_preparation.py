@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from qbackend.circuits.preparation import (
+    MOST_WIRES_IN_PLACE,
     N_ANGLES,
     CompactPreparation,
     append_compact,
@@ -20,7 +22,10 @@ from qbackend.circuits.preparation import (
 )
 from qbackend.errors import OptionError
 from qbackend.layers.canonical import TIE
-from qbackend.layers.encodings import ZERO_NORM
+from qbackend.layers.encodings import ZERO_NORM, AmplitudeEncoding
+
+from ..support.cases import MACHINE
+from ..support.no_synchronisation import no_synchronisation
 
 Array = NDArray[np.float64]
 
@@ -102,6 +107,21 @@ def families(n_wires: int) -> dict[str, Array]:
 @pytest.mark.parametrize("n_wires", N_ANGLES)
 def test_state(n_wires: int, kind: str) -> None:
     assert_prepares(families(n_wires)[kind])
+
+
+@pytest.mark.parametrize("kind", families(1))
+@pytest.mark.parametrize("n_wires", N_ANGLES)
+def test_tensors_have_the_angles_of_arrays(n_wires: int, kind: str) -> None:
+    """Of either preparation; up to four wires nothing waits."""
+    features = families(n_wires)[kind]
+    tensor = torch.from_numpy(features)
+    ways = [CompactPreparation(tuple(range(2**n_wires))[::-1]), AmplitudeEncoding().angles]
+    for angles in ways:
+        found = angles(tensor)
+        if n_wires <= MOST_WIRES_IN_PLACE:
+            with no_synchronisation():
+                found = angles(tensor)
+        np.testing.assert_allclose(found.numpy(), angles(features), atol=MACHINE, rtol=0)
 
 
 @pytest.mark.parametrize("distance", [1e-3, 1e-6, 1e-8, 1e-10, 1e-13, 1e-16])
