@@ -4,10 +4,15 @@ Lowest first, with the names that other folders use:
 
 - `bits`
 - `strings`
+- `tape`
+- `own_circuit`
 - `coordinates`
 - `code`
 - `parameters`
 - `driver`: machine_of
 - `passes`
+- `launches`
+- `spec_plan`
+- `circuit_plan`
 - `engine`: Engine
 """

@@ -28,13 +28,29 @@ from ...errors import BackendError
 from .coordinates import Shape
 from .parameters import CAPACITIES, Variant
 
-SOURCES = ("device.cuh", "states.cu")
+HEADER = "device.cuh"
 FIRST_WITH_LONG_LAUNCHES = (12, 1)
 """CUDA whose launches take 32 kilobytes; before it was 4."""
 OLDEST = (7, 0)
 """Compute capability from which a launch's words can be read as any memory."""
 
 _LOGGER = logging.getLogger("qbackend")
+
+
+class Compiled(Protocol):
+    """What a source is compiled for: a hashable value."""
+
+    @property
+    def source(self) -> str:
+        """The file's name."""
+
+    @property
+    def definitions(self) -> list[str]:
+        """As a compiler's options."""
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
 
 
 class Kernel(Protocol):
@@ -61,7 +77,7 @@ class Machine(Protocol):
     shared_bytes: int
     has_long_launches: bool
 
-    def kernel(self, name: str, variant: Variant, shared_bytes: int) -> Kernel:
+    def kernel(self, name: str, variant: Compiled, shared_bytes: int) -> Kernel:
         """The kernel of that name, compiled for the variant."""
 
     def counter(self) -> torch.Tensor:
@@ -118,13 +134,13 @@ class Cuda:
         self.has_long_launches = oldest >= FIRST_WITH_LONG_LAUNCHES
         self._lock = Lock()
         self._kept: list[torch.Tensor] = []
-        self._modules: dict[Variant, Any] = {}
-        self._most_shared: dict[tuple[str, Variant], int] = {}
+        self._modules: dict[Compiled, Any] = {}
+        self._most_shared: dict[tuple[str, Compiled], int] = {}
         self._counters: dict[int, torch.Tensor] = {}
         # What this device or its driver cannot take shows with the smallest.
         self.kernel("forward", Variant(Shape(1, 1, 32), CAPACITIES[0], is_double=False), 0)
 
-    def kernel(self, name: str, variant: Variant, shared_bytes: int) -> Kernel:
+    def kernel(self, name: str, variant: Compiled, shared_bytes: int) -> Kernel:
         driver = self._driver
         with self._lock, torch.cuda.device(self.device):
             self._enter()
@@ -140,11 +156,11 @@ class Cuda:
             checked(driver.cuFuncSetAttribute(function, limit, most))
             at_once = checked(
                 driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                    function, variant.shape.threads, shared_bytes
+                    function, variant.threads, shared_bytes
                 )
             )
         most_blocks = self.n_multiprocessors * max(1, at_once)
-        return _CudaKernel(self, function, variant.shape.threads, shared_bytes, most_blocks)
+        return _CudaKernel(self, function, variant.threads, shared_bytes, most_blocks)
 
     def launch(self, function: Any, n_blocks: int, n_threads: int, shared: int, at: int) -> None:
         """Start a kernel on torch's stream; `at` is where the address of its parameters stands."""
@@ -209,14 +225,15 @@ def nvrtc_version() -> tuple[int, ...]:
     return tuple(checked(nvrtc.nvrtcVersion()))
 
 
-def machine_code(architecture: str, variant: Variant) -> bytes:
+def machine_code(architecture: str, variant: Compiled) -> bytes:
     """The kernels for a device like "sm_90", from the user's cache if they were compiled before.
 
     Raises:
         BackendError: they do not compile.
     """
     source = "\n".join(
-        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SOURCES
+        Path(__file__).with_name(name).read_text(encoding="utf-8")
+        for name in (HEADER, variant.source)
     )
     options = [f"--gpu-architecture={architecture}", "--std=c++17", *variant.definitions]
     key = hashlib.sha256(repr((source, options, nvrtc_version())).encode()).hexdigest()
@@ -231,7 +248,7 @@ def machine_code(architecture: str, variant: Variant) -> bytes:
 def _compiled(source: str, options: list[str]) -> bytes:
     from cuda.bindings import nvrtc
 
-    program = checked(nvrtc.nvrtcCreateProgram(source.encode(), b"states.cu", 0, [], []))
+    program = checked(nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))
     given = [option.encode() for option in options]
     try:
         (error,) = nvrtc.nvrtcCompileProgram(program, len(given), given)

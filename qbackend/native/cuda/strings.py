@@ -15,24 +15,7 @@ from functools import lru_cache
 
 from ...layers.ansatze import Cnots, Rotations
 from ...layers.spec import LayerSpec
-
-
-@dataclass(frozen=True)
-class PauliString:
-    """The Hermitian operator i^phase X(x) Z(z): Z on the wires of z first, then X on those of x.
-
-    Attributes:
-        phase: 0 to 3, of the parity of the number of wires that have both.
-        x, z: masks of wires.
-    """
-
-    phase: int
-    x: int
-    z: int
-
-    def commutes(self, other: PauliString) -> bool:
-        """Whether the two operators commute."""
-        return ((self.x & other.z).bit_count() + (self.z & other.x).bit_count()) % 2 == 0
+from ..any_circuit.strings import PauliString
 
 
 @dataclass(frozen=True)
@@ -62,12 +45,14 @@ class TurnedCircuit:
         turns: in the order of execution; an angle encoding's RYs come first.
         observables: M strings, in the order of the outputs.
         idle: weights that no output depends on.
+        is_product: whether rows begin with what an angle encoding's RYs make of |0...0>.
     """
 
     n_wires: int
     turns: tuple[Turn, ...]
     observables: tuple[PauliString, ...]
     idle: tuple[int, ...]
+    is_product: bool
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +79,8 @@ def turned_circuit(spec: LayerSpec) -> TurnedCircuit:
     observables = tuple(_measured(name, z_before) for name in spec.observables)
     kept = _effective(turns, observables)
     idle = {turn.angle for turn in turns} - {turn.angle for turn in kept}
-    return TurnedCircuit(n_wires, kept, observables, tuple(sorted(idle)))
+    is_product = spec.encoding_rule.is_product
+    return TurnedCircuit(n_wires, kept, observables, tuple(sorted(idle)), is_product)
 
 
 def _measured(name: str, z_before: Sequence[int]) -> PauliString:

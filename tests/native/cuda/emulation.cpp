@@ -52,7 +52,7 @@ static real shuffled(real value, int distance) {
 static void tell(int *message, int value) { *message = value; }
 static bool comes_last(unsigned *) { wait(FOR_BLOCK); return BLOCK == BLOCKS - 1; }
 
-#include "states.cu"
+#include SOURCE
 
 static const Parameters *given;
 static bool goes_back;

@@ -14,31 +14,39 @@ from tempfile import gettempdir
 import pytest
 import torch
 
+from qbackend.layers.spec import LayerSpec
 from qbackend.native.cuda import driver
-from qbackend.native.cuda.parameters import Variant
+from qbackend.native.cuda.engine import Engine
+from qbackend.native.exact import NativeBackend
+from qbackend.seam.backend import Forward
+from qbackend.seam.requests import CompiledLayer
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 
 
-SOURCES = (Path(__file__).with_name("emulation.cpp"), Path(driver.__file__).with_name("states.cu"))
+EMULATION, KERNELS = Path(__file__).with_name("emulation.cpp"), Path(driver.__file__).parent
 
 
 @cache
-def compiled(variant: Variant) -> ctypes.CDLL:
+def compiled(variant: driver.Compiled) -> ctypes.CDLL:
     """Once for all processes of these tests."""
-    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f"-I{SOURCES[1].parent}"]
-    digest = hashlib.sha256(repr(options + variant.definitions).encode())
-    for source in SOURCES:
+    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f"-I{KERNELS}"]
+    options += [f'-DSOURCE="{variant.source}"', *variant.definitions]
+    digest = hashlib.sha256(repr(options).encode())
+    for source in (EMULATION, KERNELS / variant.source):
         digest.update(source.read_bytes())
     library = Path(gettempdir(), f"qhc-kernels-{digest.hexdigest()[:32]}.so")
     if not library.exists():
         begun = library.with_suffix(f".{os.getpid()}")
-        command = [COMPILER, *options, *variant.definitions, str(SOURCES[0]), "-o", str(begun)]
+        command = [COMPILER, *options, str(EMULATION), "-o", str(begun)]
         subprocess.run(command, check=True)
         begun.replace(library)
     return ctypes.CDLL(str(library))
+
+
+EXACT = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
 class EmulatedKernel:
@@ -59,7 +67,7 @@ class Emulator:
         self.device = torch.device("cpu")
         self.kept: list[torch.Tensor] = []
 
-    def kernel(self, name: str, variant: Variant, shared_bytes: int) -> driver.Kernel:
+    def kernel(self, name: str, variant: driver.Compiled, shared_bytes: int) -> driver.Kernel:
         assert shared_bytes <= self.shared_bytes
         return EmulatedKernel(compiled(variant), name, shared_bytes)
 
@@ -71,3 +79,26 @@ class Emulator:
 
     def counter(self) -> torch.Tensor:
         return torch.zeros(1, dtype=torch.int32)
+
+
+class Fused(NativeBackend):
+    """`native` as it runs on CUDA, its kernels on an emulator."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__()
+        self.engine = Engine(emulator)
+
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
+    ) -> Forward:
+        return self.engine.forward(spec, features, weights, differentiate)
+
+    def forward_circuit(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        differentiate: bool,
+    ) -> Forward:
+        assert self.engine.takes(compiled.spec, features.dtype)
+        return self.engine.forward(compiled.spec, features, weights, differentiate)

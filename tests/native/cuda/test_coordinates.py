@@ -11,9 +11,10 @@ from qiskit.quantum_info import Operator, Pauli
 from qbackend import LayerSpec
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.ansatze import ANSATZE
+from qbackend.native.any_circuit.strings import PauliString
 from qbackend.native.cuda.bits import Span, applied, inverse, transposed, units
 from qbackend.native.cuda.coordinates import LANES, Shape, held_next
-from qbackend.native.cuda.strings import PauliString, turned_circuit
+from qbackend.native.cuda.strings import turned_circuit
 
 MACHINE = 1e-12
 
