@@ -4,9 +4,9 @@ Lowest first, with the names that other folders use:
 
 - `gates`
 - `split_tape`: SplitTape, split
-- `strings`: PauliString
+- `strings`: PauliString, letters
 - `tape_sweeps`
-- `turned`: turned_circuit
+- `turned`: turned_ansatz, turned_circuit
 - `plain`: angles_on
 - `stages`
 - `program`

@@ -3,7 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `bits`
-- `strings`
+- `turned`
 - `tape`
 - `own_circuit`
 - `coordinates`

@@ -19,7 +19,7 @@ from .driver import Kernel, Machine
 from .own_circuit import OwnCircuit, Sums
 from .parameters import MOST_INDEX_BITS, Variant, capacity, parameters, shared_bytes
 from .passes import MOST_TURNS, Pass, passes
-from .strings import TurnedCircuit
+from .turned import TurnedCircuit
 
 Given = dict[str, int | None]
 """Fields of a launch's parameters: numbers and addresses."""

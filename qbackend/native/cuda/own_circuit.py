@@ -17,8 +17,8 @@ from ...layers.expressions import ExpressionInputs
 from ...layers.program import Layer
 from ..any_circuit.split_tape import split
 from ..any_circuit.turned import turned_circuit
-from .strings import Turn, TurnedCircuit
 from .tape import Tape, levelled
+from .turned import Turn, TurnedCircuit
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from ..any_circuit.strings import PauliString
 from .bits import Columns, Span, applied, inverse, transposed
 from .code import Code, Do, Step, code
 from .coordinates import Shape, held_next, tile_next
-from .strings import Turn, TurnedCircuit
+from .turned import Turn, TurnedCircuit
 
 Observable = tuple[int, PauliString]
 """Its number, and what it is."""

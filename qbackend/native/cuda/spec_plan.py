@@ -15,13 +15,13 @@ from ...seam.forms import inverse_norms, pull_states
 from .coordinates import Shape
 from .driver import Machine
 from .launches import Given, Launches, Task, address
-from .strings import turned_circuit
+from .turned import turned_layer
 
 
 def spec_task(spec: LayerSpec) -> Task:
     """What launches compute of it."""
     n_angles = spec.n_wires if spec.encoding_rule.is_product else 0
-    return Task(turned_circuit(spec), spec.n_weights, n_angles, spec.n_outputs)
+    return Task(turned_layer(spec), spec.n_weights, n_angles, spec.n_outputs)
 
 
 class SpecPlan:
