@@ -38,19 +38,21 @@ _LOGGER = logging.getLogger("qbackend")
 
 
 class Compiled(Protocol):
-    """What a source is compiled for: a hashable value."""
+    """What a kernel is compiled for: `parameters.Variant`, or another source's; hashable."""
 
     @property
     def source(self) -> str:
-        """The file's name."""
+        """The file beside this one."""
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
 
     @property
     def definitions(self) -> list[str]:
         """As a compiler's options."""
 
-    @property
-    def threads(self) -> int:
-        """Of a block."""
+    def __hash__(self) -> int: ...
 
 
 class Kernel(Protocol):
@@ -240,15 +242,15 @@ def machine_code(architecture: str, variant: Compiled) -> bytes:
     kept = platformdirs.user_cache_path("qhc") / "cuda" / f"{key[:32]}.cubin"
     with suppress(OSError):
         return kept.read_bytes()
-    compiled = _compiled(source, options)
+    compiled = _compiled(source, options, variant.source)
     _keep(kept, compiled)
     return compiled
 
 
-def _compiled(source: str, options: list[str]) -> bytes:
+def _compiled(source: str, options: list[str], name: str) -> bytes:
     from cuda.bindings import nvrtc
 
-    program = checked(nvrtc.nvrtcCreateProgram(source.encode(), b"kernels.cu", 0, [], []))
+    program = checked(nvrtc.nvrtcCreateProgram(source.encode(), name.encode(), 0, [], []))
     given = [option.encode() for option in options]
     try:
         (error,) = nvrtc.nvrtcCompileProgram(program, len(given), given)

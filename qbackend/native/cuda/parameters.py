@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
 
 from .code import BATCH, Code
 from .coordinates import Shape
@@ -43,7 +42,7 @@ class Variant:
     is_double: bool
     is_own: bool = False
 
-    source: ClassVar[str] = "states.cu"
+    source = "states.cu"
 
     @property
     def threads(self) -> int:

@@ -26,21 +26,21 @@ COMPILER = shutil.which("g++") or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 
 
-EMULATION, KERNELS = Path(__file__).with_name("emulation.cpp"), Path(driver.__file__).parent
+EMULATION = Path(__file__).with_name("emulation.cpp")
 
 
 @cache
 def compiled(variant: driver.Compiled) -> ctypes.CDLL:
     """Once for all processes of these tests."""
-    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f"-I{KERNELS}"]
-    options += [f'-DSOURCE="{variant.source}"', *variant.definitions]
-    digest = hashlib.sha256(repr(options).encode())
-    for source in (EMULATION, KERNELS / variant.source):
-        digest.update(source.read_bytes())
+    source = Path(driver.__file__).with_name(variant.source)
+    options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f'-DSOURCE="{source}"']
+    digest = hashlib.sha256(repr(options + variant.definitions).encode())
+    for each in (EMULATION, source):
+        digest.update(each.read_bytes())
     library = Path(gettempdir(), f"qhc-kernels-{digest.hexdigest()[:32]}.so")
     if not library.exists():
         begun = library.with_suffix(f".{os.getpid()}")
-        command = [COMPILER, *options, str(EMULATION), "-o", str(begun)]
+        command = [COMPILER, *options, *variant.definitions, str(EMULATION), "-o", str(begun)]
         subprocess.run(command, check=True)
         begun.replace(library)
     return ctypes.CDLL(str(library))

@@ -63,7 +63,7 @@ def test_what_is_compiled_is_kept(
 
 def test_a_mistake_in_the_source_is_shown(nvrtc: None) -> None:
     with pytest.raises(BackendError, match=r"do not compile: .*no_such_thing"):
-        driver._compiled("no_such_thing x;", ["--gpu-architecture=sm_90"])
+        driver._compiled("no_such_thing x;", ["--gpu-architecture=sm_90"], "it.cu")
 
 
 @pytest.mark.parametrize(
