@@ -1,4 +1,4 @@
-"""Statevectors on CUDA: a layer as a program that fused kernels read, in one launch each way.
+"""Statevectors on CUDA: layers as programs that fused kernels read, in a launch or two each way.
 
 Lowest first, with the names that other folders use:
 

@@ -1,4 +1,4 @@
-"""What the kernels make of a circuit, against the compiled engine of the CPU."""
+"""The backend as it runs on CUDA, and what it makes of circuits, against the engine of the CPU."""
 
 from __future__ import annotations
 
@@ -8,8 +8,38 @@ import numpy as np
 import torch
 
 from qbackend import CircuitLayer, QuantumLayer
+from qbackend.layers.spec import LayerSpec
+from qbackend.native.cuda.engine import Engine
+from qbackend.native.exact import NativeBackend
+from qbackend.seam.backend import Forward
+from qbackend.seam.requests import CompiledLayer
 
-from .emulator import EXACT, Emulator, Fused
+from .emulator import Emulator
+
+EXACT = {torch.float32: 1e-6, torch.float64: 1e-12}
+
+
+class Fused(NativeBackend):
+    """`native` as it runs on CUDA, its kernels on an emulator."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__()
+        self.engine = Engine(emulator)
+
+    def forward_loaded(
+        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
+    ) -> Forward:
+        return self.engine.forward(spec, features, weights, differentiate)
+
+    def forward_circuit(
+        self,
+        compiled: CompiledLayer,
+        features: torch.Tensor,
+        weights: torch.Tensor,
+        differentiate: bool,
+    ) -> Forward:
+        assert self.engine.takes(compiled.spec, features.dtype)
+        return self.engine.forward(compiled.spec, features, weights, differentiate)
 
 
 def outputs_and_gradients(

@@ -14,12 +14,7 @@ from tempfile import gettempdir
 import pytest
 import torch
 
-from qbackend.layers.spec import LayerSpec
 from qbackend.native.cuda import driver
-from qbackend.native.cuda.engine import Engine
-from qbackend.native.exact import NativeBackend
-from qbackend.seam.backend import Forward
-from qbackend.seam.requests import CompiledLayer
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
@@ -44,9 +39,6 @@ def compiled(variant: driver.Compiled) -> ctypes.CDLL:
         subprocess.run(command, check=True)
         begun.replace(library)
     return ctypes.CDLL(str(library))
-
-
-EXACT = {torch.float32: 1e-6, torch.float64: 1e-12}
 
 
 class EmulatedKernel:
@@ -79,26 +71,3 @@ class Emulator:
 
     def counter(self) -> torch.Tensor:
         return torch.zeros(1, dtype=torch.int32)
-
-
-class Fused(NativeBackend):
-    """`native` as it runs on CUDA, its kernels on an emulator."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__()
-        self.engine = Engine(emulator)
-
-    def forward_loaded(
-        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
-    ) -> Forward:
-        return self.engine.forward(spec, features, weights, differentiate)
-
-    def forward_circuit(
-        self,
-        compiled: CompiledLayer,
-        features: torch.Tensor,
-        weights: torch.Tensor,
-        differentiate: bool,
-    ) -> Forward:
-        assert self.engine.takes(compiled.spec, features.dtype)
-        return self.engine.forward(compiled.spec, features, weights, differentiate)

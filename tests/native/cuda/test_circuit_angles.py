@@ -13,8 +13,8 @@ from qiskit.circuit import Parameter, ParameterVector
 from experiments.bench.circuits import circuit_layer
 from qbackend import CircuitLayer, QuantumLayer, errors
 
-from .agreement import check
-from .emulator import Emulator, Fused, needs_compiler
+from .agreement import Fused, check
+from .emulator import Emulator, needs_compiler
 
 pytestmark = needs_compiler
 

@@ -13,13 +13,14 @@ from qiskit.quantum_info import SparsePauliOp
 from experiments.bench.circuits import CIRCUITS, circuit_layer
 from qbackend import CircuitLayer, LayerSpec, QuantumLayer
 from qbackend.layers.ansatze import ANSATZE
+from qbackend.native.any_circuit import tensors as in_torch
 from qbackend.native.cuda.engine import Engine
 
 from ...support.any_circuit import bell, own_layer
 from ...support.no_synchronisation import no_synchronisation
 from ...support.random_circuits import layers
-from .agreement import check, outputs_and_gradients, rows_of
-from .emulator import EXACT, Emulator, Fused, needs_compiler
+from .agreement import EXACT, Fused, check, outputs_and_gradients, rows_of
+from .emulator import Emulator, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -194,6 +195,26 @@ def test_a_step_waits_for_nothing(name: str) -> None:
     step()
     with no_synchronisation():
         step()
+
+
+@pytest.mark.parametrize("name", ["reuploading", "no_features", "no_weights"])
+def test_nor_does_one_in_plain_torch(name: str) -> None:
+    """What runs there in place of the kernels; a row that is not finite shows in its outputs."""
+    spec = circuit_layer(name)
+    features, weights = rows_of(spec, 4), torch.rand(spec.n_weights)
+    features[2] = float("nan")
+
+    def step() -> torch.Tensor:
+        done = in_torch.forward(spec, features, weights, differentiate=True)
+        assert done.pullback is not None
+        done.pullback(torch.ones_like(done.values))
+        return done.values
+
+    step()
+    with no_synchronisation():
+        values = step()
+    is_finite = [True, True, spec.n_features == 0, True]
+    assert values.isfinite().all(dim=1).tolist() == is_finite
 
 
 def test_what_has_no_room_is_not_taken() -> None:

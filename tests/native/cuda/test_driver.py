@@ -11,11 +11,10 @@ import pytest
 import torch
 
 from qbackend.errors import BackendError
-from qbackend.native.cuda import driver
+from qbackend.native.cuda import driver, tape
 from qbackend.native.cuda.coordinates import Shape
 from qbackend.native.cuda.launches import block_shape
 from qbackend.native.cuda.parameters import Variant
-from qbackend.native.cuda.tape import TapeVariant
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_wide_ones_and_words_from_memory(nvrtc: None) -> None:
 @pytest.mark.parametrize("is_double", [False, True])
 def test_those_of_circuits_of_ones_own(is_double: bool, nvrtc: None) -> None:
     states = Variant(block_shape(4, False), 64, is_double, is_own=True)
-    for variant in (states, TapeVariant(is_double)):
+    for variant in (states, tape.TapeVariant(is_double)):
         code = driver.machine_code("sm_90", variant)
         assert b"forward" in code
         assert b"backward" in code

@@ -13,7 +13,8 @@ from qbackend.native.cuda.engine import Engine
 from qbackend.native.cuda.spec_plan import spec_task
 from qbackend.native.exact import NativeBackend
 
-from .emulator import EXACT, Emulator, Fused, needs_compiler
+from .agreement import EXACT, Fused
+from .emulator import Emulator, needs_compiler
 
 pytestmark = needs_compiler
 
