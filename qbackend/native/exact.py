@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from ..circuits.logical import compile_layer
 from ..kernels.lanes import VECTOR_BYTES
 from ..layers.definitions import in_catalogue
-from ..layers.inputs import Array, check_finite
+from ..layers.inputs import Array
 from ..layers.program import Layer
 from ..layers.spec import LayerSpec
 from ..seam.backend import Capabilities, Forward, check_width
@@ -75,10 +75,8 @@ class NativeBackend(ExactSimulator, PixelBackend):
             program, max_rows = _small_batches(spec, dtype)
             if features.shape[0] <= max_rows:
                 return program.forward(features, weights)
-        if features.is_cuda:
-            fused = self._engine_on(features.device)
-            if fused is not None and fused.takes(spec, dtype):
-                return fused.forward(spec, features, weights, differentiate)
+        if (fused := self._fused(spec, features)) is not None:
+            return fused.forward(spec, features, weights, differentiate)
         angles = angles_of(weights)
         if not _prefers_forms(spec, features, differentiate):
             simulate = engine.forward if features.is_cpu else tensors.forward
@@ -95,13 +93,15 @@ class NativeBackend(ExactSimulator, PixelBackend):
         weights: torch.Tensor,
         differentiate: bool,
     ) -> Forward:
-        """A circuit of the user's: compiled on the CPU, torch's operations elsewhere."""
+        """A circuit of the user's: compiled on the CPU and on CUDA, elsewhere torch's operations.
+
+        On a device nothing waits for it: what is not finite has outputs of NaN.
+        """
         if features.is_cpu:
             circuit = engine_of(compiled.spec, features.dtype)
             return circuit.forward(features, weights, differentiate=differentiate)
-        if not torch.isfinite(features).all():
-            check_finite("features", features.detach().cpu().numpy())
-        angles_of(weights)
+        if (fused := self._fused(compiled.spec, features)) is not None:
+            return fused.forward(compiled.spec, features, weights, differentiate)
         return in_torch.forward(compiled.spec, features, weights, differentiate=differentiate)
 
     def forms(self, compiled: CompiledLayer, weights: Array) -> Forms:
@@ -123,12 +123,16 @@ class NativeBackend(ExactSimulator, PixelBackend):
     def __getstate__(self) -> dict[str, object]:
         return {"seed": self.seed, "_forms": None, "_engines": {}}
 
-    def _engine_on(self, device: torch.device) -> Engine | None:
-        """What runs fused kernels there, None where they cannot be had."""
+    def _fused(self, layer: Layer, features: torch.Tensor) -> Engine | None:
+        """What runs the layer by fused kernels where its features are, None where none can."""
+        if not features.is_cuda:
+            return None
+        device = features.device
         if device not in self._engines:
             machine = machine_of(device)
             self._engines[device] = None if machine is None else Engine(machine)
-        return self._engines[device]
+        engine = self._engines[device]
+        return engine if engine is not None and engine.takes(layer, features.dtype) else None
 
 
 @lru_cache(maxsize=64)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from qiskit import QuantumCircuit
-from qiskit.circuit import Gate, Parameter, ParameterExpression, ParameterVector
+from qiskit.circuit import Gate, Parameter, ParameterVector
 from qiskit.circuit import library as gates
 from qiskit.quantum_info import Operator, Pauli, SparsePauliOp, Statevector
 
@@ -25,6 +24,7 @@ from qbackend.seam.backend import Forward
 
 from ..support.cases import MACHINE
 from ..support.circuits import Array, values
+from ..support.random_circuits import layers
 
 CLIFFORDS: tuple[Gate, ...] = (
     gates.HGate(), gates.SGate(), gates.SdgGate(), gates.SXGate(), gates.XGate(), gates.YGate(),
@@ -69,52 +69,6 @@ def test_what_a_clifford_gate_makes_of_strings(gate: Gate) -> None:
 @pytest.mark.parametrize("gate", [gates.TGate(), gates.RZGate(0.3), gates.CSXGate()])
 def test_other_gates_are_none(gate: Gate) -> None:
     assert clifford(gate.to_matrix()) is None
-
-
-ONE = {"rx": 1, "ry": 1, "rz": 1, "p": 1, "h": 0, "s": 0, "t": 0, "sx": 0, "u": 3, "id": 0}
-TWO = {
-    "cx": 0, "cz": 0, "swap": 0, "iswap": 0, "ch": 0, "rxx": 1, "ryy": 1, "rzz": 1, "rzx": 1,
-    "cp": 1, "crx": 1, "cry": 1, "crz": 1,
-}  # fmt: skip
-"""Gates, and how many angles they take."""
-
-
-@st.composite
-def layers(draw: st.DrawFn) -> tuple[CircuitLayer, int]:
-    """Random circuits whose angles mix features and weights, and a seed for numbers."""
-    n_qubits = draw(st.integers(1, 4))
-    x, w = ParameterVector("x", 3), ParameterVector("w", 3)
-
-    def angle() -> ParameterExpression | float:
-        i, j = draw(st.integers(0, 2)), draw(st.integers(0, 2))
-        forms = (
-            x[i],
-            w[i],
-            2 * x[i] - 0.5,
-            w[i] * x[j] + w[j],
-            x[i] * x[j],
-            x[i].sin() * w[j],
-            (x[i] * x[i] + 1.5).log(),
-            0.7,
-            np.pi / 2,
-            w[i].cos(),
-            x[i] / (2 + w[j] ** 2),
-        )
-        return forms[draw(st.integers(0, len(forms) - 1))]
-
-    circuit = QuantumCircuit(n_qubits)
-    known = ONE if n_qubits == 1 else ONE | TWO
-    for _ in range(draw(st.integers(1, 14))):
-        qubits = draw(st.permutations(range(n_qubits)))
-        name = draw(st.sampled_from(sorted(known)))
-        angles = [angle() for _ in range(known[name])]
-        getattr(circuit, name)(*angles, *qubits[: 2 if name in TWO else 1])
-    label = st.text("IXYZ", min_size=n_qubits, max_size=n_qubits)
-    labels = draw(st.lists(label, min_size=1, max_size=4))
-    mixed = SparsePauliOp(labels, np.array([1.0, -0.5, 0.25, 2.0])[: len(labels)])
-    observables = [mixed, SparsePauliOp(labels[0])]
-    layer = CircuitLayer(circuit, features=x, weights=w, observables=observables)
-    return layer, draw(st.integers(0, 1000))
 
 
 def by_states(layer: CircuitLayer, rows: Array, at: Array) -> Array:

@@ -3,10 +3,10 @@
 Lowest first, with the names that other folders use:
 
 - `gates`
-- `split_tape`
-- `strings`
+- `split_tape`: SplitTape, split
+- `strings`: PauliString, letters
 - `tape_sweeps`
-- `turned`
+- `turned`: turned_ansatz, turned_circuit
 - `plain`: angles_on
 - `stages`
 - `program`

@@ -78,6 +78,7 @@ class TorchCircuit(nn.Module):
     real: Tensor
     imaginary: Tensor
     factors: Tensor
+    diagonal: Tensor
 
     def __init__(self, circuit: TurnedCircuit) -> None:
         super().__init__()
@@ -100,6 +101,9 @@ class TorchCircuit(nn.Module):
             "real": circuit.start.real.copy(),
             "imaginary": circuit.start.imag.copy(),
             "factors": factors,
+            "diagonal": np.array(
+                [self._signs_of[each.z] for each in self._strings if not each.x], dtype=np.int64
+            ),
         }
         for name, values in constants.items():
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
@@ -133,10 +137,8 @@ class TorchCircuit(nn.Module):
     def values(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Expectation values (B, M) in states (B, D)."""
         signs = self.signs.to(real)
-        diagonal = [string for string in self._strings if not string.x]
-        rows = [self._signs_of[string.z] for string in diagonal]
-        values = [(real**2 + imaginary**2) @ signs[rows].T]
-        for string in self._strings[len(diagonal) :]:
+        values = [(real**2 + imaginary**2) @ signs[self.diagonal].T]
+        for string in self._strings[len(self.diagonal) :]:
             other_real, other_imaginary = self._acted(string, real, imaginary, signs)
             overlap = real * other_real + imaginary * other_imaginary
             values.append(torch.sum(overlap, dim=1, keepdim=True))

@@ -83,7 +83,15 @@ class Frame:
 
 def clifford(matrix: Matrix) -> tuple[PauliString, ...] | None:
     """G† X G and G† Z G on qubit 0, then 1, ... of a gate's own; None where one is no string."""
-    n_qubits = len(matrix).bit_length() - 1
+    return _clifford(np.asarray(matrix, dtype=complex).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _clifford(content: bytes) -> tuple[PauliString, ...] | None:
+    """The same of a matrix's bytes: circuits have few gates, and many of each."""
+    whole = np.frombuffer(content, dtype=complex)
+    n_qubits = (len(whole).bit_length() - 1) // 2
+    matrix = whole.reshape(2**n_qubits, 2**n_qubits)
     images: list[PauliString] = []
     for qubit in range(n_qubits):
         for one in (PauliString(0, 1 << qubit, 0), PauliString(0, 0, 1 << qubit)):

@@ -5,23 +5,19 @@ Letters: B batch, F features, W weights, P angles, M observables, N rows.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import torch
-from qiskit import QuantumCircuit
-from qiskit.circuit import ParameterVector
 from torch import Tensor, nn
 
 from ...layers.expressions import ExpressionInputs
 from ...layers.inputs import Array
 from ...layers.program import Layer
 from ...layers.spec import LayerSpec
-from ...layers.spec_circuit import append_operation
 from ...seam.backend import Forward, Gradients
 from .plain import TorchEncodedLayer, TorchLayer
-from .turned import turned_circuit
+from .turned import turned_ansatz, turned_circuit
 
 
 @lru_cache(maxsize=64)
@@ -37,12 +33,7 @@ def plain_module(layer: Layer) -> nn.Module:
     """
     if not isinstance(layer, LayerSpec):
         return _of_angles(layer)
-    circuit = QuantumCircuit(layer.n_wires)
-    weights = ParameterVector("weight", layer.n_weights)
-    for operation in layer.operations:
-        append_operation(circuit, operation, weights)
-    program = replace(layer.program(), circuit=circuit, parameters=tuple(weights))
-    return TorchEncodedLayer(layer.encoding_rule, turned_circuit(program, of_any_state=True))
+    return TorchEncodedLayer(layer.encoding_rule, turned_ansatz(layer))
 
 
 def _of_angles(layer: Layer) -> TorchLayer:

@@ -11,16 +11,19 @@ Letters: M observables, P angles, D = 2^Q amplitudes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
 from qiskit.quantum_info import SparsePauliOp
 
 from ...layers.program import LayerProgram
+from ...layers.spec import LayerSpec
+from ...layers.spec_circuit import append_operation
 from .strings import IDENTITY, Frame, PauliString, clifford, letters
 
 ROTATIONS = {
@@ -61,6 +64,19 @@ class TurnedCircuit:
     start: NDArray[np.complex128]
     turns: tuple[Turn, ...]
     observables: tuple[tuple[tuple[PauliString, float], ...], ...]
+
+
+def turned_ansatz(spec: LayerSpec) -> TurnedCircuit:
+    """What a layer of the catalogue does behind its encoding, whatever state that is.
+
+    Angle i is weight i. Its start is |0...0>, for any other to take its place.
+    """
+    circuit = QuantumCircuit(spec.n_wires)
+    weights = ParameterVector("weight", spec.n_weights)
+    for operation in spec.operations:
+        append_operation(circuit, operation, weights)
+    program = replace(spec.program(), circuit=circuit, parameters=tuple(weights))
+    return turned_circuit(program, of_any_state=True)
 
 
 def turned_circuit(program: LayerProgram, *, of_any_state: bool = False) -> TurnedCircuit:

@@ -1,13 +1,18 @@
-"""Statevectors on CUDA: a layer as a program that fused kernels read, in one launch each way.
+"""Statevectors on CUDA: layers as programs that fused kernels read, in a launch or two each way.
 
 Lowest first, with the names that other folders use:
 
 - `bits`
-- `strings`
+- `turned`
+- `tape`
+- `own_circuit`
 - `coordinates`
 - `code`
 - `parameters`
 - `driver`: Machine, machine_of
 - `passes`
+- `launches`
+- `spec_plan`
+- `circuit_plan`
 - `engine`: Engine
 """

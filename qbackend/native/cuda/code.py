@@ -14,9 +14,9 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from ..any_circuit.strings import PauliString
 from .bits import Columns, applied, inverse, transposed
 from .coordinates import Shape
-from .strings import PauliString
 
 BATCH = 8
 """Sums that leave a warp together."""
@@ -25,7 +25,7 @@ MOST_ALIKE = 255
 
 
 class Do(IntEnum):
-    """What an instruction does; runs of strings of Z last."""
+    """What an instruction does: from PHASES to SEED by runs of strings of Z."""
 
     END = 0
     TURN = 1
@@ -34,6 +34,8 @@ class Do(IntEnum):
     PHASES = 4
     MEASURE = 5
     SEED = 6
+    ODD_OVERLAP = 7
+    OVERLAP = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Step:
     """A rotation, a measurement of an observable, or its share of the adjoint state.
 
     Attributes:
-        do: TURN for every rotation, MEASURE or SEED for a string of Z.
+        do: TURN for every rotation, MEASURE or SEED for an observable.
         string: in the bits of the tile, its z also in those beyond.
         index: the angle's, or the observable's.
         coordinates: in which its pairs of amplitudes are held together.
@@ -54,10 +56,18 @@ class Step:
 
     @property
     def run(self) -> Do | None:
-        """The kind of run that it is done in, None for one that turns pairs."""
-        if self.do is not Do.TURN:
-            return self.do
-        return None if self.string.x else Do.PHASES
+        """The kind of run that it is done in, None for one on pairs of amplitudes."""
+        if self.string.x:
+            return None
+        return Do.PHASES if self.do is Do.TURN else self.do
+
+    @property
+    def of_pairs(self) -> Do:
+        """The instruction for one on pairs."""
+        is_odd = self.string.phase & 1
+        if self.do is Do.TURN:
+            return Do.TURN if is_odd else Do.SPIN
+        return Do.ODD_OVERLAP if is_odd else Do.OVERLAP
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def code(
         members = list(group)
         if run is None:
             for step in members:
-                writer.turn(step)
+                writer.pair(step)
         else:
             for first in range(0, len(members), MOST_ALIKE):
                 writer.run(run, members[first : first + MOST_ALIKE])
@@ -122,10 +132,10 @@ class _Writer:
         self._batch: list[int] = []
         self._is_of_rows = False
 
-    def turn(self, step: Step) -> None:
+    def pair(self, step: Step) -> None:
         """A step on pairs of amplitudes."""
         self.move(step.coordinates)
-        self._write(Do.TURN if step.string.phase & 1 else Do.SPIN, step)
+        self._write(step.of_pairs, step)
 
     def run(self, do: Do, steps: Sequence[Step]) -> None:
         """Steps on single amplitudes, in any order: first those alike on what a thread holds."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..any_circuit.strings import PauliString
 from .bits import Columns, Span, units
-from .strings import PauliString
 
 LANES = 4
 """Bits that number the threads that shared memory serves at once, in pairs of float32."""
@@ -120,17 +120,22 @@ def held_next(
 
 
 def tile_next(
-    strings: Sequence[PauliString], n_bits: int, shape: Shape
+    strings: Sequence[PauliString], behind: Sequence[PauliString], n_bits: int, shape: Shape
 ) -> tuple[Columns, list[int]]:
     """Directions of the amplitudes that a block holds for rotations to come, then the others.
 
     Neighbouring amplitudes in memory stay together, so that they are read and written together.
-    Returns which rotations they serve as well.
+    Returns which rotations they serve as well. Where they serve all, room that is left is for the
+    strings behind them.
     """
     if n_bits == shape.tile:
         return units(n_bits), list(range(len(strings)))
     columns = units(LANES)
     taken = taken_next(strings, columns, shape.tile)
     span = Span(columns)
+    if len(taken) == len(strings):
+        for string in behind:
+            if len(columns) < shape.tile and span.add(string.x):
+                columns.append(string.x)
     columns += [bit for bit in units(n_bits) if span.add(bit)]
     return columns, taken

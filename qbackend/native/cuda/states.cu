@@ -5,7 +5,8 @@
 // memory. Sums over rows and blocks are taken in one order, whatever comes first.
 //
 // By the compiler's options: TILE (index bits of a row that a block holds), HELD (of them, by a
-// thread), ROWS (of a block), WORDS (that come with the launch; 0: they are read from memory).
+// thread), ROWS (of a block), WORDS (that come with the launch; 0: they are read from memory), OWN (1
+// for what circuits of the user's need besides, and registers for it).
 
 #define K (1 << HELD)
 #define T (1 << (TILE - HELD))
@@ -18,15 +19,16 @@
 #define BATCH_ROOM (BATCH * 33)               /* a lane's numbers in banks of their own */
 #define TINY real(1e-12)                      /* a row shorter than this encodes nothing */
 
-enum { END, TURN, SPIN, REMAP, PHASES, MEASURES, SEEDS };
+enum { END, TURN, SPIN, REMAP, PHASES, MEASURES, SEEDS, ODD_OVERLAP, OVERLAP };
 // TURN and SPIN: exp(-i angle/2 P) for an odd phase and an even one. REMAP: columns follow. PHASES,
 // MEASURES, SEEDS: for strings of Z, which follow, rotations, expectation values, and their shares of
-// the adjoint state; those together that are alike on what a thread holds.
+// the adjoint state; those together that are alike on what a thread holds. ODD_OVERLAP and OVERLAP:
+// the expectation value of a string with an X, forwards, and back its share of the adjoint state.
 
 struct __attribute__((aligned(16))) Word {
     int head;      // what | x of what a thread holds << 8 | its z << 16 | minus << 20
     unsigned z;    // of threads | of blocks << 16; of a run: how many of each z, in bytes, and in `angle`
-    int angle;     // a weight, or -1 - feature; an output
+    int angle;     // one that rows share, or -1 - one of the row; an observable
     int slot;      // of a sum: place in its batch | batch ends << 8 | of rows << 9 | batch's first << 12
 };
 struct pair { real re, im; };
@@ -48,11 +50,17 @@ struct Parameters {
     const int *places;             // of sums over rows: the weight; then of a row's: the column
     unsigned *counter;             // 0
     int *fault;                    // 1 + row, or -1 - weight, that is not finite
+    const pair *start;             // (2^Q) what every row begins with, times its norm; or null
+    const pair *shared_halves;     // (W) cosines and sines in place of `weights`, or null
+    const pair *row_halves;        // (B, A) and of `angles`, or null
+    const int *term_firsts;        // of every output, or back of every observable; null: they are one
+    const int *term_columns;       // its terms: sums of a row, or back outputs
+    const real *term_factors;
     int n_rows, n_weights, n_angles, n_outputs, n_sums, n_row_sums, row_stride;
+    int n_seeds;                   // observables that outputs are sums of, back
     int outer;                     // index bits of a row that number its blocks
     int product;                   // of this many wires, RY(angle) each, a row begins with
     int columns[20];               // from an amplitude's place to its index: thread's, block's, outer
-    int spare;
 #if WORDS
     Word code[WORDS];
 #endif
@@ -219,12 +227,41 @@ DEVICE real rotate_by(pair (&v)[M][K], int x, const unsigned (&signs)[K], real c
     else if (x <= MIDDLE) return rotate_by<M, ADJOINT, ODD, FIRST, MIDDLE>(v, x, signs, c, s);
     else return rotate_by<M, ADJOINT, ODD, MIDDLE + 1, LAST>(v, x, signs, c, s);
 }
+// <state| P |state> of this thread, for P = i^phase X(x) Z(z); back `given` P |state> to the adjoint.
+template <int M, bool ODD, int X>
+DEVICE real overlap(pair (&v)[M][K], const unsigned (&signs)[K], real given) {
+    constexpr int high = X >= 4 ? 4 : X >= 2 ? 2 : 1;
+    real sum = 0;
+    UNROLL for (int k = 0; k < K; k++) if (!(k & high)) {
+        const int l = k ^ X;
+        const pair a = v[0][k], b = v[0][l];
+        if (M == 1) {
+            const real part = ODD ? a.im * b.re - a.re * b.im : a.re * b.re + a.im * b.im;
+            sum += FLIP(2 * part, signs[l]);
+        } else {
+            const real to_k = FLIP(given, signs[l]), to_l = FLIP(given, signs[k]);
+            v[M - 1][k].re += ODD ? -to_k * b.im : to_k * b.re;
+            v[M - 1][k].im += ODD ? to_k * b.re : to_k * b.im;
+            v[M - 1][l].re += ODD ? -to_l * a.im : to_l * a.re;
+            v[M - 1][l].im += ODD ? to_l * a.re : to_l * a.im;
+        }
+    }
+    return sum;
+}
+template <int M, bool ODD, int FIRST, int LAST>
+DEVICE real overlap_by(pair (&v)[M][K], int x, const unsigned (&signs)[K], real given) {
+    constexpr int MIDDLE = (FIRST + LAST) / 2;
+    if constexpr (FIRST == LAST) return overlap<M, ODD, FIRST>(v, signs, given);
+    else if (x <= MIDDLE) return overlap_by<M, ODD, FIRST, MIDDLE>(v, x, signs, given);
+    else return overlap_by<M, ODD, MIDDLE + 1, LAST>(v, x, signs, given);
+}
 // --- a block -----------------------------------------------------------------------------------
 
-// Cosines and sines of half the angles; whether all are finite.
-DEVICE bool half_angles(pair *table, const real *angles, int n, int first, int step, int *at) {
+// Cosines and sines of half the angles, if they are not there yet; whether all are finite.
+DEVICE bool half_angles(pair *table, const pair *halves, const real *angles, int n, int first, int step, int *at) {
     bool finite = true;
-    for (int a = first; a < n; a += step) {
+    if (OWN && halves) for (int a = first; a < n; a += step) table[a] = halves[a];
+    else for (int a = first; a < n; a += step) {
         real c, s;
         SINCOS(angles[a] / 2, &s, &c);
         table[a] = pair{c, s};
@@ -241,6 +278,7 @@ template <int M> struct Row {
     const pair *of_weights, *of_angles;
     pair *exchange;
     real *scratch;
+    const real *seeds;
     int t, block;
     bool live;
     long long from, origin;
@@ -270,6 +308,12 @@ template <int M> struct Row {
     DEVICE_MEMBER void begin() {
         if (p.states_in) {
             UNROLL for (int k = 0; k < K; k++) v[0][k] = p.states_in[origin + index(k)];
+        } else if (OWN && p.start) {
+            const real norm = p.norms[from];
+            UNROLL for (int k = 0; k < K; k++) {
+                const pair a = p.start[index(k)];
+                v[0][k] = pair{a.re * norm, a.im * norm};
+            }
         } else if (p.features && p.norms) {
             const real norm = p.norms[from];
             if (!BACK && !(norm == norm) && live) tell(p.fault, 1 + (int)from);
@@ -311,6 +355,7 @@ template <int M> struct Row {
         return word.angle >= 0 ? of_weights[word.angle] : of_angles[~word.angle];
     }
     DEVICE_MEMBER real given(const Word &word) const {
+        if (OWN && p.term_firsts) return seeds[word.angle];
         return live ? p.cotangent[from * p.n_outputs + word.angle] : real(0);
     }
     DEVICE_MEMBER void turn(const Word &word) {
@@ -322,6 +367,15 @@ template <int M> struct Row {
         const real sum = what == TURN ? rotate_by<M, BACK, true, 1, K - 1>(v, x, signs, half.re, s)
                                       : rotate_by<M, BACK, false, 1, K - 1>(v, x, signs, half.re, s);
         if (BACK) collect(sums, word, sum);
+    }
+    DEVICE_MEMBER void overlap(const Word &word) {
+        unsigned signs[K];
+        signs_of(signs, word.head, sign(word, t, block));
+        const int x = word.head >> 8 & 255;
+        const real share = BACK ? given(word) : real(0);
+        const real sum = (word.head & 15) == OVERLAP ? overlap_by<M, false, 1, K - 1>(v, x, signs, share)
+                                                     : overlap_by<M, true, 1, K - 1>(v, x, signs, share);
+        if (!BACK) collect(sums, word, sum);
     }
     // The strings of a run differ, for one thread, in one of K sets of signs: what they do together
     // is found for each set first, and for each amplitude then. Returns how many words they are.
@@ -372,7 +426,7 @@ template <int M> struct Row {
         for (int i = 0;; i++) {
             const Word word = words[i];
             const int what = word.head & 15;
-            if (!has_left && (what == END || what == MEASURES)) {
+            if (!has_left && (what == END || what == MEASURES || (OWN && what >= ODD_OVERLAP))) {
                 leave();
                 has_left = true;
             }
@@ -382,6 +436,8 @@ template <int M> struct Row {
                 remap<M>(v, exchange + other * ROWS * M * N, (const int *)(words + i + 1));
                 other = !other;
                 i += (TILE + 3) / 4;
+            } else if (OWN && what >= ODD_OVERLAP) {
+                overlap(word);
             } else if (what >= PHASES) {
                 i += run(words + i);
             } else {
@@ -391,6 +447,28 @@ template <int M> struct Row {
     }
 };
 
+// What the outputs' gradients make of an observable's.
+DEVICE real seed(const Parameters &p, int observable, long long row) {
+    real sum = 0;
+    for (int i = p.term_firsts[observable]; i < p.term_firsts[observable + 1]; i++)
+        sum += p.term_factors[i] * p.cotangent[row * p.n_outputs + p.term_columns[i]];
+    return sum;
+}
+// A row's outputs of its observables' values, in parts of warps.
+DEVICE void put_together(const Parameters &p, real *values, bool live, long long at) {
+    const int t = row_thread();
+    row_sync();
+    for (int i = t; i < p.n_row_sums; i += T)
+        for (int w = 1; w < ROW_WARPS; w++) values[i * ROW_WARPS] += values[i * ROW_WARPS + w];
+    row_sync();
+    for (int output = t; output < p.n_outputs; output += T) {
+        real sum = 0;
+        for (int i = p.term_firsts[output]; i < p.term_firsts[output + 1]; i++)
+            sum += p.term_factors[i] * values[p.term_columns[i] * ROW_WARPS];
+        if (live) p.of_rows[at * p.n_outputs + output] = sum;
+    }
+}
+
 // M = 1 forwards; M = 2 back, with the adjoint.
 template <int M> DEVICE void go(const Parameters &p) {
     SHARED(memory);
@@ -399,6 +477,7 @@ template <int M> DEVICE void go(const Parameters &p) {
     real *batch = (real *)(exchange + (T > 1 ? 2 * M * ROWS * N : 0));
     real *over_rows = batch + WARPS * BATCH_ROOM, *of_rows = over_rows + p.n_sums * WARPS;
     real *scratch = of_rows + ROWS * p.n_row_sums * ROW_WARPS;
+    real *seeds = scratch + WARPS;
     const Sums sums = {batch, over_rows, of_rows, p.n_row_sums};
 #if WORDS
     const Word *words = p.code;
@@ -407,7 +486,7 @@ template <int M> DEVICE void go(const Parameters &p) {
 #endif
     const int t = row_thread(), slot = THREAD / T, blocks = 1 << p.outer;
     int at = 0;
-    if (!half_angles(of_weights, p.weights, p.n_weights, THREAD, THREADS, &at) && M == 1)
+    if (!half_angles(of_weights, p.shared_halves, p.weights, p.n_weights, THREAD, THREADS, &at) && M == 1)
         tell(p.fault, -1 - at);
     for (int i = THREAD; i < p.n_sums * WARPS; i += THREADS) over_rows[i] = 0;
     SYNC();
@@ -417,16 +496,22 @@ template <int M> DEVICE void go(const Parameters &p) {
         const bool live = row < p.n_rows;
         const long long from = live ? row : p.n_rows - 1;
         pair *angles = of_angles + slot * p.n_angles;
-        if (!half_angles(angles, p.angles + from * p.n_angles, p.n_angles, t, T, &at) && M == 1)
+        const long long first = from * p.n_angles;
+        const pair *halves = OWN && p.row_halves ? p.row_halves + first : nullptr;
+        if (!half_angles(angles, halves, p.angles + first, p.n_angles, t, T, &at) && M == 1)
             tell(p.fault, 1 + (int)from);
+        real *seeded = seeds + slot * p.n_seeds;
+        if (OWN && M == 2) for (int i = t; i < p.n_seeds; i += T) seeded[i] = live ? seed(p, i, from) : real(0);
         SYNC();
-        Row<M> mine = {p, sums, of_weights, angles, exchange + slot * M * N, scratch, t, block, live, from,
-                       from << (TILE + p.outer)};
+        Row<M> mine = {p, sums, of_weights, angles, exchange + slot * M * N, scratch, seeded, t, block, live,
+                       from, from << (TILE + p.outer)};
         mine.begin();
         mine.obey(words);
         if (M == 2) mine.leave();
         if (M == 2 && p.of_features) mine.pull_features();
-        if (p.of_rows) {
+        if (OWN && M == 1 && p.term_firsts) {
+            put_together(p, of_rows + slot * p.n_row_sums * ROW_WARPS, live, from * blocks + block);
+        } else if (p.of_rows) {
             row_sync();
             if (T == 1) SYNC_WARP();
             for (int i = t; i < p.n_row_sums; i += T) {

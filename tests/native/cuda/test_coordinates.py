@@ -11,9 +11,10 @@ from qiskit.quantum_info import Operator, Pauli
 from qbackend import LayerSpec
 from qbackend.circuits.logical import compile_layer
 from qbackend.layers.ansatze import ANSATZE
+from qbackend.native.any_circuit.strings import PauliString
 from qbackend.native.cuda.bits import Span, applied, inverse, transposed, units
 from qbackend.native.cuda.coordinates import LANES, Shape, held_next
-from qbackend.native.cuda.strings import PauliString, turned_circuit
+from qbackend.native.cuda.turned import turned_layer
 
 MACHINE = 1e-12
 
@@ -58,7 +59,7 @@ def matrix(string: PauliString, n_wires: int) -> np.ndarray:
 @pytest.mark.parametrize("ansatz", list(ANSATZE))
 def test_rotations_about_strings_are_the_circuit(ansatz: str, encoding: str) -> None:
     spec = LayerSpec(3, encoding, ansatz, 2)
-    turned, rng = turned_circuit(spec), np.random.default_rng(0)
+    turned, rng = turned_layer(spec), np.random.default_rng(0)
     weights = rng.uniform(0, 6, spec.n_weights)
     features = rng.normal(size=(1, spec.n_features))
     if encoding == "angle":
@@ -68,7 +69,7 @@ def test_rotations_about_strings_are_the_circuit(ansatz: str, encoding: str) -> 
     for turn in turned.turns:
         string = matrix(turn.string, 3)
         np.testing.assert_allclose(string, string.conj().T)
-        angle = angles[~turn.angle] if turn.is_encoding else weights[turn.angle]
+        angle = angles[~turn.angle] if turn.angle < 0 else weights[turn.angle]
         state = np.cos(angle / 2) * state - 1j * np.sin(angle / 2) * string @ state
     values = [np.vdot(state, matrix(o, 3) @ state).real for o in turned.observables]
     compiled = compile_layer(spec)

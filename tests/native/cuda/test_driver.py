@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from qbackend.errors import BackendError
-from qbackend.native.cuda import driver
+from qbackend.native.cuda import driver, tape
 from qbackend.native.cuda.coordinates import Shape
-from qbackend.native.cuda.engine import block_shape
+from qbackend.native.cuda.launches import block_shape
 from qbackend.native.cuda.parameters import Variant
 from qbackend.native.pauli import compact, words
 
@@ -40,6 +40,15 @@ def test_the_kernels_compile(architecture: str, is_double: bool, nvrtc: None) ->
 
 def test_wide_ones_and_words_from_memory(nvrtc: None) -> None:
     assert driver.machine_code("sm_90", Variant(block_shape(12, True), 0, False))
+
+
+@pytest.mark.parametrize("is_double", [False, True])
+def test_those_of_circuits_of_ones_own(is_double: bool, nvrtc: None) -> None:
+    states = Variant(block_shape(4, False), 64, is_double, is_own=True)
+    for variant in (states, tape.TapeVariant(is_double)):
+        code = driver.machine_code("sm_90", variant)
+        assert b"forward" in code
+        assert b"backward" in code
 
 
 def test_what_is_compiled_is_kept(

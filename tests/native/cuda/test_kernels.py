@@ -10,27 +10,13 @@ from qbackend import LayerSpec, QuantumLayer
 from qbackend.errors import InputError
 from qbackend.layers.ansatze import ANSATZE
 from qbackend.native.cuda.engine import Engine
+from qbackend.native.cuda.spec_plan import spec_task
 from qbackend.native.exact import NativeBackend
-from qbackend.seam.backend import Forward
 
+from .agreement import EXACT, Fused
 from .emulator import Emulator, needs_compiler
 
 pytestmark = needs_compiler
-
-EXACT = {torch.float32: 1e-6, torch.float64: 1e-12}
-
-
-class Fused(NativeBackend):
-    """`native` as it runs on CUDA, its kernels on an emulator."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        super().__init__()
-        self.engine = Engine(emulator)
-
-    def forward_loaded(
-        self, spec: LayerSpec, features: torch.Tensor, weights: torch.Tensor, differentiate: bool
-    ) -> Forward:
-        return self.engine.forward(spec, features, weights, differentiate)
 
 
 def outputs_and_gradients(
@@ -76,7 +62,7 @@ def test_threads_that_hold_more(n_wires: int, monkeypatch: pytest.MonkeyPatch) -
 def test_rows_wider_than_a_block(
     ansatz: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qbackend.native.cuda.engine.LARGEST_TILE", 7)
+    monkeypatch.setattr("qbackend.native.cuda.launches.LARGEST_TILE", 7)
     check(LayerSpec(9, encoding, ansatz, 2), 5, torch.float64)
 
 
@@ -97,8 +83,10 @@ def test_observables_of_several_wires_and_of_none() -> None:
 
 
 def test_less_shared_memory_means_smaller_blocks() -> None:
-    engine, spec = Engine(Emulator(48 * 1024)), LayerSpec(10)
-    assert engine._shape(spec, False, torch.float64).tile < 10  # type: ignore[union-attr]
+    spec = LayerSpec(10)
+    shape = spec_task(spec).shape(Emulator(48 * 1024), torch.float64, is_large=False)
+    assert shape is not None
+    assert shape.tile < 10
     check(spec, 3, torch.float64, Emulator(48 * 1024))
     assert not Engine(Emulator(1024)).takes(LayerSpec(10), torch.float32)
 
@@ -143,7 +131,7 @@ def test_a_row_that_is_not_finite_is_told_by_the_next_call(encoding: str, entry:
 
 
 def test_one_that_is_wider_than_a_block_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qbackend.native.cuda.engine.LARGEST_TILE", 7)
+    monkeypatch.setattr("qbackend.native.cuda.launches.LARGEST_TILE", 7)
     layer = QuantumLayer(LayerSpec(9), Fused(Emulator()), seed=0)
     features = torch.randn(3, 512)
     features[1, 5] = float("inf")
