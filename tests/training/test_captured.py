@@ -26,8 +26,8 @@ from qbackend.native.exact import NativeBackend
 from qbackend.native.noisy import NativeNoisy
 from qbackend.seam.backend import Forward, Gradients, QuantumBackend
 from qbackend.seam.requests import CompiledLayer
-from tests.support.operation_graph import OperationRecorder
 
+from .operation_graph import OperationRecorder
 from .small import N_EPOCHS, Silent, config_of, same_files, timeless, training
 
 

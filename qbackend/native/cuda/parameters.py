@@ -44,11 +44,6 @@ class Variant:
 
     source = "states.cu"
 
-    @property
-    def threads(self) -> int:
-        """Of a block."""
-        return self.shape.threads
-
     source = "states.cu"
 
     @property
