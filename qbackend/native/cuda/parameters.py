@@ -44,8 +44,6 @@ class Variant:
 
     source = "states.cu"
 
-    source = "states.cu"
-
     @property
     def threads(self) -> int:
         """Of a block."""
