@@ -18,6 +18,7 @@ from scipy import stats
 
 import experiments.studies.series as series
 from experiments.assembly.construct import quantum_layers, trained_model
+from experiments.assembly.fabric import FABRICS_OWN
 from experiments.assembly.feed import evaluation_split, load_images
 from experiments.config.recipe import load_config
 from experiments.data.batches import BatchSource
@@ -304,18 +305,14 @@ def test_a_killed_ablation_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_cells_are_found_by_the_names_that_they_always_had(folder: Path) -> None:
-    """What is called a preparation now was called an encoder when the first cells were named.
-
-    What there was no key for then has its default now.
-    """
+    """What is called a preparation was an encoder then; later keys did not count yet."""
     config = load_config(
         "digits",
         ["train.epochs=1", "run.threads=1", "run.seed=0", f"run.backend=native:{DEVICE}",
          "run.preparation=compact"],
     ).to_dict()  # fmt: skip
     config["run"]["encoder"] = config["run"].pop("preparation")
-    own = ("accelerator", "devices", "num_nodes", "strategy", "precision")
-    config["fabric"] = {key: config["fabric"][key] for key in own}
+    config["fabric"] = {key: config["fabric"][key] for key in FABRICS_OWN}
     setting = asdict(replace(CENTRE, device=DEVICE, training="noise-aware"))
     setting["encoder"] = setting.pop("preparation")
     inputs = {"config": config, "setting": setting, "limit": N_IMAGES, "calibrate": None}

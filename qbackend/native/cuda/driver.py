@@ -13,6 +13,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -227,16 +228,19 @@ def nvrtc_version() -> tuple[int, ...]:
     return tuple(checked(nvrtc.nvrtcVersion()))
 
 
+def source_text(name: str) -> str:
+    """A file beside this one with what it includes in place: NVRTC looks for no files."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return re.sub(r'^#include "(.+)"$', lambda found: source_text(found[1]), text, flags=re.M)
+
+
 def machine_code(architecture: str, variant: Compiled) -> bytes:
     """The kernels for a device like "sm_90", from the user's cache if they were compiled before.
 
     Raises:
         BackendError: they do not compile.
     """
-    source = "\n".join(
-        Path(__file__).with_name(name).read_text(encoding="utf-8")
-        for name in (HEADER, variant.source)
-    )
+    source = "\n".join(map(source_text, (HEADER, variant.source)))
     options = [f"--gpu-architecture={architecture}", "--std=c++17", *variant.definitions]
     key = hashlib.sha256(repr((source, options, nvrtc_version())).encode()).hexdigest()
     kept = platformdirs.user_cache_path("qhc") / "cuda" / f"{key[:32]}.cubin"

@@ -30,8 +30,8 @@ def compiled(variant: driver.Compiled) -> ctypes.CDLL:
     source = Path(driver.__file__).with_name(variant.source)
     options = ["-O1", "-std=c++17", "-w", "-shared", "-fPIC", f'-DSOURCE="{source}"']
     digest = hashlib.sha256(repr(options + variant.definitions).encode())
-    for each in (EMULATION, source):
-        digest.update(each.read_bytes())
+    for text in (EMULATION.read_text(), driver.source_text(variant.source)):
+        digest.update(text.encode())
     library = Path(gettempdir(), f"qhc-kernels-{digest.hexdigest()[:32]}.so")
     if not library.exists():
         begun = library.with_suffix(f".{os.getpid()}")
