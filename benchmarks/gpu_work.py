@@ -7,9 +7,6 @@ reads these lines when it has ended, however it ended, and starts another one fo
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import psutil
 
 Found = dict[str, Any]
 
@@ -93,13 +92,13 @@ def run_all(names: Sequence[str], command: Sequence[str], lines: Lines, seconds:
 
 def _worked(command: Sequence[str], end: float) -> int | None:
     """Run a worker until it leaves, or until the end comes; returns the status of the former."""
-    # In a session of its own: what it started ends with it.
-    worker = subprocess.Popen(command, start_new_session=True)
+    worker = psutil.Popen(command)
     try:
-        return worker.wait(max(0.0, end - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(worker.pid, signal.SIGKILL)
+        return int(worker.wait(max(0.0, end - time.monotonic())))
+    except psutil.TimeoutExpired:
+        # What it started ends with it.
+        for process in [*worker.children(recursive=True), worker]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         worker.wait()
+        return None

@@ -11,7 +11,7 @@ D = 2^Q amplitudes, C columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import cache, reduce
 
 import numpy as np
 import torch
@@ -56,7 +56,7 @@ class _Stages:
     orders: Tensor
 
 
-@lru_cache(maxsize=64)
+@cache
 def _stages(spec: LayerSpec, dtype: torch.dtype, device: torch.device) -> _Stages:
     n_wires, n_amplitudes = spec.n_wires, 2**spec.n_wires
     runs: list[list[Rotations]] = [[]]

@@ -176,7 +176,7 @@ class LayerNetwork(NeuralNetwork):
             )
         if isinstance(self.spec, LayerSpec):
             return outputs(self.spec, features, weights)
-        values: torch.Tensor = torch_layer(self.spec)(features, weights)
+        values: torch.Tensor = torch_layer(self.spec, features.device)(features, weights)
         return values
 
     def _in_one_request(

@@ -1,7 +1,8 @@
 """The backend `native:DEVICE`: a device's noise in the Pauli basis, on CPU and CUDA.
 
 On the CPU compiled kernels do it, by NumPy's arrays; elsewhere all that a pass takes stays on the
-features' device, where fused kernels or torch's operations do it.
+features' device, where fused kernels or torch's operations do it. A captured step needs the backend
+for as long as it is replayed.
 
 Letters: B batch, F features, M observables, N rows, W weights.
 """

@@ -12,7 +12,7 @@ Q wires, D = 2^Q amplitudes, M outputs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def channel_products(
     return _ChannelProducts.apply(features, matrix, signs, road, n_outputs, length)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _signs(spec: LayerSpec, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Eigenvalues of each kernel's observables by basis state, (Q, D)."""
     # Whoever comes after may want derivatives.

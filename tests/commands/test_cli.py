@@ -54,7 +54,7 @@ OPTIONS = {
     "data list": {"--data-root"},
     "data get": {"name", "--data-root"},
     "ablate": set(),
-    "ablate arms": {*RECIPE_FLAGS, "--arms", "--seeds", "--out"},
+    "ablate arms": {*RECIPE_FLAGS, "--arms", "--seeds", "--out", "--engine", "--jobs"},
     "ablate qpc": {
         *RECIPE_FLAGS,
         "--arm",

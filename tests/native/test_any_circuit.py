@@ -107,7 +107,7 @@ def test_random_circuits(drawn: tuple[CircuitLayer, int]) -> None:
     assert done.pullback is not None
     found = done.pullback(cotangent)
     leaves = [torch.tensor(each, requires_grad=True) for each in (rows, at)]
-    outputs = torch_layer(layer)(*leaves)
+    outputs = torch_layer(layer, leaves[0].device)(*leaves)
     expected = torch.autograd.grad(outputs, leaves, cotangent, materialize_grads=True)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=10 * MACHINE)

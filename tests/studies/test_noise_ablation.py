@@ -306,11 +306,8 @@ def test_a_killed_ablation_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_cells_are_found_by_the_names_that_they_always_had(folder: Path) -> None:
     """What is called a preparation was an encoder then; later keys did not count yet."""
-    config = load_config(
-        "digits",
-        ["train.epochs=1", "run.threads=1", "run.seed=0", f"run.backend=native:{DEVICE}",
-         "run.preparation=compact"],
-    ).to_dict()  # fmt: skip
+    values = ("train.epochs=1", "run.threads=1", "run.seed=0", "run.preparation=compact")
+    config = load_config("digits", [*values, f"run.backend=native:{DEVICE}"]).to_dict()
     config["run"]["encoder"] = config["run"].pop("preparation")
     config["fabric"] = {key: config["fabric"][key] for key in FABRICS_OWN}
     setting = asdict(replace(CENTRE, device=DEVICE, training="noise-aware"))

@@ -21,9 +21,9 @@ from .turned import turned_ansatz, turned_circuit
 
 
 @lru_cache(maxsize=64)
-def torch_layer(layer: Layer) -> TorchLayer:
-    """The layer in torch; layers of one definition share it."""
-    return _of_angles(layer)
+def torch_layer(layer: Layer, device: torch.device) -> TorchLayer:
+    """The layer in torch, on a device; layers of one definition share it there."""
+    return _of_angles(layer).to(device)
 
 
 def plain_module(layer: Layer) -> nn.Module:
@@ -44,7 +44,7 @@ def _of_angles(layer: Layer) -> TorchLayer:
 
 def forward(layer: Layer, features: Tensor, weights: Tensor, *, differentiate: bool) -> Forward:
     """Values (B, M) of features (B, F) and weights (W,), with torch's own derivatives."""
-    module = torch_layer(layer).to(features.device)
+    module = torch_layer(layer, features.device)
     with torch.set_grad_enabled(differentiate):
         leaves = [each.detach().requires_grad_(differentiate) for each in (features, weights)]
         values = module(*leaves)
@@ -65,5 +65,6 @@ def values_of_angles(layer: Layer, rows: Array) -> Array:
     """Values (N, M) for rows of the circuit's angles (N, P)."""
     angles = torch.from_numpy(rows)
     columns = [angles[:, index : index + 1] for index in range(rows.shape[1])]
-    values = torch_layer(layer).circuit(columns, torch.zeros((len(rows), 1), dtype=torch.float64))
+    module = torch_layer(layer, angles.device)
+    values = module.circuit(columns, torch.zeros((len(rows), 1), dtype=torch.float64))
     return np.asarray(values.numpy())

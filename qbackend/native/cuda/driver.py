@@ -177,13 +177,14 @@ class Cuda:
             )
 
     def counter(self) -> torch.Tensor:
-        if torch.cuda.is_current_stream_capturing():
-            # One that is kept would be zero only once this graph has been replayed.
-            return torch.zeros(1, dtype=torch.int32, device=self.device)
-        stream = torch.cuda.current_stream(self.device).cuda_stream
-        if stream not in self._counters:
-            self._counters[stream] = torch.zeros(1, dtype=torch.int32, device=self.device)
-        return self._counters[stream]
+        with torch.cuda.device(self.device):
+            if torch.cuda.is_current_stream_capturing():
+                # One that is kept would be zero only once this graph has been replayed.
+                return torch.zeros(1, dtype=torch.int32, device=self.device)
+            stream = torch.cuda.current_stream().cuda_stream
+            if stream not in self._counters:
+                self._counters[stream] = torch.zeros(1, dtype=torch.int32, device=self.device)
+            return self._counters[stream]
 
     def cell(self) -> ctypes.c_int:
         pinned = torch.zeros(1, dtype=torch.int32).pin_memory()

@@ -45,8 +45,8 @@ class Engine:
     ) -> Forward:
         """Outputs for features (B, F) and weights (W,), in the features' dtype and on their device.
 
-        Rows with a feature that is not finite, or all with a weight that is not, have outputs of
-        NaN, and the next call says which: to say it at once would be to wait for the device.
+        What depends on a feature or a weight that is not finite is NaN, and the next call says
+        which it was: to say it at once would be to wait for the device.
 
         Raises:
             InputError: an entry of an earlier call is not finite.
@@ -110,4 +110,4 @@ class Engine:
         else:
             whose = "features row" if found > 0 else "weight"
             told = f"{whose} {index} of an earlier call has an entry that is not finite"
-        raise InputError(f"{told}: the outputs were NaN")
+        raise InputError(f"{told}: what depends on it was NaN")

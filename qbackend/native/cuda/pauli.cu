@@ -68,6 +68,7 @@ struct Vector {
     real *v, *scratch;
     const real *angles;
     int t, row;
+    bool tells;                          // of angles that are not finite
 
     template <int S> DEVICE_MEMBER void multiply(const Word &word, const quad *matrices) const {
         const quad *matrix = matrices + word.index;
@@ -96,7 +97,7 @@ struct Vector {
     DEVICE_MEMBER void turn(const Word &word, bool back) const {
         real c, s;
         SINCOS(angles[word.index], &s, &c);
-        if (!back && !(c == c)) tell(p.fault, 1 + row);
+        if (tells && !(c == c)) tell(p.fault, 1 + row);
         if (back) s = -s;
         for (int i = t; i < D / 4; i += T) {
             const int at_x = spread(i, word.at) + (1 << word.at), at_y = at_x + (1 << word.at);
@@ -156,7 +157,7 @@ template <bool BACK> DEVICE void go(const Parameters &p) {
     for (int group = BLOCK; group < n_groups; group += BLOCKS) {
         const bool live = group * ROWS + slot < p.n_rows;
         const int row = live ? group * ROWS + slot : p.n_rows - 1;
-        const Vector mine = {p, v, scratch, p.angles + (long long)row * p.angle_stride, t, row};
+        const Vector mine = {p, v, scratch, p.angles + (long long)row * p.angle_stride, t, row, !BACK};
         mine.advance(kept);
         if (!BACK) {
             for (int m = 0; m < p.n_forms; m++) {

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError
 from ..cuda.driver import Machine
 from .program import PauliProgram
 from .words import Parameters, Step, Variant, steps, steps_back, written
@@ -43,18 +42,15 @@ class FusedProgram:
         needed = Variant(program.n_qubits, is_double=True).shared_bytes
         return dtype in NUMBERS and needed <= machine.shared_bytes
 
-    def forms(self, angles: Tensor) -> Tensor:
-        """The observables before the tail, (M, D), for its angles (K,).
-
-        Raises:
-            InputError: an angle of an earlier call is not finite.
-        """
+    def fault(self) -> str | None:
+        """What of an earlier call gave an angle that is not finite; told once."""
         weights, features = self._tail.fault(), self._head.fault()
-        if weights or features:
-            what = "the weights" if weights else f"features row {features - 1}"
-            raise InputError(
-                f"{what} of an earlier call gave an angle that is not finite: the outputs were NaN"
-            )
+        if weights:
+            return "the weights"
+        return f"features row {features - 1}" if features else None
+
+    def forms(self, angles: Tensor) -> Tensor:
+        """The observables before the tail, (M, D), for its angles (K,)."""
         return self._tail.forward(self._observables, -angles, None)
 
     def pull_forms(self, angles: Tensor, of_forms: Tensor) -> Tensor:

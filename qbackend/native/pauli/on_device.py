@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...devices.noise import NoisyLayer
+from ...errors import InputError
 from ...gradients.noisy_preparation import PreparationAverage, averaged_gradient, feature_gradient
 from ...layers.expressions import ExpressionInputs
 from ...layers.spec_inputs import SpecInputs
@@ -64,6 +65,10 @@ class DeviceReadout:
         self._head = Turns.of(simulation.program.head, device)
         tail = Turns.of(simulation.program.tail, device)
         self._tail = Turns(tail.slopes[:, self._n_angles :], tail.offsets)
+
+    def fault(self) -> str | None:
+        """What of an earlier call gave an angle that is not finite; told once."""
+        return self._engine.fault()
 
     def forms(self, rows: Tensor) -> Tensor:
         """The observables where the data ends, (M, 4^qubits), for what rows (B, P) share."""
@@ -155,6 +160,12 @@ class DeviceSimulation:
         Raises:
             InputError: an angle of an earlier call is not finite.
         """
+        # All of them at once: each tells of the same call.
+        faults = [each.fault() for each in self._readouts]
+        if what := next(filter(None, faults), None):
+            raise InputError(
+                f"{what} of an earlier call gave an angle that is not finite: the outputs were NaN"
+            )
         given = features.detach().double()
         shared = weights.detach().to(device=given.device, dtype=given.dtype)
         if len(given) == 0:

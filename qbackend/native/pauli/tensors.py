@@ -63,6 +63,9 @@ class TorchProgram:
         self._head = TorchSegment(program.head, dtype, device)
         self._tail = TorchSegment(program.tail, torch.float64, device)
 
+    def fault(self) -> None:
+        """None: what is not finite shows in the outputs alone."""
+
     def forms(self, angles: torch.Tensor) -> torch.Tensor:
         """The observables before the tail, (M, D), for its angles (K,)."""
         return self._tail.retreat(self._observables.T, angles[:, None]).T

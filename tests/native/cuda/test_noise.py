@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qbackend import LayerSpec, QuantumLayer
+from qbackend import CircuitLayer, LayerSpec, QuantumLayer
 from qbackend.circuits.preparation import CompactPreparation
 from qbackend.devices.snapshots import load_snapshot
 from qbackend.errors import InputError
@@ -17,6 +17,7 @@ from qbackend.native.pauli.compact import FusedPreparation
 from qbackend.native.pauli.fused import FusedProgram
 from qbackend.native.pauli.tensors import TorchProgram
 
+from ...support import own_circuit
 from ...support.no_synchronisation import no_synchronisation
 from ..test_noisy_on_device import CASES, EXACT, OnDevice, backend, rows_of, step
 from ..test_pauli import program_of
@@ -126,6 +127,22 @@ def test_nothing_waits(case: str) -> None:
     with no_synchronisation():
         found = step(layer, features, cotangent)
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_it_is_told_once_for_all_readouts_and_both_ways() -> None:
+    circuit = own_circuit.circuit()
+    features, weights = ([p for p in circuit.parameters if p.name[0] == x] for x in "xw")
+    strings = [letter + "I" * (circuit.num_qubits - 1) for letter in "ZX"]
+    spec = CircuitLayer(circuit, features=features, weights=weights, observables=strings)
+    layer = QuantumLayer(spec, backend(Fused, "fake_brisbane", "auto"), seed=0)
+    rows = torch.randn(3, spec.n_features)
+    rows[1, 0] = torch.nan
+    outputs = layer(rows.requires_grad_())
+    with pytest.raises(InputError, match="features row 1 of an earlier call"):
+        layer(rows[:1])
+    layer(rows[:1])
+    outputs.sum().backward()
+    layer(rows[:1])
 
 
 @pytest.mark.parametrize("case", ["compact", "angle", "own"])
