@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..training.recorder import CudaRecorder
 from .contest import Array, Case, Contestant, Inputs, compare, disagreement
 from .timing import Effort, Timing, interleave, summary
 
@@ -85,33 +86,27 @@ def speed(call: Callable[[], Any], place: Place, effort: Effort, *, in_torch: bo
     if not place.is_gpu or not in_torch:
         return Speed(waited, None, "a CPU has no graphs" if in_torch else "not torch's work")
     try:
-        graph = _captured(call)
+        replay = _captured(call, place.device)
     except Exception as error:
         # Whatever a peer's own code makes of what a capture does not allow.
         return Speed(waited, None, (str(error).strip() or type(error).__name__).splitlines()[0])
-    return Speed(waited, _replayed(graph, effort), None)
+    return Speed(waited, _replayed(replay, effort), None)
 
 
-def _captured(call: Callable[[], Any]) -> torch.cuda.CUDAGraph:
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UP):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph
+def _captured(call: Callable[[], Any], device: torch.device) -> Callable[[], Any]:
+    recorder = CudaRecorder(device)
+    for _ in range(WARM_UP):
+        recorder.run(call)
+    return recorder.record(call)
 
 
-def _replayed(graph: torch.cuda.CUDAGraph, effort: Effort) -> Timing:
+def _replayed(replay: Callable[[], Any], effort: Effort) -> Timing:
     """By the device's own clock, which leaves out the way to it."""
     samples: list[float] = []
     while sum(samples) < effort.seconds and len(samples) < 1000:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
-        graph.replay()
+        replay()
         end.record()
         end.synchronize()
         samples.append(start.elapsed_time(end) / 1e3)

@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `recorder`
+- `recorder`: CudaRecorder
 - `captured`
 - `optimise`
 - `learner`
