@@ -26,6 +26,18 @@ class MachineOption(click.Option):
     """A flag that only a machine has a use for; the help lists these apart."""
 
 
+class Count(click.ParamType):
+    """A whole number, or a word that stands for one."""
+
+    name = "count"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        text = str(value)
+        return int(text) if text.lstrip("-").isdigit() else text
+
+
 class Numbers(click.ParamType):
     """Numbers with commas in between."""
 

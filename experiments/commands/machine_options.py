@@ -10,12 +10,18 @@ import click
 from qbackend.errors import OptionError
 from qbackend.machines.options import SWITCH, ExecutionOptions
 
-from .flags import FILE, MachineOption, Numbers, options
+from .flags import FILE, Count, MachineOption, Numbers, options
 
 if TYPE_CHECKING:
     from ..assembly.access import Access
 
-_KINDS: dict[str, Any] = {"X": float, "LIST": Numbers(), "S": float}
+_KINDS: dict[str, Any] = {
+    "X": float,
+    "N": int,
+    "auto|N": Count(),
+    "LIST": Numbers(),
+    "S": float,
+}
 """What a flag's value is read as, by what its help says that it takes."""
 
 

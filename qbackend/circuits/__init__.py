@@ -10,5 +10,7 @@ Lowest first, with the names that other folders use:
 - `splitting`
 - `preparation`: CompactPreparation
 - `placement`
+- `copies`
+- `copied`: Copying, moved, with_copies
 - `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits
 """

@@ -172,4 +172,5 @@ def drop_idle_qubits(compiled: CompiledLayer) -> CompiledLayer:
         for observable in compiled.observables
     )
     record = {**compiled.record, "qubits": len(active), "physical_qubits": active}
-    return replace(compiled, circuit=circuit, observables=observables, record=record)
+    read = tuple(readout.on(position) for readout in compiled.read)
+    return replace(compiled, circuit=circuit, observables=observables, record=record, read=read)

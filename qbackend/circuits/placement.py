@@ -51,7 +51,7 @@ def place(spec: LayerSpec, costs: ReportedCosts) -> CompiledLayer:
         optimization_level=_PLACED_LEVEL,
         seed_transpiler=_PLACED_SEED,
     )
-    compiled = _recorded(_laid_out(layer, circuit, costs), costs)
+    compiled = recorded(_laid_out(layer, circuit, costs), costs)
     return replace(compiled, record={**compiled.record, "seed": _PLACED_SEED})
 
 
@@ -67,7 +67,7 @@ def route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) ->
             seed_transpiler=seed,
         )
         try:
-            compiled = _recorded(_laid_out(logical, circuit, costs), costs)
+            compiled = recorded(_laid_out(logical, circuit, costs), costs)
         except OptionError as error:
             failure = error
             continue
@@ -150,7 +150,7 @@ def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray
     return totals
 
 
-def _recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
+def recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
     """The layer with its record; raises `OptionError` for a gate without calibration."""
     circuit = compiled.circuit
     ends = [0.0] * circuit.num_qubits

@@ -2,7 +2,7 @@
 
 The primitives, their options and the results are those of a machine. Of the device only the
 qubits that the layer uses take part, each with its own noise: Aer would take seconds a job for all
-of them, and could not hold what the client's Estimator measures.
+of them, and could not hold what the client's Estimator measures. Copies are executed one by one.
 https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from qiskit.primitives import PrimitiveResult
 from qiskit.providers import JobStatus as ProviderStatus
 
 from ..aer.machine import simulated
@@ -33,7 +34,7 @@ from ..machines.service import LOCAL, Call, MachineInfo, PlanInfo, RemoteState, 
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from . import primitives
-from .results import encode_result
+from .results import encode_result, joined
 
 
 def check_local(options: ExecutionOptions) -> None:
@@ -62,6 +63,31 @@ def check_local(options: ExecutionOptions) -> None:
             "a fake device cannot twirl the gates of a job that calibrates the readout, unless "
             "measurements are twirled too: add --set machine.measurement_twirling=true"
         )
+
+
+class JoinedJob:
+    """Copies side by side, of which each is executed by itself, as one job.
+
+    Nothing joins them on the device, and Aer's noise has no crosstalk: the outcomes are those of
+    all together, which no simulator could hold.
+    """
+
+    def __init__(self, jobs: Sequence[Any]) -> None:
+        self._jobs = jobs
+
+    def job_id(self) -> str:
+        job_id: str = self._jobs[0].job_id()
+        return job_id
+
+    def in_final_state(self) -> bool:
+        return all(job.in_final_state() for job in self._jobs)
+
+    def status(self) -> Any:
+        found = [job.status() for job in self._jobs]
+        return ProviderStatus.ERROR if ProviderStatus.ERROR in found else found[-1]
+
+    def result(self) -> PrimitiveResult[Any]:
+        return joined([job.result() for job in self._jobs])
 
 
 class LocalWorkload:
@@ -110,9 +136,13 @@ class LocalService:
 
     def start(self, machine: str, call: Call, tag: str, workload: Workload | None) -> str:
         check_local(call.options)
-        small = drop_idle_qubits(call.compiled)
-        backend = simulated(self.device(machine), small.record["physical_qubits"])
-        job = primitives.run(replace(call, compiled=small), backend, tag)
+        device = self.device(machine)
+        jobs = []
+        for each in call.of_copies():
+            small = drop_idle_qubits(each.compiled)
+            backend = simulated(device, small.record["physical_qubits"])
+            jobs.append(primitives.run(replace(each, compiled=small), backend, tag))
+        job = jobs[0] if len(jobs) == 1 else JoinedJob(jobs)
         with self._lock:
             self._jobs[job.job_id()] = (tag, job)
         return job.job_id()

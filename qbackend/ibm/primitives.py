@@ -7,7 +7,8 @@ spelling, and give a `PrimitiveResult`, which `results` reads.
 https://quantum.cloud.ibm.com/docs/guides/primitives
 
 A row is a parameter set. For the Sampler every readout is a PUB, whose circuit measures the
-readout's qubits only; the Estimator takes the observables as they are, in one.
+readout's qubits only, those of each copy into a register; the Estimator takes the observables as
+they are, in one.
 
 Letters: N rows, P circuit parameters.
 """
@@ -28,7 +29,7 @@ from qiskit_ibm_runtime.executor_sampler import Sampler
 
 from ..circuits.measuring import turned_circuits
 from ..machines.service import Call
-from .results import REGISTER, asked, measured_in, measured_qubits
+from .results import asked, measured_in, measured_qubits, registers
 
 EXTRAPOLATOR = "linear"
 """Of zero-noise extrapolation, where a service gives no more than the outcome."""
@@ -120,25 +121,28 @@ def pubs(call: Call) -> list[tuple[Any, ...]]:
     if call.options.primitive == "estimator":
         observables = [[asked(observable)] for observable in compiled.observables]
         return [(circuit, observables, values)]
+    copies = compiled.copies or (compiled,)
     measured: list[tuple[Any, ...]] = [
-        (_measuring(turned, measured_in(readout)), values)
-        for turned, readout in zip(turned_circuits(compiled), compiled.readouts, strict=True)
+        (_measuring(turned, [measured_in(copy.readouts[index]) for copy in copies]), values)
+        for index, turned in enumerate(turned_circuits(compiled))
     ]
     if call.options.calibrates:
-        qubits = measured_qubits(compiled)
+        qubits = [measured_qubits(copy) for copy in copies]
         for flipped in (False, True):
             prepared = QuantumCircuit(*circuit.qregs)
             if flipped:
-                prepared.x(qubits)
+                prepared.x([qubit for each in qubits for qubit in each])
             measured.append((_measuring(prepared, qubits),))
     return measured
 
 
-def _measuring(circuit: QuantumCircuit, qubits: list[int]) -> QuantumCircuit:
+def _measuring(circuit: QuantumCircuit, qubits: list[list[int]]) -> QuantumCircuit:
+    """The circuit, and the qubits of each copy measured into a register of its own."""
     measured = circuit.copy()
-    register = ClassicalRegister(len(qubits), REGISTER)
-    measured.add_register(register)
-    measured.measure(qubits, register)
+    for name, each in zip(registers(len(qubits)), qubits, strict=True):
+        register = ClassicalRegister(len(each), name)
+        measured.add_register(register)
+        measured.measure(each, register)
     return measured
 
 

@@ -1,6 +1,8 @@
 """What the results of Runtime's primitives mean, of either generation, and how they are kept.
 
-Letters: N rows, M observables, R readouts, q measured qubits, S shots.
+Copies side by side are read one by one, each with its own readout and calibration.
+
+Letters: N rows, M observables, R readouts, q measured qubits, S shots, C copies.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ import json
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.primitives import BitArray, PrimitiveResult, PubResult
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
@@ -27,10 +30,20 @@ from .cost import CALIBRATION_CIRCUITS, randomisations, shots_asked, shots_perfo
 from .readout_mitigation import Bits, Measured, mitigated, unmitigated
 
 REGISTER = "c"
-"""Classical register of the measured qubits."""
+"""Classical register of the measured qubits, and the beginning of each copy's."""
 
 ROUNDING = 1e-6
 """Of a mean of signs that was worked out in single precision."""
+
+ESTIMATED = (
+    "evs",
+    "stds",
+    "ensemble_standard_error",
+    "evs_noise_factors",
+    "stds_noise_factors",
+    "ensemble_stds_noise_factors",
+)
+"""What of an Estimator's data is read, each with the observables first."""
 
 LEAST_CONTRAST = 0.5
 """1 - e0 - e1 of a qubit that readout mitigation still corrects: read wrongly in a quarter of the
@@ -45,6 +58,11 @@ def measured_qubits(compiled: CompiledLayer) -> list[int]:
 def measured_in(readout: Readout) -> list[int]:
     """The qubits that one readout's circuit measures; one where it is asked for none."""
     return readout.qubits or [0]
+
+
+def registers(n_copies: int) -> list[str]:
+    """Names of the registers that copies are measured into."""
+    return [REGISTER] if n_copies == 1 else [f"{REGISTER}{index}" for index in range(n_copies)]
 
 
 def encode_result(result: Any) -> bytes:
@@ -66,8 +84,33 @@ def encode_result(result: Any) -> bytes:
     return text.encode()
 
 
+def joined(results: Sequence[Any]) -> PrimitiveResult[Any]:
+    """One result of copies that were executed each by itself."""
+    names = registers(len(results))
+    pubs = []
+    for parts in zip(*results, strict=True):
+        data = [part.data for part in parts]
+        if hasattr(data[0], REGISTER):
+            own = {name: getattr(each, REGISTER) for name, each in zip(names, data, strict=True)}
+        else:
+            own = {
+                name: np.concatenate([np.asarray(getattr(each, name)) for each in data])
+                for name in ESTIMATED
+                if hasattr(data[0], name)
+            }
+        pubs.append(PubResult(DataBin(**own, shape=_shape(own)), parts[0].metadata))
+    return PrimitiveResult(pubs, results[0].metadata)
+
+
+def _shape(data: dict[str, Any]) -> tuple[int, ...]:
+    """Of a PUB's rows, and observables."""
+    first = data["evs"] if "evs" in data else next(iter(data.values()))
+    shape: tuple[int, ...] = first.shape
+    return shape
+
+
 def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
-    """Values (N, M) and their standard errors (N, M) from a result that `encode_result` wrote.
+    """Values (N, C M) and their standard errors from a result that `encode_result` wrote.
 
     Raises:
         BackendError: other PUBs, rows or shots than asked for, or numbers that no expectation
@@ -79,7 +122,7 @@ def decode(raw: bytes, call: Call) -> tuple[Array, Array]:
         raise
     except Exception as error:  # the decoder builds whatever the text names
         raise BackendError(f"the result does not decode: {type(error).__name__}") from None
-    largest = _largest(call)
+    largest = np.concatenate([_largest(each) for each in call.of_copies()])
     is_value = np.isfinite(values) & (np.abs(values) <= largest)
     _check("values", values, is_value, [f"-{most:.3g} to {most:.3g}" for most in largest])
     is_error = np.isfinite(stderr) & (stderr >= 0)
@@ -93,9 +136,34 @@ def _read(result: Any, call: Call) -> tuple[Array, Array]:
         n_pubs += CALIBRATION_CIRCUITS
     if not isinstance(result, PrimitiveResult) or len(result) != n_pubs:
         raise BackendError(f"the result does not consist of {n_pubs} PUBs")
+    calls = call.of_copies()
     if call.options.primitive == "estimator":
-        return _estimated(result[0].data, call)
-    return _counted([pub.data for pub in result], call)
+        read = [
+            _estimated(part, each)
+            for part, each in zip(_of_copies(result[0].data, len(calls)), calls, strict=True)
+        ]
+    else:
+        read = [
+            _counted([getattr(pub.data, name, None) for pub in result], each)
+            for name, each in zip(registers(len(calls)), calls, strict=True)
+        ]
+    values, stderr = (np.concatenate(each, axis=1) for each in zip(*read, strict=True))
+    return values, stderr
+
+
+def _of_copies(data: Any, n_copies: int) -> list[Any]:
+    """An Estimator's data as if each copy had been asked for alone."""
+    if n_copies == 1:
+        return [data]
+    found: dict[str, list[Any]] = {}
+    for name in ESTIMATED:
+        array = np.asarray(getattr(data, name, None))
+        if hasattr(data, name):
+            if array.ndim == 0 or len(array) % n_copies:
+                raise BackendError(f"the result's {name} are of shape {array.shape}")
+            found[name] = np.split(array, n_copies)
+    parts = [{name: each[index] for name, each in found.items()} for index in range(n_copies)]
+    return [SimpleNamespace(**part) for part in parts]
 
 
 def _check(name: str, array: Array, is_right: NDArray[np.bool_], rules: Sequence[str]) -> None:
@@ -222,9 +290,8 @@ def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
     return mitigated(call.options.readout_mitigation, measured, zeros, ones, parts)
 
 
-def _bits(data: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:
+def _bits(array: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:
     """The measured bits of one PUB, (..., S, Q)."""
-    array = getattr(data, REGISTER, None)
     if not isinstance(array, BitArray):
         raise BackendError("the result has no measured bits")
     if array.num_bits != n_bits or array.shape != shape or array.num_shots < shots:

@@ -8,7 +8,7 @@ Letters: M observables, R readouts, n qubits of the circuit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,16 @@ class Readout:
     def turned(self) -> Basis:
         """Those that are not read as they are: in X or in Y."""
         return tuple((qubit, letter) for qubit, letter in self.basis if letter != "Z")
+
+    def on(self, qubits: Mapping[int, int]) -> Readout:
+        """The same on other qubits, its observables in their order."""
+        return Readout(
+            basis=tuple(sorted((qubits[qubit], letter) for qubit, letter in self.basis)),
+            terms=tuple(
+                tuple((size, tuple(sorted(qubits[each] for each in acts))) for size, acts in terms)
+                for terms in self.terms
+            ),
+        )
 
     def eigenvalues(self, n_qubits: int) -> Array:
         """What each observable is worth in each basis state of n qubits, (M, 2^n).

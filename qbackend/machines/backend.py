@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..circuits.copied import with_copies
 from ..circuits.device_form import Preparation, compile_for_target
 from ..errors import OptionError
 from ..layers.inputs import seed_number
@@ -16,6 +17,7 @@ from ..seam.backend import Capabilities, QuantumBackend, check_width
 from ..seam.device import Device
 from ..seam.jobs import Job
 from ..seam.requests import CompiledLayer, Request, check_shots
+from ..seam.side_by_side import widened
 from .consent import Approve, check_approve
 from .cost import MachineCost
 from .endings import Whereabouts
@@ -135,7 +137,7 @@ class MachineBackend(QuantumBackend):
         )
 
     def compile(self, spec: Layer) -> CompiledLayer:
-        """The layer on the machine's best qubits, by its calibration of today.
+        """The layer on the machine's best qubits, by its calibration of today, with its copies.
 
         A ledger that has the layer already gives that one: a request that is half done goes on
         where it began, and needs no machine to do so. Where nothing is done yet, and the machine
@@ -145,7 +147,8 @@ class MachineBackend(QuantumBackend):
             MachineError: the account has no such machine.
             OptionError: too many wires, or a gate that the machine has no calibration for.
         """
-        key = layer_key(spec, self.name, self.preparation)
+        copying = self.options.copying
+        key = layer_key(spec, self.name, self.preparation, copying)
         text = self.ledger.layer(key)
         if text is not None and self._is_outdated(text):
             self._forget(key)
@@ -156,6 +159,7 @@ class MachineBackend(QuantumBackend):
             compiled = compile_for_target(
                 spec, device.target, device=self.name, preparation=self.preparation
             )
+            compiled = with_copies(compiled, device.target, copying)
             at = device.calibrated_at
             record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
             text = to_text(replace(compiled, record=record))
@@ -164,7 +168,7 @@ class MachineBackend(QuantumBackend):
 
     def estimate(self, request: Request) -> MachineCost:
         """What the request takes of a machine, whether or not some of it is done already."""
-        return self._planner.estimate(request, self._shots(request))
+        return self._planner.estimate(widened(request), self._shots(request))
 
     def submit(self, request: Request) -> Job:
         """Enter the jobs in the ledger and send them, unless they are there already.
@@ -182,8 +186,9 @@ class MachineBackend(QuantumBackend):
         if request.compiled.record.get("device") != self.name:
             raise OptionError(f"the layer was not compiled by '{self.name}': compile it by this")
         shots, seed = self._shots(request), self._seed(request)
+        request = widened(request)
         content = content_key(request.compiled, self.name, shots, seed, self.options)
-        n_rows = len(request.parameters)
+        n_rows = len(request.slots)
         what = what_key(request.compiled.spec, self.name, n_rows, shots, seed, self.options)
         ledger = self.ledger
         with ledger.locked():
@@ -200,6 +205,7 @@ class MachineBackend(QuantumBackend):
                 shots=shots,
                 seed=seed,
                 options=self.options,
+                slots=request.slots,
                 what=what,
                 run_tag=self.run_tag,
             )

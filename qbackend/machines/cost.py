@@ -13,6 +13,7 @@ class MachineCost(Cost):
 
     Attributes:
         pubs: of all jobs together.
+        copies: of the layer side by side, so many rows one circuit answers.
         executions: circuits times shots that the machine performs, with those that readout
             mitigation, twirling and extrapolation add.
         machine_seconds: of QPU time; what a machine would take, also for a fake device, whose
@@ -26,6 +27,7 @@ class MachineCost(Cost):
     """
 
     pubs: int = 0
+    copies: int = 1
     executions: int = 0
     machine_seconds: float = 0.0
     readouts: int = 1

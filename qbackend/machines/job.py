@@ -16,6 +16,7 @@ from ..errors import BackendError, JobNotFoundError, QhcError
 from ..layers.inputs import Array
 from ..seam.jobs import Job, JobStatus
 from ..seam.requests import Result
+from ..seam.side_by_side import single_values
 from .endings import GONE, USELESS, Whereabouts, failure, is_sent_again, is_useless, remark_on
 from .gateway import Gateway, Progress, cancel_entries
 from .ledger.entries import Entry, State
@@ -289,15 +290,19 @@ class RemoteJob(Job):
         if len(whole) < len(parts):
             raise self._failure()
         self._settle()
-        calibrated_at = self._work.compiled.record.get("calibrated_at")
+        work = self._work
+        calibrated_at = work.compiled.record.get("calibrated_at")
+        n_copies = len(work.compiled.copies)
+        values, stderr = (np.concatenate(each) for each in zip(*whole, strict=True))
         return Result(
-            values=np.concatenate([values for values, _ in whole]),
-            stderr=np.concatenate([stderr for _, stderr in whole]),
-            shots=self._vendor.performed(self._work.shots, self._work.options),
+            values=single_values(values, work.slots, n_copies),
+            stderr=single_values(stderr, work.slots, n_copies),
+            shots=self._vendor.performed(work.shots, work.options),
             job_ids=tuple(entry.job_id or "" for entry in self._entries()),
             device=self._machine,
             calibrated_at=None if calibrated_at is None else datetime.fromisoformat(calibrated_at),
             qpu_seconds=self.usage(),
+            copies=work.slots % n_copies if n_copies else None,
         )
 
     def _settle(self) -> None:

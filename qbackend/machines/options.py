@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from ..circuits.copied import Copying
 from ..errors import OptionError, suggest
 from .patience import POLL_SECONDS
 
@@ -15,6 +16,8 @@ Generation = Literal["server", "client"]
 Mode = Literal["auto", "job", "batch", "session"]
 Decoupling = Literal["XX", "XpXm", "XY4"]
 Mitigation = Literal["none", "m3", "tensored", "trex"]
+Copies = Literal["auto"] | int
+Border = Literal[0, 1]
 
 SWITCH = ""
 """What a flag takes that is there or not."""
@@ -68,6 +71,27 @@ class ExecutionOptions:
         default="auto", metadata=_said("auto, job, batch or session.  [default: {}]")
     )
     """auto is job mode for one job and a batch for several."""
+    copies: Copies = field(
+        default="auto",
+        metadata=_said(
+            "Copies of the layer side by side on the chip: auto, or how many.  [default: {}]",
+            "auto|N",
+            least=1,
+        ),
+    )
+    """So many rows one execution answers; auto is as many as fit."""
+    border: Border = field(
+        default=1,
+        metadata=_said("Idle qubits between copies, 0 or 1.  [default: {}]", "N"),
+    )
+    fidelity_within: float = field(
+        default=0.1,
+        metadata=_said(
+            "Share by which a copy's reported fidelity may be below the best one's.  [default: {}]",
+            "X",
+            least=0,
+        ),
+    )
     precision: float | None = field(
         default=None,
         metadata=_said(
@@ -139,6 +163,14 @@ class ExecutionOptions:
         }
 
     @property
+    def copying(self) -> Copying:
+        """How many copies of a layer, and where.
+
+        No part of what is physical: a compiled layer has its copies, or stands alone.
+        """
+        return Copying(self.copies, self.border, self.fidelity_within)
+
+    @property
     def calibrates(self) -> bool:
         """Whether each job carries two circuits more, by which the readout is corrected here."""
         return self.readout_mitigation in ("m3", "tensored")
@@ -148,17 +180,25 @@ def _check_ranges(options: ExecutionOptions) -> None:
     types = get_type_hints(ExecutionOptions)
     for each in fields(ExecutionOptions):
         value = getattr(options, each.name)
-        if value is not None:
+        if value is not None and not _is_count(value, types[each.name]):
             _check_choice(each.name, value, types[each.name])
+        if value is not None and not isinstance(value, str):
             _check_least(each.name, value, each.metadata["least"])
     if options.zne and (len(set(options.zne)) < 2 or min(options.zne) < 1):
         raise OptionError(
             f"zne takes at least two different noise factors of at least 1, got {options.zne}; "
             "for example 1, 3, 5"
         )
+    if not options.fidelity_within < 1:
+        raise OptionError(f"fidelity_within must be below 1, got {options.fidelity_within!r}")
     shortest, longest = options.poll
     if not 0 <= shortest <= longest < math.inf:
         raise OptionError(f"poll must be two rising numbers of seconds, got {options.poll}")
+
+
+def _is_count(value: object, kind: Any) -> bool:
+    """Whether a whole number is what the type takes beside words."""
+    return int in get_args(kind) and isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_choice(name: str, value: object, kind: Any) -> None:
@@ -166,7 +206,9 @@ def _check_choice(name: str, value: object, kind: Any) -> None:
     literals = [kind, *get_args(kind)]
     choices = next((get_args(each) for each in literals if get_origin(each) is Literal), None)
     if choices is not None and value not in choices:
-        raise OptionError(f"unknown {name} '{value}': {suggest(str(value), choices)}")
+        raise OptionError(
+            f"unknown {name} '{value}': {suggest(str(value), list(map(str, choices)))}"
+        )
 
 
 def _check_least(name: str, value: float, least: float | None) -> None:

@@ -15,7 +15,8 @@ from qiskit.transpiler import Target
 from ..circuits.measuring import turned_circuits
 from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
-from ..seam.requests import CompiledLayer, Request
+from ..seam.requests import CompiledLayer
+from ..seam.side_by_side import WideRequest
 from .budget import check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
@@ -62,12 +63,12 @@ class Planner:
     last_cost: MachineCost | None = None
     _told_of_steps: bool = False
 
-    def estimate(self, request: Request, shots: int) -> MachineCost:
+    def estimate(self, request: WideRequest, shots: int) -> MachineCost:
         """What the request takes, whether or not some of it is done already."""
         ranges = self.vendor.pack(len(request.parameters), shots, self.options, request.compiled)
         return self._total(request, self._costs(request, shots, ranges))
 
-    def plan(self, content: str, what: str, request: Request, shots: int) -> str:
+    def plan(self, content: str, what: str, request: WideRequest, shots: int) -> str:
         """Enter a request that is new to the ledger; its key.
 
         What the service has of it, and the run's ledger did not tell, is entered as sent.
@@ -84,7 +85,7 @@ class Planner:
         costs = self._costs(request, shots, ranges)
         if costs:
             self._agree(request, costs)
-        found = self._costs(request, shots, [range(job.n_rows) for job in there])
+        found = self._costs(request, shots, [_rows(job) for job in there])
         instance = self.gateway.service.instance
         intent = Intent(content, self.machine, instance, shots, self.options)
         keep_layers(self.ledger)
@@ -101,7 +102,7 @@ class Planner:
     def plan_again(
         self,
         key: str,
-        request: Request,
+        request: WideRequest,
         shots: int,
         dispatcher: Dispatcher,
         mend: Callable[[], None],
@@ -130,7 +131,7 @@ class Planner:
             self._check_machine(request)
         if ended:
             self._check_use(key, ended)
-            self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
+            self._agree(request, self._costs(request, shots, [_rows(e) for e in ended]))
             self.ledger.plan_again(ended, self.gateway.service.instance)
 
     def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
@@ -148,7 +149,7 @@ class Planner:
                     state=entry.state.value,
                 )
 
-    def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
+    def _agree(self, request: WideRequest, costs: Sequence[MachineCost]) -> None:
         """Raise unless these jobs can be executed, are within what is left, and are approved."""
         planned = self._total(request, costs)
         self._check_machine(request)
@@ -162,7 +163,7 @@ class Planner:
             _LOGGER.warning("a training step: %s", plan_words(self.machine, planned))
         check_approved(self.machine, planned, self.approve)
 
-    def _check_machine(self, request: Request) -> None:
+    def _check_machine(self, request: WideRequest) -> None:
         """Raise unless the machine can execute a request; tell if it takes no jobs now."""
         if self.is_local:
             return
@@ -171,18 +172,25 @@ class Planner:
         if not machine.operational:
             self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
 
-    def _total(self, request: Request, costs: Sequence[MachineCost]) -> MachineCost:
+    def _total(self, request: WideRequest, costs: Sequence[MachineCost]) -> MachineCost:
         return replace(total(costs), derivatives=request.derivatives)
 
-    def _costs(self, request: Request, shots: int, ranges: Sequence[range]) -> list[MachineCost]:
+    def _costs(
+        self, request: WideRequest, shots: int, ranges: Sequence[range]
+    ) -> list[MachineCost]:
         """Of the jobs that take these rows."""
         plan = None
         if ranges and not self.is_local:
             # Of several instances one has the machine, whose plan it is.
             self.gateway.ask(lambda service: service.paying_for(self.machine))
             plan = self.gateway.ask(lambda service: service.plan())
+        estimate, compiled = self.vendor.estimate, request.compiled
         return [
-            self.vendor.estimate(request.compiled, len(rows), shots, self.options, plan=plan)
+            _of_single_rows(
+                estimate(compiled, len(rows), shots, self.options, plan=plan),
+                request.rows_in(rows),
+                len(compiled.copies),
+            )
             for rows in ranges
         ]
 
@@ -199,6 +207,19 @@ class Planner:
                 "for it once more, begin a new run: qhc run"
             )
         return mine
+
+
+def _rows(job: Entry | Recovered) -> range:
+    return range(job.first_row, job.first_row + job.n_rows)
+
+
+def _of_single_rows(cost: MachineCost, n_rows: int, n_copies: int) -> MachineCost:
+    """The cost of wide rows, said of the rows that they answer."""
+    if n_copies == 0:
+        return cost
+    return replace(
+        cost, rows=n_rows, shots=cost.shots // max(1, cost.rows) * n_rows, copies=n_copies
+    )
 
 
 def _gaps(there: Sequence[Recovered], n_rows: int) -> list[range]:

@@ -10,9 +10,11 @@ Letters: N rows, P circuit parameters, M observables.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
+
+import numpy as np
 
 from ..layers.inputs import Array
 from ..seam.device import Device
@@ -29,8 +31,8 @@ class Call:
     """The content of one job.
 
     Attributes:
-        compiled: over the machine's qubits, in its gates.
-        parameters: (N, P).
+        compiled: over the machine's qubits, in its gates; of copies side by side, all together.
+        parameters: (N, P), of copies wide rows.
         shots: per row.
         seed: of a simulator's sampling; a machine has none.
         options: how to execute.
@@ -43,6 +45,24 @@ class Call:
     seed: int | None
     options: ExecutionOptions
     tags: tuple[str, ...] = ()
+
+    def of_copies(self) -> list[Call]:
+        """What each copy is asked for; itself where there is one.
+
+        A simulator's seeds differ between them.
+        """
+        copies = self.compiled.copies
+        if not copies:
+            return [self]
+        parts = np.split(self.parameters, len(copies), axis=1)
+        seeds: list[int | None] = [None] * len(copies)
+        if self.seed is not None:
+            drawn = np.random.SeedSequence(self.seed).generate_state(len(copies))
+            seeds = [int(each) >> 1 for each in drawn]
+        return [
+            replace(self, compiled=copy, parameters=part, seed=seed)
+            for copy, part, seed in zip(copies, parts, seeds, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..layers.inputs import Array, check_finite, float64_array, seed_number, whole_number
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledLayer:
     """A layer in the form that one backend executes.
 
@@ -36,6 +37,9 @@ class CompiledLayer:
             of `experiments.records.lines.Compiled` with the types that stand there, and others.
         inputs: features and weights to the parameters.
         one_qubit_gates: by which a basis is changed; any of Qiskit's where none is named.
+        copies: the layer on C places of a device that are executed at once, itself the first; none
+            where it stands alone.
+        read: its readouts, where they follow another layer's order.
     """
 
     spec: Layer
@@ -45,11 +49,13 @@ class CompiledLayer:
     inputs: InputMap
     record: dict[str, Any] = field(default_factory=dict)
     one_qubit_gates: tuple[str, ...] = ()
+    copies: tuple[CompiledLayer, ...] = ()
+    read: tuple[Readout, ...] = ()
 
     @cached_property
     def readouts(self) -> tuple[Readout, ...]:
         """What a circuit is executed for, each with a change of basis of its own."""
-        return readouts_of(self.observables)
+        return self.read or readouts_of(self.observables)
 
     @cached_property
     def eigenvalues(self) -> tuple[Array, ...]:
@@ -81,7 +87,8 @@ class Request:
         parameters: (N, P), radians.
         shots: per row; None asks for exact values.
         seed: of the sampling; 0 is a seed like any other, None draws one.
-        derivatives: how many of the rows only derivatives need.
+        derivatives: how many of the rows, its last, only derivatives need: pairs of neighbours, of
+            which the difference is taken.
 
     Raises:
         InputError: wrong shape, no floating-point numbers, or an entry that is not finite (the
@@ -120,6 +127,7 @@ class Result:
         device: name of the device or simulator.
         calibrated_at: time of the calibration in use, None without a device.
         qpu_seconds: charged, 0 on a simulator.
+        copies: (N,), which of the copies on a device answered each row; None where there is one.
     """
 
     values: Array
@@ -129,6 +137,7 @@ class Result:
     device: str
     calibrated_at: datetime | None = None
     qpu_seconds: float = 0.0
+    copies: NDArray[np.int_] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from ...circuits.copied import Copying
 from ...layers.inputs import Array
 from ...layers.program import Layer
 from ...layers.spec import LayerSpec
 from ...seam.requests import CompiledLayer
 from ..options import ExecutionOptions
 from .layers import sparse_terms
+
+AS_EVER = Copying()
+"""How layers are copied where nothing else is said."""
 
 ROUNDING = 1e-6
 """Radians by which parameters may differ and be the same.
@@ -31,10 +36,14 @@ Float32 networks differ by that much between computers; no number of shots resol
 """
 
 
-def layer_key(spec: Layer, machine: str, preparation: str) -> str:
+def layer_key(spec: Layer, machine: str, preparation: str, copying: Copying = AS_EVER) -> str:
     """Of a layer before it is compiled."""
-    # "encoder" as ledgers have it: under another word their jobs would be paid for once more.
-    return _digest({"spec": _definition(spec), "machine": machine, "encoder": preparation})
+    # "encoder" as ledgers have it: under another word their jobs would be paid for once more. Nor
+    # do they know of copies: a layer that such a ledger keeps stands alone, and goes on to.
+    placed = {} if copying == AS_EVER else {"copying": asdict(copying)}
+    return _digest(
+        {"spec": _definition(spec), "machine": machine, "encoder": preparation, **placed}
+    )
 
 
 def content_key(

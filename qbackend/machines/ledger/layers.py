@@ -16,6 +16,7 @@ from qiskit import qpy
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
+from ...circuits.copied import moved
 from ...circuits.preparation import CompactPreparation
 from ...layers.definitions import layer_of
 from ...layers.spec_inputs import SpecInputs
@@ -25,7 +26,7 @@ from ...seam.requests import CompiledLayer
 def to_text(compiled: CompiledLayer) -> str:
     """A compiled layer as JSON; its preparation must be the spec's own or the compact one."""
     buffer = io.BytesIO()
-    qpy.dump(compiled.circuit, buffer)
+    qpy.dump([compiled.circuit, *(copy.circuit for copy in compiled.copies)], buffer)
     inputs = compiled.inputs
     preparation = inputs.prepare if isinstance(inputs, SpecInputs) else None
     if preparation is not None and not isinstance(preparation, CompactPreparation):
@@ -46,14 +47,14 @@ def to_text(compiled: CompiledLayer) -> str:
 def from_text(text: str) -> CompiledLayer:
     """The layer that `to_text` wrote."""
     content = json.loads(text)
-    (circuit,) = qpy.load(io.BytesIO(base64.b64decode(content["circuit"])))
+    circuit, *copied = qpy.load(io.BytesIO(base64.b64decode(content["circuit"])))
     named = {parameter.name: parameter for parameter in circuit.parameters}
     order, spec = content["order"], layer_of(content["spec"])
     inputs = spec.program().inputs
     if order is not None and isinstance(inputs, SpecInputs):
         n_angles = len(content["parameters"]) - spec.n_weights
         inputs = replace(inputs, prepare=CompactPreparation(tuple(order)), n_angles=n_angles)
-    return CompiledLayer(
+    compiled = CompiledLayer(
         spec=spec,
         circuit=circuit,
         observables=tuple(
@@ -70,6 +71,9 @@ def from_text(text: str) -> CompiledLayer:
         # Ledgers from before there were changes of basis name no gates for them.
         one_qubit_gates=tuple(content.get("one_qubit_gates", ())),
     )
+    places = [each["place"] for each in compiled.record.get("copies", ())]
+    copies = (moved(compiled, *each) for each in zip(places, copied, strict=True))
+    return replace(compiled, copies=tuple(copies))
 
 
 def sparse_terms(observable: SparsePauliOp) -> list[Any]:

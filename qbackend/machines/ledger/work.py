@@ -1,11 +1,14 @@
 """A request as its jobs execute it.
 
-Letters: N rows, P circuit parameters.
+Letters: N rows, P circuit parameters, C copies, W wide rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...layers.inputs import Array
 from ...seam.requests import CompiledLayer
@@ -21,11 +24,12 @@ class Work:
 
     Attributes:
         key: of the request.
-        compiled: what is executed.
-        parameters: (N, P), as they were when it was planned.
+        compiled: what is executed, with all its copies.
+        parameters: of wide rows (W, C P), as they were when it was planned.
         shots: per row.
         seed: of a simulator's sampling.
         options: how to execute.
+        slots: (N,), where each row that was asked for is executed, see `side_by_side.slots`.
         what: the request's `identity.what_key`.
         run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
     """
@@ -36,6 +40,7 @@ class Work:
     shots: int
     seed: int | None
     options: ExecutionOptions
+    slots: NDArray[np.int_]
     what: str = ""
     run_tag: str | None = None
 

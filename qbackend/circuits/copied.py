@@ -1,0 +1,136 @@
+"""A compiled layer with its copies on other qubits of the device.
+
+A copy has the layer's own gates wherever the device has them there; where a two-qubit gate points
+the other way, the transpiler turns it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from qiskit import QuantumCircuit, transpile
+from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import Target
+
+from ..errors import OptionError
+from ..seam.requests import CompiledLayer
+from .copies import Place, find_copies
+from .placement import active_qubits, recorded
+from .reported_costs import ReportedCosts
+
+_LEVEL, _SEED = 1, 0
+"""Of the transpiler, where a gate has to be turned round."""
+
+
+@dataclass(frozen=True)
+class Copying:
+    """How many copies of a layer are wanted, and where they may be.
+
+    Attributes:
+        copies: "auto" for as many as fit.
+        border: idle qubits between two copies.
+        within: by which share a copy's reported fidelity may be lower than the best one's.
+    """
+
+    copies: int | Literal["auto"] = "auto"
+    border: int = 1
+    within: float = 0.1
+
+
+def with_copies(compiled: CompiledLayer, target: Target, copying: Copying) -> CompiledLayer:
+    """The layer on its best place, with its copies; alone where one is all that fits.
+
+    Args:
+        compiled: over the device's qubits.
+        target: the device's, by which it was compiled.
+        copying: how many.
+
+    Raises:
+        OptionError: fewer fit than are wanted.
+    """
+    if copying.copies == 1:
+        return compiled
+    device = compiled.record["device"]
+    costs = ReportedCosts.of(device, target)
+    wanted = None if copying.copies == "auto" else copying.copies
+    places = find_copies(compiled, costs, border=copying.border, within=copying.within, most=wanted)
+    if wanted is not None and len(places) < wanted:
+        raise OptionError(
+            f"'{device}' has {len(places)} places for a copy of the layer, {copying.border} idle "
+            f"qubits between them and within {copying.within:.0%} of the best one's reported "
+            f"fidelity, and {wanted} are wanted: take --copies {max(1, len(places))} or auto, "
+            "--border 0, or a larger --fidelity-within"
+        )
+    if len(places) < 2:
+        return compiled
+    copies = [_on(compiled, place, costs) for place in places]
+    # From the first copy's qubits in ascending order, which is the layer from here on.
+    order = sorted(range(len(places[0])), key=places[0].__getitem__)
+    record = {
+        **copies[0].record,
+        "border": copying.border,
+        "copies": [
+            {"place": [place[index] for index in order], **_of_copy(copy.record)}
+            for place, copy in zip(places, copies, strict=True)
+        ],
+    }
+    return replace(copies[0], record=record, copies=tuple(copies))
+
+
+def _of_copy(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: record[key] for key in ("physical_qubits", "gate_fidelity", "readout_fidelity")}
+
+
+def moved(compiled: CompiledLayer, place: Place, circuit: QuantumCircuit) -> CompiledLayer:
+    """The layer with a circuit of its own, its observables on the qubits of a place.
+
+    Args:
+        compiled: the layer.
+        place: where each of its qubits goes, in their ascending order.
+        circuit: what is executed there, with parameters of the same names.
+    """
+    to = dict(zip(active_qubits(compiled), place, strict=True))
+    named = {parameter.name: parameter for parameter in circuit.parameters}
+    return replace(
+        compiled,
+        circuit=circuit,
+        parameters=tuple(named.get(each.name, each) for each in compiled.parameters),
+        observables=tuple(
+            SparsePauliOp.from_sparse_list(
+                [
+                    (letters, [to[qubit] for qubit in qubits], coefficient)
+                    for letters, qubits, coefficient in observable.to_sparse_list()
+                ],
+                num_qubits=circuit.num_qubits,
+            )
+            for observable in compiled.observables
+        ),
+        read=tuple(readout.on(to) for readout in compiled.readouts),
+        copies=(),
+    )
+
+
+def _on(compiled: CompiledLayer, place: Place, costs: ReportedCosts) -> CompiledLayer:
+    """The layer on a place, with its record."""
+    active = active_qubits(compiled)
+    if place == tuple(active):
+        return compiled
+    to = dict(zip(active, place, strict=True))
+    circuit = QuantumCircuit(*compiled.circuit.qregs, name=compiled.circuit.name)
+    circuit.global_phase = compiled.circuit.global_phase
+    supported = True
+    for item in compiled.circuit.data:
+        qubits = [to[compiled.circuit.find_bit(qubit).index] for qubit in item.qubits]
+        supported &= costs.target.instruction_supported(item.operation.name, tuple(qubits))
+        circuit.append(item.operation, qubits)
+    if not supported:
+        circuit = transpile(
+            circuit,
+            target=costs.target,
+            initial_layout=list(range(circuit.num_qubits)),
+            optimization_level=_LEVEL,
+            seed_transpiler=_SEED,
+        )
+    found = recorded(moved(compiled, place, circuit), costs)
+    return replace(found, record={**compiled.record, **found.record})
