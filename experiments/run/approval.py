@@ -19,10 +19,12 @@ from .plan import RunPlan, Share
 
 LINES = {
     "rows": "rows",
+    "copies": "copies side by side",
     "circuits": "circuits",
     "pubs": "PUBs",
     "jobs": "jobs",
     "shots": "shots",
+    "executions": "executions",
     "two_qubit_gates": "two-qubit gates of a row",
     "two_qubit_depth": "two-qubit depth of a row",
 }

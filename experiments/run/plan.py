@@ -36,7 +36,7 @@ SUMMED = (
     "executions",
 )
 """Numbers of a cost that add up over requests."""
-OF_A_ROW = ("readouts", "two_qubit_gates", "two_qubit_depth")
+OF_A_ROW = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth")
 """Those of which the largest counts."""
 MOST_ROWS = 20_000
 """Whose cost is worked out job by job."""
