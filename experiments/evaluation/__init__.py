@@ -9,5 +9,6 @@ Lowest first, with the names that other folders use:
 - `evaluate`: Predictions, answering, evaluate, predict
 - `correct`: observe
 - `assess`: assess, assess_on_target, in_order
+- `calibrated_copies`
 - `validation`: Validation, ledger_summary
 """

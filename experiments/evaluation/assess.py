@@ -103,6 +103,7 @@ def assess(
         more["calibration"] = Correction(
             images=min(config.run.calibrate, len(data.train)),
             maps=tuple(FittedMap.from_dict(found.to_dict()) for found in maps),
+            of="layers" if len(maps) == len(layers) else "copies",
         )
     name = backend or config.run.backend
     folder.append(evaluation.record(backend=name, split="test", checkpoint=checkpoint, **more))

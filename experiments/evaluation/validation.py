@@ -7,13 +7,14 @@ that goes on later repeats none of them.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from models import to_backend
+from qbackend import QuantumLayer
 from qbackend.devices.affine_map import AffineMap
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
@@ -25,10 +26,11 @@ from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
-from .assess import assess, observed_ideally, save_simulated_noise
+from .assess import assess, in_order, observed_ideally, save_simulated_noise
+from .calibrated_copies import CorrectedCopies, ask_calibrated, copied_layer, on_backend
 from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
-from .evaluate import Evaluation
+from .evaluate import Evaluation, predict
 
 N_CHANGED = 16
 """Images kept to show of those that the machine answers otherwise."""
@@ -59,7 +61,11 @@ class Validation(DeviceRun):
             to_backend(self.model, ideal_backend(), seed=seed)
             observed = observed_ideally(self.model, self.config, self.data)
         to_backend(self.model, self.target, seed=seed)
-        if "machine" not in recorded:
+        copied = copied_layer(self.model)
+        if observed and copied is not None:
+            self._assess_copies(copied, observed[0], recorded)
+            observed = []
+        elif "machine" not in recorded:
             self._assess("machine")
         if observed and "corrected" not in recorded:
             # The same request whether or not the machine was asked for the test before.
@@ -69,6 +75,22 @@ class Validation(DeviceRun):
             with corrected(self.model, maps):
                 self._assess("corrected", maps=maps)
         self._compare()
+
+    def _assess_copies(
+        self, layer: QuantumLayer, observed: Observed, recorded: Collection[Stage | None]
+    ) -> None:
+        """The machine's answers, and those of every copy corrected, from one request."""
+        if {"machine", "corrected"} <= set(recorded):
+            return
+        layer.reseed(self.config.run.seed)
+        images = in_order(self.split, self.model, self.config, self.data)
+        asked, maps = ask_calibrated(layer, observed, lambda: predict(self.model, images, 0.0))
+        if "machine" not in recorded:
+            with on_backend(layer, asked):
+                self._assess("machine")
+        if "corrected" not in recorded:
+            with on_backend(layer, CorrectedCopies(asked, maps)):
+                self._assess("corrected", maps=maps)
 
     def _assess(
         self, stage: Stage, backend: str | None = None, maps: Sequence[AffineMap] = ()

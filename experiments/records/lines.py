@@ -105,10 +105,17 @@ class FittedMap(Recorded):
 
 
 class Correction(Recorded):
-    """By what a device's outputs were corrected: maps per layer, fitted on training images."""
+    """By what a device's outputs were corrected, fitted on training images.
+
+    Attributes:
+        images: how many.
+        maps: of each layer, or of each copy of the one layer.
+        of: which.
+    """
 
     images: int
     maps: tuple[FittedMap, ...]
+    of: Literal["layers", "copies"] = "layers"
 
 
 class Evaluated(Line):

@@ -149,7 +149,7 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
         shares.append(counted.share("validation", len(data.validation), requests=train.epochs))
     shares.append(counted.share("test", n_images))
     if config.run.calibrate is not None:
-        shares.append(counted.share("calibration", min(config.run.calibrate, len(data.train))))
+        shares.append(counted.calibration(min(config.run.calibrate, len(data.train)), shares[-1]))
     return RunPlan(tuple(shares))
 
 
@@ -209,6 +209,20 @@ class _Estimator:
             )
             costs += [one] * requests
         return Share(what, images * requests, len(costs), _sum(costs))
+
+    def calibration(self, images: int, test: Share) -> Share:
+        """What images that calibrate add to those of the test.
+
+        Of a layer in copies each takes the image, in the request that has the test's.
+        """
+        n_copies = len(self.layers[0][0].copies)
+        if len(self.layers) > 1 or n_copies == 0:
+            return self.share("calibration", images)
+        together = self.share("calibration", test.images + images * n_copies).cost
+        more = {
+            name: getattr(together, name) - getattr(test.cost, name) for name in _summed(together)
+        }
+        return Share("calibration", images, 0, replace(together, **more))
 
     def _gradient_rows(self, compiled: CompiledLayer, gradient: str) -> int:
         """Rows that the derivatives by the weights take for each row."""

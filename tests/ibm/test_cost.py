@@ -31,7 +31,7 @@ from tests.machines.fakes import small_target
 from tests.support.any_circuit import BASES, own_layer
 
 OPEN = PlanInfo("open", has_sessions=False, seconds_left=600.0)
-OF_A_ROW = ("readouts", "two_qubit_gates", "two_qubit_depth")
+OF_A_ROW = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth")
 
 
 @cache

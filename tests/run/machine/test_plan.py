@@ -13,6 +13,7 @@ from rich.console import Console
 from experiments.run.approval import LINES, show_plan
 from experiments.run.plan import RunPlan, Share
 from qbackend import LayerSpec, get_backend
+from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.requests import Request
 from tests.loopback import LoopbackServer
 from tests.support.command_line import Qhc, last_line
@@ -31,7 +32,8 @@ def shown(plan: RunPlan, name: str) -> str:
 
 def test_two_jobs_of_a_fake_device_take_as_long_as_two() -> None:
     """10,000 images at 1,024 shots are 10.24 million executions, more than a job may have."""
-    backend = get_backend("fake_manila", shots=1024)
+    alone = ExecutionOptions(copies=1)
+    backend = get_backend("fake_manila", shots=1024, machine=alone)
     compiled = backend.compile(LayerSpec(2))
     rows = np.zeros((10_000, len(compiled.parameters)))
     cost = backend.estimate(Request(compiled, rows, shots=1024))
