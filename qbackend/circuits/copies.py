@@ -101,7 +101,7 @@ def find_copies(
     graph = rustworkx.PyGraph(multigraph=False)
     graph.add_nodes_from(range(len(costs.one_qubit)))
     graph.add_edges_from([(one, other, None) for one, other in costs.two_qubit])
-    near = _within(graph, border)
+    near = _within(costs, border)
     parts = _parts(needs, n_qubits)
     found = [_candidates(needs, costs, graph, part) for part in parts]
     if any(len(places) == 0 for places, _ in found):
@@ -148,11 +148,15 @@ def _candidates(
     return places[best], totals[best]
 
 
-def _within(graph: rustworkx.PyGraph, border: int) -> NDArray[np.bool_]:
-    """Which qubits (n, n) may not belong to two copies, because so few lie between."""
-    size = graph.num_nodes()
+def _within(costs: ReportedCosts, border: int) -> NDArray[np.bool_]:
+    """Which qubits (n, n) may not belong to two copies, because so few lie between.
+
+    A coupling whose gate is broken still disturbs.
+    """
+    size = len(costs.one_qubit)
+    couplings = costs.target.build_coupling_map()
     step = np.eye(size, dtype=bool)
-    for one, other in graph.edge_list():
+    for one, other in [] if couplings is None else couplings.get_edges():
         step[one, other] = step[other, one] = True
     reached = np.eye(size, dtype=bool)
     for _ in range(border):
