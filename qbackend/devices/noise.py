@@ -145,6 +145,7 @@ def add_noise(
         model=model,
         measured=tuple(measured),
         one_qubit_gates=compiled.one_qubit_gates,
+        read=compiled.read,
     )
 
 
