@@ -3,7 +3,7 @@
 A place is a set of qubits whose neighbours are joined as the layer's are (subgraph isomorphism by
 VF2, Cordella et al., https://doi.org/10.1109/TPAMI.2004.75, in rustworkx). As many as fit are
 packed by taking, again and again, the place that shuts out the fewest others; several random orders
-of equal ones are tried, and the best place of all is always among them.
+of equal ones are tried.
 
 Letters: C copies, K candidates, q qubits of the layer, n of the device.
 """
@@ -88,7 +88,7 @@ def find_copies(
     within: float = 0.1,
     most: int | None = None,
 ) -> list[Place]:
-    """C disjoint places for a layer, the one with the best reported errors first.
+    """C disjoint places for a layer, those with the best reported errors first.
 
     Args:
         compiled: over the device's qubits.
@@ -167,7 +167,7 @@ def _within(costs: ReportedCosts, border: int) -> NDArray[np.bool_]:
 def _packed(
     places: NDArray[np.int_], totals: Array, near: NDArray[np.bool_], most: int | None
 ) -> list[Place]:
-    """As many of K places as fit, the best one among them; in the order of their costs."""
+    """As many of K places as fit, in the order of their costs."""
     if len(places) == 0:
         return []
     taken = np.zeros((len(places), len(near)), dtype=bool)
@@ -192,8 +192,9 @@ def _in_order(shuts_out: NDArray[np.bool_]) -> list[int]:
 
 
 def _fewest_first(shuts_out: NDArray[np.bool_], random: np.random.Generator) -> list[int]:
-    """The best place, and then always one that shuts out the fewest of those that are left."""
-    chosen, free = [0], ~shuts_out[0]
+    """Always one of the places that shut out the fewest of those that are left."""
+    chosen: list[int] = []
+    free = np.ones(len(shuts_out), dtype=bool)
     while free.any():
         left = np.flatnonzero(free)
         lost = shuts_out[np.ix_(left, left)].sum(axis=1)

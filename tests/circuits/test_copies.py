@@ -109,7 +109,6 @@ def test_copies_are_the_same_every_time_and_the_better_ones_where_few_are_wanted
     assert copied("fake_fez", "line", 1).record["copies"] == every
     few = copied("fake_fez", "line", 1, copies=4).record["copies"]
     assert len(few) == 4
-    assert few[0] == every[0]
     quality = [np.mean([copy["gate_fidelity"] for copy in each]) for each in (few, every)]
     assert quality[0] > quality[1]
 

@@ -12,7 +12,7 @@ from tests.ibm.calls import small_machine
 from tests.loopback import LoopbackServer, instant_retries
 from tests.loopback.client import served
 
-from .fakes import SHOTS
+from .fakes import SHOTS, placing
 
 
 @pytest.fixture
@@ -31,4 +31,5 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def three_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job takes two rows, so that five rows are three jobs."""
-    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", 2 * SHOTS)
+    executions = 2 * SHOTS // placing.get("copies", 1)
+    monkeypatch.setattr(limits, "EXECUTIONS_PER_SAMPLER_JOB", executions)

@@ -32,6 +32,13 @@ MACHINE = "ibm_fake"
 SPEC = LayerSpec(2)
 SHOTS = 64
 LOST = TransientError("connection reset")
+placing: dict[str, Any] = {}
+"""Execution's options of every backend here that are not given: how its layers are copied.
+
+By itself the small machine has no room for a border between two copies.
+"""
+SIDE_BY_SIDE = {"copies": 2, "border": 0, "fidelity_within": 0.5}
+"""Two copies on the four qubits."""
 NOT_FOUND = JobNotFoundError("the service has no job job-0")
 
 
@@ -272,6 +279,7 @@ def backend_of(
     options.setdefault("approve", approve_all)
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
+    execution = {**placing, **execution}
     return MachineBackend(
         MACHINE,
         IBM,

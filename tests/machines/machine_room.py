@@ -22,7 +22,7 @@ from tests.loopback.client import served
 from tests.loopback.retries import instant_retries
 from tests.support.cases import features, weights
 
-from .fakes import SHOTS, SPEC, ask
+from .fakes import SHOTS, SPEC, ask, placing
 
 NAME = "ibm_loopback"
 POLL = ("GET", "/jobs/{id}")
@@ -46,6 +46,7 @@ def loopback_backend(
     """A backend of the server's machine, as in a new process."""
     names = ExecutionOptions.__dataclass_fields__
     execution = {name: options.pop(name) for name in list(options) if name in names}
+    execution = {**placing, **execution}
     backend = MachineBackend(
         NAME,
         IBM,
@@ -73,11 +74,15 @@ def asked(backend: MachineBackend, n_rows: int = 3) -> Request:
     return ask(backend, n_rows)
 
 
-@cache
 def compiled() -> CompiledLayer:
     """`SPEC` on the server's machine, which takes longer to compile for than to execute on."""
+    return _compiled(**placing)
+
+
+@cache
+def _compiled(**how: Any) -> CompiledLayer:
     with served():
-        return loopback_backend().compile(SPEC)
+        return loopback_backend(**how).compile(SPEC)
 
 
 def ready(n_rows: int = 3) -> Request:
@@ -86,9 +91,13 @@ def ready(n_rows: int = 3) -> Request:
     return Request(compiled(), rows, shots=SHOTS, seed=5)
 
 
-@cache
 def expected(n_rows: int = 3, **options: Any) -> Array:
     """The values of the request where nothing goes wrong."""
+    return _expected(n_rows, **{**placing, **options})
+
+
+@cache
+def _expected(n_rows: int, **options: Any) -> Array:
     with served() as server:
         backend = loopback_backend(**options)
         server.workload.hold(State.QUEUED)

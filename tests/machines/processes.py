@@ -15,6 +15,7 @@ from qbackend.ibm import limits
 from qbackend.ibm.vendor import IBM
 from qbackend.machines.gateway import Gateway
 
+from .fakes import placing
 from .machine_room import HASTE, asked, loopback_backend
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +79,14 @@ def ask_elsewhere(
     context.set_forkserver_preload([__name__])
     process = context.Process(
         target=_evaluate,
-        args=(path, dict(environment), point, n_rows, limits.EXECUTIONS_PER_SAMPLER_JOB),
+        args=(
+            path,
+            dict(environment),
+            point,
+            n_rows,
+            limits.EXECUTIONS_PER_SAMPLER_JOB,
+            dict(placing),
+        ),
         daemon=True,
     )
     # The server of processes finds the modules that it loads beforehand only by this.
@@ -88,9 +96,15 @@ def ask_elsewhere(
 
 
 def _evaluate(
-    path: Path, environment: dict[str, str], point: Point | None, n_rows: int, executions: int
+    path: Path,
+    environment: dict[str, str],
+    point: Point | None,
+    n_rows: int,
+    executions: int,
+    how: dict[str, Any],
 ) -> None:
     os.environ.update(environment)
+    placing.update(how)
     limits.EXECUTIONS_PER_SAMPLER_JOB = executions
     backend = loopback_backend(path)
     if point is not None:

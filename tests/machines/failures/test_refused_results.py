@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.loopback import State as ServerState
 from tests.loopback import Status
 from tests.loopback.client import served
 
-from ..fakes import FakeService, Fault, Time, ask, backend_of, estimated, undisturbed
+from ..fakes import FakeService, Fault, Time, ask, backend_of, estimated, placing, undisturbed
 from ..machine_room import POLL, RESULTS, check_whole, expected, loopback_backend, ready
 
 NO_RESULT = b'"no result"'
@@ -39,29 +40,39 @@ class DamagingService(FakeService):
         return self.raw if self.count >= 0 else whole
 
 
-def too_many_pubs() -> bytes:
-    one = estimated(np.zeros((2, 3)))
+Shape = tuple[int, int]
+
+
+def shape() -> Shape:
+    """Of an Estimator's values: those of all copies, for as many rows as these take."""
+    n_copies = placing.get("copies", 1)
+    return 2 * n_copies, -(-3 // n_copies)
+
+
+def too_many_pubs(shape: Shape) -> bytes:
+    one = estimated(np.zeros(shape))
     (pub,) = json.loads(one, cls=RuntimeDecoder)
     return encode_result(PrimitiveResult([pub] * 2))
 
 
-DAMAGES = {
-    "no result": NO_RESULT,
-    "too many PUBs": too_many_pubs(),
-    "wrong shape": estimated(np.zeros((2, 2))),
-    "NaN": estimated(np.full((2, 3), np.nan)),
-    "above 1": estimated(np.full((2, 3), 1.5)),
+DAMAGES: dict[str, Callable[[Shape], bytes]] = {
+    "no result": lambda shape: NO_RESULT,
+    "too many PUBs": too_many_pubs,
+    "wrong shape": lambda shape: estimated(np.zeros((shape[0], shape[1] + 1))),
+    "fewer observables": lambda shape: estimated(np.zeros((shape[0] - 1, shape[1]))),
+    "NaN": lambda shape: estimated(np.full(shape, np.nan)),
+    "above 1": lambda shape: estimated(np.full(shape, 1.5)),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_refused_result_is_fetched_again_and_nothing_is_paid_again(
-    damage: bytes, count: int, path: Path
+    damage: Callable[[Shape], bytes], count: int, path: Path
 ) -> None:
-    service, time, heard = DamagingService(count, damage), Time(), []
+    service, time, heard = DamagingService(count, damage(shape())), Time(), []
     backend = backend_of(service, time, ledger=path, primitive="estimator", progress=heard.append)
-    service.executed = lambda asked: estimated(np.zeros((2, 3)))
+    service.executed = lambda asked: estimated(np.zeros(shape()))
     values = backend.evaluate(ask(backend)).values
     np.testing.assert_array_equal(values, np.zeros((3, 2)))
     assert (len(service.jobs), time.slept) == (1, [1.0, 2.0][:count])
