@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -57,7 +57,8 @@ class Case:
         return {"machine": self.options, "approve": approve_all} if self.options else {}
 
 
-HASTE = ExecutionOptions(poll=(0.01, 0.05), max_qpu_seconds=10_000.0)
+HASTE = ExecutionOptions(copies=1, poll=(0.01, 0.05), max_qpu_seconds=10_000.0)
+SIDE_BY_SIDE = replace(HASTE, copies=3, fidelity_within=0.5)
 
 
 BACKENDS = {
@@ -70,6 +71,7 @@ BACKENDS = {
     "basic-simulator": Case("qiskit:qiskit.providers.basic_provider:BasicSimulator", shots=4096),
     "aer-simulator": Case("qiskit:qiskit_aer:AerSimulator", shots=4096),
     "fake-device": Case("fake_brisbane", shots=4096, options=HASTE),
+    "fake-device-copies": Case("fake_brisbane", shots=4096, options=SIDE_BY_SIDE),
     "machine": Case("ibm_loopback", shots=4096, options=HASTE, seeded=False),
 }
 
@@ -111,7 +113,11 @@ def ask(backend: QuantumBackend, spec: LayerSpec, n_rows: int = 3, seed: int = 0
 
 
 def expected_values(request: Request, n_rows: int = 3) -> Array:
-    """What the request made by `ask` gives without shot noise."""
+    """What the request made by `ask` gives without shot noise, each row on its copy."""
+    copies = request.compiled.copies
+    if copies:
+        by_copy = [noisy_values(under_noise(copy), request.parameters) for copy in copies]
+        return np.stack([by_copy[row % len(copies)][row] for row in range(n_rows)])
     layer = under_noise(request.compiled)
     if isinstance(layer, NoisyLayer):
         return noisy_values(layer, request.parameters)
