@@ -31,11 +31,19 @@ class Count(click.ParamType):
 
     name = "count"
 
+    def __init__(self, word: str) -> None:
+        self._word = word
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
         text = str(value)
-        return int(text) if text.lstrip("-").isdigit() else text
+        if text == self._word:
+            return text
+        try:
+            return int(text)
+        except ValueError:
+            self.fail(f"{value!r} is neither {self._word} nor a whole number", param, ctx)
 
 
 class Numbers(click.ParamType):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _KINDS: dict[str, Any] = {
     "X": float,
     "N": int,
-    "auto|N": Count(),
+    "auto|N": Count("auto"),
     "LIST": Numbers(),
     "S": float,
 }

@@ -60,7 +60,7 @@ class Approval:
             return True
         plan = self.plan
         assert plan is not None
-        if plan.total.requests == 1:
+        if len(plan.shares) == plan.total.requests == 1:
             # The request itself is known by now, to the row.
             plan = replace(plan, shares=(replace(plan.shares[0], cost=cost),))
         with self.display.asking():
