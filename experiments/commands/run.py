@@ -49,6 +49,7 @@ Examples:
   qhc run --recipe mnist --backend native:fake_fez --set noise.readout=0
   qhc run --backend aer:runs/RUN/noise.json
   qhc run --checkpoint runs/RUN --backend fake_brisbane --limit 100
+  qhc run --checkpoint runs/RUN --backend fake_fez --limit 2000 --calibrate 32
   qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
   qhc run --checkpoint runs/QPC --backend fake_brisbane --rows 200
   qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa

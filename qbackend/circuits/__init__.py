@@ -10,7 +10,8 @@ Lowest first, with the names that other folders use:
 - `splitting`
 - `preparation`: CompactPreparation
 - `placement`
+- `copying`: Copying
 - `copies`
-- `copied`: Copying, moved, with_copies
+- `copied`: moved, with_copies
 - `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits
 """

@@ -6,8 +6,8 @@ the other way, the transpiler turns it, and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import SparsePauliOp
@@ -16,26 +16,12 @@ from qiskit.transpiler import Target
 from ..errors import OptionError
 from ..seam.requests import CompiledLayer
 from .copies import Place, find_copies
+from .copying import Copying
 from .placement import active_qubits, recorded
 from .reported_costs import ReportedCosts
 
 _LEVEL, _SEED = 1, 0
 """Of the transpiler, where a gate has to be turned round."""
-
-
-@dataclass(frozen=True)
-class Copying:
-    """How many copies of a layer are wanted, and where they may be.
-
-    Attributes:
-        copies: "auto" for as many as fit.
-        border: idle qubits between two copies.
-        within: by which share a copy's reported fidelity may be lower than the best one's.
-    """
-
-    copies: int | Literal["auto"] = "auto"
-    border: int = 1
-    within: float = 0.1
 
 
 def with_copies(compiled: CompiledLayer, target: Target, copying: Copying) -> CompiledLayer:

@@ -17,7 +17,7 @@ from ..seam.backend import Capabilities, QuantumBackend, check_width
 from ..seam.device import Device
 from ..seam.jobs import Job
 from ..seam.requests import CompiledLayer, Request, check_shots
-from ..seam.side_by_side import widened
+from ..seam.side_by_side import side_by_side, widened
 from .consent import Approve, check_approve
 from .cost import MachineCost
 from .endings import Whereabouts
@@ -272,7 +272,7 @@ class MachineBackend(QuantumBackend):
         for entry in self.ledger.entries():
             if entry.state in (State.SUBMITTED, State.DONE) or entry.doubtful_since is not None:
                 return False
-        return bool(lost_places(from_text(text), self._device.target))
+        return bool(lost_places(side_by_side(from_text(text)), self._device.target))
 
     def _forget(self, key: str) -> None:
         """Give up a layer, and what was planned with it."""

@@ -42,4 +42,5 @@ class MachineCost(Cost):
         """How many rows, and at how many shots."""
         shots = self.shots // (self.rows * self.readouts)
         bases = f" in each of {self.readouts} bases" if self.readouts > 1 else ""
-        return f"{self.rows:,} row{'' if self.rows == 1 else 's'} at {shots} shots{bases}"
+        beside = f", {self.copies} side by side," if self.copies > 1 else ""
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'}{beside} at {shots} shots{bases}"

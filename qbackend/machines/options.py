@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ..circuits.copied import Copying
+from ..circuits.copying import Copying
 from ..errors import OptionError, suggest
 from .patience import POLL_SECONDS
 

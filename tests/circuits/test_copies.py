@@ -11,7 +11,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 
 from qbackend import CircuitLayer, LayerSpec, get_backend
-from qbackend.circuits.copied import Copying, with_copies
+from qbackend.circuits.copied import with_copies
+from qbackend.circuits.copying import Copying
 from qbackend.circuits.device_form import compile_for_target, drop_idle_qubits
 from qbackend.circuits.placement import active_qubits
 from qbackend.devices.snapshots import load_snapshot

@@ -34,7 +34,7 @@ RUN_FLAGS = {
     "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
     "--session", "--precision", "--dynamical-decoupling", "--gate-twirling",
     "--measurement-twirling", "--readout-mitigation", "--zne", "--max-execution-time",
-    "--max-qpu-seconds", "--deadline",
+    "--max-qpu-seconds", "--deadline", "--copies", "--border", "--fidelity-within",
     "--json",
 }  # fmt: skip
 OPTIONS = {

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...circuits.copied import Copying
+from ...circuits.copying import Copying
 from ...layers.inputs import Array
 from ...layers.program import Layer
 from ...layers.spec import LayerSpec
