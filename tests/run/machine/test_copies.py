@@ -156,3 +156,19 @@ def test_what_cannot_be_is_refused(
     code, _, err = qhc(*sent(trained, *flags, backend="fake_fez"))
     assert code == 2
     assert re.search(words, err), err
+
+
+def test_a_ledger_that_was_lost_comes_back_with_its_copies(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    server.workload.hold(State.QUEUED)
+    code, _, err = qhc(*sent(trained, *ROOMY, "--yes", "--no-wait", "--out", "a"))
+    assert code == 0, err
+    for suffix in ("", "-wal", "-shm", ".lock", ".pid"):
+        Path(f"a/jobs.sqlite{suffix}").unlink(missing_ok=True)
+    server.workload.release()
+    for command in (("jobs", "a", "--rebuild"), ("resume", "a")):
+        code, _, err = qhc(*command)
+        assert code == 0, err
+    assert len(server.jobs) == 1
+    assert stages("a") == ["ideal", "noise", "machine"]
