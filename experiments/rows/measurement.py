@@ -20,6 +20,7 @@ from qbackend.layers.inputs import Array
 from qbackend.registry import vendor_of
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
+from qbackend.seam.side_by_side import side_by_side
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
@@ -136,7 +137,10 @@ class RowMeasurement(DeviceRun):
             specs = {name: layer.spec for name, layer in quantum_pointwise(self.model)}
             compiled = {name: self.target.compile(specs[name]) for name in counts}
             price = vendor_of(config.run.backend).estimate
-            costs = [price(compiled[name], n_rows, *asked) for name, n_rows in counts.items()]
+            costs = [
+                price(side_by_side(each), -(-counts[name] // max(1, len(each.copies))), *asked)
+                for name, each in compiled.items()
+            ]
         n_rows = sum(counts.values())
         return WholeSet(
             images=n_images,
@@ -160,11 +164,12 @@ class RowMeasurement(DeviceRun):
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(
-            ["layer", "image", "pixel", "kernel", "output", "exact", "measured", "stderr"]
+            ["layer", "image", "pixel", "kernel", "copy", "output", "exact", "measured", "stderr"]
         )
         for rows, result in zip(drawn, results, strict=True):
             for row, output in np.ndindex(*rows.exact.shape):
-                place = indices[rows.images[row]], rows.pixels[row], rows.kernels[row], output
+                copy = "" if result.copies is None else result.copies[row]
+                place = indices[rows.images[row]], rows.pixels[row], rows.kernels[row], copy, output
                 values = rows.exact, result.values, result.stderr
                 numbers = [f"{each[row, output]:.9g}" for each in values]
                 writer.writerow([rows.layer, *place, *numbers])

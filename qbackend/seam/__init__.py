@@ -5,7 +5,7 @@ Lowest first, with the names that other folders use:
 - `backend_name`: BackendName
 - `device`: Device, Source
 - `requests`: CompiledLayer, Cost, Request, Result, angles_of, check_shots, local_cost
-- `side_by_side`: WideRequest, single_values, widened
+- `side_by_side`: WideRequest, side_by_side, single_values, widened
 - `jobs`: Job, JobStatus, LocalJob
 - `backend`: Capabilities, DifferentiableBackend, Forward, Gradients, Pullback, QuantumBackend,
   check_width

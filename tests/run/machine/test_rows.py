@@ -45,6 +45,21 @@ def on(backend: str, trained: Path, *more: str) -> tuple[str, ...]:
     return ("--checkpoint", str(trained), "--backend", backend, *more)
 
 
+def test_rows_on_copies_say_which_one_and_what_the_whole_set_takes(
+    qhc: Qhc, trained: Path
+) -> None:
+    asked = on("fake_fez", trained, *ROWS, "--copies", "3")
+    code, out, err = qhc("estimate", *asked, "--json")
+    assert code == 0, err
+    plan = last_line(out)
+    code, _, err = qhc("run", *asked, "--out", "a")
+    assert code == 0, err
+    found = RunFolder.open(Path("a")).row_record
+    assert found.whole.machine_seconds == pytest.approx(plan["whole"]["machine_seconds"])
+    with open("a/rows.csv", newline="") as file:
+        assert {row["copy"] for row in csv.DictReader(file)} == {"0", "1", "2"}
+
+
 def test_rows_on_a_fake_device_say_what_to_expect(qhc: Qhc, trained: Path) -> None:
     code, out, err = qhc("run", *on(FAKE, trained, *ROWS), "--out", "a", "--json")
     assert code == 0, err
