@@ -70,12 +70,19 @@ def with_copies(compiled: CompiledLayer, target: Target, copying: Copying) -> Co
     record = {
         **copies[0].record,
         "border": copying.border,
+        "coupling": _coupling(target),
         "copies": [
             {"place": [place[index] for index in order], **_of_copy(copy.record)}
             for place, copy in zip(places, copies, strict=True)
         ],
     }
     return replace(copies[0], record=record, copies=tuple(copies))
+
+
+def _coupling(target: Target) -> list[list[int]]:
+    """The pairs of qubits that have a two-qubit gate, in ascending order."""
+    pairs = {tuple(sorted(qubits)) for qubits in target.qargs or () if len(qubits) == 2}
+    return [list(pair) for pair in sorted(pairs)]
 
 
 def _of_copy(record: dict[str, Any]) -> dict[str, Any]:
