@@ -10,13 +10,17 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from models import to_backend
 from qbackend.devices.affine_map import AffineMap
+from qbackend.devices.noise import noise_of
+from qbackend.devices.noise_spec import load_noise, save_noise
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.seam.requests import angles_of
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
@@ -26,9 +30,11 @@ from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, observed_ideally, save_simulated_noise
+from .copies import CopyAnswers, noise_of_copies, under_own_noise
 from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
-from .evaluate import Evaluation
+from .evaluate import Evaluation, bridge_layer
+from .meter import NO_COPY, ImageCopies
 
 N_CHANGED = 16
 """Images kept to show of those that the machine answers otherwise."""
@@ -53,6 +59,7 @@ class Validation(DeviceRun):
         if noise is not None:
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
+            self._save_noise_of_copies()
             self._assess("noise", noise.name)
         observed: list[Observed] = []
         if self.config.run.calibrate is not None:
@@ -85,6 +92,17 @@ class Validation(DeviceRun):
             stage=stage,
         )
 
+    def _save_noise_of_copies(self) -> None:
+        """Keep the noise on the qubits of all copies of the layer, where the machine has some."""
+        layer, device = bridge_layer(self.model), self.target.reported_device()
+        if layer is None or device is None:
+            return
+        simulated = noise_of(layer.neural_network.compiled)
+        assert simulated is not None
+        noise = noise_of_copies(self.target.compile(layer.spec), device, simulated.noise)
+        if noise is not None:
+            save_noise(self.folder.noise, noise)
+
     def _keep(self, stage: str, evaluation: Evaluation) -> None:
         """Add a stage to `validation.npz`."""
         arrays = _read(self.folder.validation)
@@ -94,7 +112,26 @@ class Validation(DeviceRun):
         arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
         if evaluation.outputs is not None:
             arrays |= {f"{stage}_outputs": evaluation.outputs.cpu().numpy()}
+        if evaluation.copies is not None:
+            arrays |= {f"{stage}_copies": evaluation.copies.copies}
+            if stage == "machine":
+                arrays |= self._of_copies(evaluation, evaluation.copies)
         _write(self.folder.validation, arrays)
+
+    def _of_copies(self, evaluation: Evaluation, found: ImageCopies) -> dict[str, np.ndarray]:
+        """What the shots and the reported errors of each image's copy explain."""
+        arrays = {"machine_stderr": found.stderr}
+        layer, features = bridge_layer(self.model), evaluation.features
+        if layer is not None and features is not None and self.folder.noise.exists():
+            own_noise = under_own_noise(
+                layer.neural_network.compiled,
+                features.double().cpu().numpy(),
+                angles_of(layer.weight),
+                found.copies,
+                load_noise(self.folder.noise),
+            )
+            arrays |= {} if own_noise is None else {"machine_own_noise": own_noise}
+        return arrays
 
     def _compare(self) -> None:
         arrays = _read(self.folder.validation)
@@ -106,6 +143,10 @@ class Validation(DeviceRun):
         _write(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
+        of_copies = CopyAnswers.of(arrays)
+        copies: dict[str, Any] = {}
+        if of_copies is not None:
+            copies["copies"] = tuple(of_copies.scores(self._n_copies))
         # A session is charged until it is closed.
         self.target.close()
         self.folder.append(
@@ -115,8 +156,15 @@ class Validation(DeviceRun):
                 changed=len(changed),
                 agreement=tuple(agreements(answers)),
                 charges=ledger_summary(self.folder.ledger),
+                **copies,
             )
         )
+
+    @property
+    def _n_copies(self) -> int:
+        """Of the layer on the machine."""
+        compiled = [each.compiled for each in self.folder.evaluations() if each.stage == "machine"]
+        return max(len(each.copies) for each in compiled if each is not None)
 
 
 def answers_of(arrays: dict[str, np.ndarray]) -> dict[Stage, Answer]:
@@ -168,12 +216,15 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterator[Record]:
     """One per image and stage."""
     classes = arrays["classes"]
+    has_copies = any(f"{stage}_copies" in arrays for stage in answers)
     for stage, answer in answers.items():
         predictions = answer.predictions
+        copies = arrays.get(f"{stage}_copies", np.full(len(predictions), NO_COPY))
         for place, image in enumerate(arrays["indices"]):
             row: Record = {
                 "image": int(image),
                 "stage": stage,
+                **({"copy": _number(copies[place])} if has_copies else {}),
                 "label": classes[arrays["labels"][place]],
                 "prediction": classes[predictions[place]],
                 "right": int(predictions[place] == arrays["labels"][place]),
@@ -182,3 +233,8 @@ def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterat
                 if values is not None:
                     row |= {f"{kind}_{i}": f"{value:.6g}" for i, value in enumerate(values[place])}
             yield row
+
+
+def _number(copy: int) -> str:
+    """Of a copy, nothing where there is none."""
+    return "" if copy == NO_COPY else str(copy)
