@@ -25,7 +25,7 @@ from qbackend.seam.uncertainty import share_interval
 from ..records.comparisons import CopyScores
 
 STANDARD_ERRORS = 5
-"""By which a copy that is far off is above the others: one of 3.5 million is so by chance."""
+"""By which a copy that is far off is above the others: of normal deviates 1 in 3.5 million is."""
 FEWEST = 3
 """Copies: of two that differ nobody knows which one is right."""
 OF_DEVIATIONS = 1.4826

@@ -96,6 +96,9 @@ def test_a_run_says_which_copy_answered_which_image(qhc: Qhc, trained: Path) -> 
     assert "None of them is far off." in alt
     assert words in page.text
 
+    folder.append(record.model_copy(update={"copies": ()}))
+    assert "copies" not in Page(write_report([folder.path])).sections
+    folder.append(record)
     far_off(folder, 3)
     assert summary(folder)["far_off"] == [3]
     page = Page(write_report([folder.path]))
