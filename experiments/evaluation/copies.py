@@ -11,18 +11,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from qbackend.circuits.device_form import drop_idle_qubits
-from qbackend.devices.noise import add_noise
-from qbackend.devices.noise_spec import NoiseSpec, SavedNoise
+from qbackend.devices.noise import add_noise, noise_of
+from qbackend.devices.noise_spec import SavedNoise, load_noise, save_noise
 from qbackend.devices.properties import read_properties
 from qbackend.layers.inputs import Array
 from qbackend.registry import simulate_device
+from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.device import Device
-from qbackend.seam.requests import CompiledLayer, Request
+from qbackend.seam.requests import CompiledLayer, Request, angles_of
 from qbackend.seam.uncertainty import share_interval
 
 from ..records.comparisons import CopyScores
+from ..records.folder import RunFolder
+from .evaluate import Evaluation, bridge_layer
+from .meter import ImageCopies
 
 STANDARD_ERRORS = 5
 """By which a copy that is far off is above the others: of normal deviates 1 in 3.5 million is."""
@@ -32,19 +37,59 @@ OF_DEVIATIONS = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
 
 
-def noise_of_copies(compiled: CompiledLayer, device: Device, noise: NoiseSpec) -> SavedNoise | None:
-    """The noise on the qubits of all copies of a layer; None where it stands alone."""
-    qubits = sorted(qubit for each in compiled.copies for qubit in _qubits(each))
-    if not qubits:
-        return None
+def save_noise_of_copies(model: nn.Module, machine: QuantumBackend, folder: RunFolder) -> None:
+    """Keep the noise of all copies of a model's layer, where the machine has some.
+
+    Args:
+        model: on the simulator of the machine's noise.
+        machine: that it goes to.
+        folder: where the noise file is.
+    """
+    layer, device = bridge_layer(model), machine.reported_device()
+    simulated = None if layer is None else noise_of(layer.neural_network.compiled)
+    if layer is None or device is None or simulated is None:
+        return
+    compiled = machine.compile(layer.spec)
+    if compiled.copies:
+        save_noise(folder.noise, noise_of_copies(compiled, device, simulated))
+
+
+def noise_of_copies(compiled: CompiledLayer, device: Device, simulated: SavedNoise) -> SavedNoise:
+    """The noise on the qubits of all copies of a layer, and on those where it was simulated."""
+    qubits = {qubit for each in compiled.copies for qubit in _qubits(each)}
     properties = read_properties(
         device.target,
         device=device.name,
         source=device.source,
         calibrated_at=device.calibrated_at,
-        qubits=qubits,
+        qubits=sorted(qubits.union(simulated.properties.physical_qubits)),
     )
-    return SavedNoise(noise, properties)
+    return SavedNoise(simulated.noise, properties)
+
+
+def explained(
+    model: nn.Module, evaluation: Evaluation, found: ImageCopies, folder: RunFolder
+) -> dict[str, NDArray]:
+    """What shots and reported errors explain of a machine's outputs, for `validation.npz`.
+
+    Args:
+        model: on the machine.
+        evaluation: what it answered.
+        found: by which copies.
+        folder: where the noise file is.
+    """
+    arrays: dict[str, NDArray] = {"machine_stderr": found.stderr}
+    layer, features = bridge_layer(model), evaluation.features
+    if layer is None or features is None or not folder.noise.exists():
+        return arrays
+    own_noise = under_own_noise(
+        layer.neural_network.compiled,
+        features.double().cpu().numpy(),
+        angles_of(layer.weight),
+        found.copies,
+        load_noise(folder.noise),
+    )
+    return arrays if own_noise is None else {**arrays, "machine_own_noise": own_noise}
 
 
 def under_own_noise(
@@ -80,6 +125,15 @@ def under_own_noise(
         noisy = add_noise(small, own, saved.noise)
         values[mine] = backend.evaluate(Request(noisy, noisy.rows(features[mine], weights))).values
     return values
+
+
+def copy_scores(arrays: Mapping[str, NDArray], folder: RunFolder) -> tuple[CopyScores, ...]:
+    """Of every copy on the machine, from the arrays of `validation.npz`; none of a layer alone."""
+    answers = CopyAnswers.of(arrays)
+    if answers is None:
+        return ()
+    compiled = [each.compiled for each in folder.evaluations() if each.stage == "machine"]
+    return tuple(answers.scores(max(len(each.copies) for each in compiled if each is not None)))
 
 
 @dataclass(frozen=True)

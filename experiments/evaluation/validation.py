@@ -10,17 +10,13 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models import to_backend
 from qbackend.devices.affine_map import AffineMap
-from qbackend.devices.noise import noise_of
-from qbackend.devices.noise_spec import load_noise, save_noise
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
-from qbackend.seam.requests import angles_of
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
@@ -30,11 +26,11 @@ from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, observed_ideally, save_simulated_noise
-from .copies import CopyAnswers, noise_of_copies, under_own_noise
+from .copies import copy_scores, explained, save_noise_of_copies
 from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
-from .evaluate import Evaluation, bridge_layer
-from .meter import NO_COPY, ImageCopies
+from .evaluate import Evaluation
+from .meter import NO_COPY
 
 N_CHANGED = 16
 """Images kept to show of those that the machine answers otherwise."""
@@ -59,7 +55,7 @@ class Validation(DeviceRun):
         if noise is not None:
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
-            self._save_noise_of_copies()
+            save_noise_of_copies(self.model, self.target, self.folder)
             self._assess("noise", noise.name)
         observed: list[Observed] = []
         if self.config.run.calibrate is not None:
@@ -92,17 +88,6 @@ class Validation(DeviceRun):
             stage=stage,
         )
 
-    def _save_noise_of_copies(self) -> None:
-        """Keep the noise on the qubits of all copies of the layer, where the machine has some."""
-        layer, device = bridge_layer(self.model), self.target.reported_device()
-        if layer is None or device is None:
-            return
-        simulated = noise_of(layer.neural_network.compiled)
-        assert simulated is not None
-        noise = noise_of_copies(self.target.compile(layer.spec), device, simulated.noise)
-        if noise is not None:
-            save_noise(self.folder.noise, noise)
-
     def _keep(self, stage: str, evaluation: Evaluation) -> None:
         """Add a stage to `validation.npz`."""
         arrays = _read(self.folder.validation)
@@ -115,23 +100,8 @@ class Validation(DeviceRun):
         if evaluation.copies is not None:
             arrays |= {f"{stage}_copies": evaluation.copies.copies}
             if stage == "machine":
-                arrays |= self._of_copies(evaluation, evaluation.copies)
+                arrays |= explained(self.model, evaluation, evaluation.copies, self.folder)
         _write(self.folder.validation, arrays)
-
-    def _of_copies(self, evaluation: Evaluation, found: ImageCopies) -> dict[str, np.ndarray]:
-        """What the shots and the reported errors of each image's copy explain."""
-        arrays = {"machine_stderr": found.stderr}
-        layer, features = bridge_layer(self.model), evaluation.features
-        if layer is not None and features is not None and self.folder.noise.exists():
-            own_noise = under_own_noise(
-                layer.neural_network.compiled,
-                features.double().cpu().numpy(),
-                angles_of(layer.weight),
-                found.copies,
-                load_noise(self.folder.noise),
-            )
-            arrays |= {} if own_noise is None else {"machine_own_noise": own_noise}
-        return arrays
 
     def _compare(self) -> None:
         arrays = _read(self.folder.validation)
@@ -143,10 +113,7 @@ class Validation(DeviceRun):
         _write(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
-        of_copies = CopyAnswers.of(arrays)
-        copies: dict[str, Any] = {}
-        if of_copies is not None:
-            copies["copies"] = tuple(of_copies.scores(self._n_copies))
+        copies = copy_scores(arrays, self.folder)
         # A session is charged until it is closed.
         self.target.close()
         self.folder.append(
@@ -156,15 +123,9 @@ class Validation(DeviceRun):
                 changed=len(changed),
                 agreement=tuple(agreements(answers)),
                 charges=ledger_summary(self.folder.ledger),
-                **copies,
+                **({"copies": copies} if copies else {}),
             )
         )
-
-    @property
-    def _n_copies(self) -> int:
-        """Of the layer on the machine."""
-        compiled = [each.compiled for each in self.folder.evaluations() if each.stage == "machine"]
-        return max(len(each.copies) for each in compiled if each is not None)
 
 
 def answers_of(arrays: dict[str, np.ndarray]) -> dict[Stage, Answer]:

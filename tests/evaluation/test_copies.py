@@ -93,11 +93,19 @@ def compiled() -> CompiledLayer:
     return with_copies(layer, DEVICE.target, Copying(copies=3))
 
 
+def simulated_on(*qubits: int) -> SavedNoise:
+    """The device's noise on some qubits."""
+    properties = read_properties(
+        DEVICE.target, device=DEVICE.name, source="snapshot", calibrated_at=None, qubits=qubits
+    )
+    return SavedNoise(NoiseSpec(), properties)
+
+
 def test_each_image_is_simulated_on_the_qubits_of_its_copy(compiled: CompiledLayer) -> None:
-    saved = noise_of_copies(compiled, DEVICE, NoiseSpec())
-    assert saved is not None
+    saved = noise_of_copies(compiled, DEVICE, simulated_on(0, 1))
     places = [each["physical_qubits"] for each in compiled.record["copies"]]
-    assert set(saved.properties.physical_qubits) == {qubit for each in places for qubit in each}
+    qubits = {qubit for each in places for qubit in each}
+    assert saved.properties.physical_qubits == tuple(sorted(qubits | {0, 1}))
     rng = np.random.default_rng(0)
     features, weights = rng.random((7, 4)) + 0.1, rng.random(compiled.spec.n_weights)
     copies = np.array([0, 1, 2, NO_COPY, 0, 0, 1])
@@ -115,14 +123,9 @@ def test_each_image_is_simulated_on_the_qubits_of_its_copy(compiled: CompiledLay
 
 
 def test_noise_of_before_there_were_copies_is_not_enough(compiled: CompiledLayer) -> None:
-    first = compiled.record["copies"][0]["physical_qubits"]
-    properties = read_properties(
-        DEVICE.target, device=DEVICE.name, source="snapshot", calibrated_at=None, qubits=first
-    )
-    saved = SavedNoise(NoiseSpec(), properties)
+    saved = simulated_on(*compiled.record["copies"][0]["physical_qubits"])
     features, weights = np.ones((2, 4)), np.zeros(compiled.spec.n_weights)
     assert under_own_noise(compiled, features, weights, np.array([0, 1]), saved) is None
-    assert noise_of_copies(compiled.copies[0], DEVICE, NoiseSpec()) is None
 
 
 def test_properties_of_some_qubits_are_those_that_are_read_of_them_alone() -> None:
