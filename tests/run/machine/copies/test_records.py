@@ -16,7 +16,7 @@ from qbackend.devices.noise_spec import load_noise
 from tests.report.pages import Page
 from tests.support.command_line import Qhc, last_line
 
-from .commands import N_IMAGES, SHOTS, sent
+from ..commands import N_IMAGES, SHOTS, sent
 
 DEVICE, N_COPIES = "fake_torino", 5
 COPIES = ("--copies", str(N_COPIES))
