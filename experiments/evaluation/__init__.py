@@ -7,6 +7,7 @@ Lowest first, with the names that other folders use:
 - `meter`
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict
+- `copies`
 - `correct`: observe
 - `assess`: assess, assess_on_target, in_order
 - `calibrated_copies`

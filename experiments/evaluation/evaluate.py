@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import HybridCNN
+from qbackend import QuantumLayer
 
 from ..assembly.construct import quantum_layers
 from ..data.batches import Batches
 from ..data.splits import Split
 from ..records.lines import EvaluationRecord
 from ..records.scores import Scores
-from .meter import metered, shot_error
+from .meter import ImageCopies, Meter, image_copies, metered, shot_error
 from .metrics import score
 
 N_SAMPLES = 64
@@ -123,6 +124,8 @@ class Evaluation:
         shots: of each row, None on an exact backend.
         shot_error: root mean square of the standard errors that a backend which samples gives
             with its values, None for an exact one.
+        copies: which copy of the layer on a device answered each image, None where it stands alone
+            or an image asks for many rows.
     """
 
     predictions: Predictions
@@ -134,6 +137,7 @@ class Evaluation:
     qpu_seconds: float
     shots: int | None = None
     shot_error: float | None = None
+    copies: ImageCopies | None = None
 
     def record(self, *, backend: str, split: str, checkpoint: str, **more: Any) -> EvaluationRecord:
         """The line of `metrics.jsonl`, with `more` at its end."""
@@ -199,7 +203,25 @@ def evaluate(
         qpu_seconds=sum(meter.qpu_seconds for meter in meters),
         shots=meters[0].performed if meters else None,
         shot_error=shot_error(meters),
+        copies=_image_copies(model, meters, features),
     )
+
+
+def bridge_layer(model: nn.Module) -> QuantumLayer | None:
+    """The quantum layer that every image passes once, None for a model without it."""
+    bridge = model.bridge if isinstance(model, HybridCNN) else None
+    return bridge if isinstance(bridge, QuantumLayer) else None
+
+
+def _image_copies(
+    model: nn.Module, meters: Sequence[Meter], features: Sequence[Tensor]
+) -> ImageCopies | None:
+    """Which copy answered each of N images, from all features before the bridge (N, F)."""
+    layer = bridge_layer(model)
+    if layer is None or not meters or not features:
+        return None
+    rows = torch.cat(list(features)).double().cpu().numpy()
+    return image_copies(meters, layer.neural_network.compiled.inputs.live(rows))
 
 
 @contextmanager

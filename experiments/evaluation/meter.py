@@ -1,19 +1,29 @@
-"""Counting what an evaluation asks of a backend that samples."""
+"""Counting what an evaluation asks of a backend that samples.
+
+Letters: N rows or images, M outputs of a quantum layer.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
+from qbackend.layers.inputs import Array
 from qbackend.layers.program import Layer
 from qbackend.seam.backend import Capabilities, QuantumBackend
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import CompiledLayer, Cost, Request, Result
 
 from ..assembly.construct import quantum_layers
+
+NO_COPY = -1
+"""In place of a copy's number."""
 
 
 class Meter(QuantumBackend):
@@ -26,6 +36,8 @@ class Meter(QuantumBackend):
         performed: shots of each row, None before the first result.
         variance: sum of the squared standard errors of all values.
         n_values: how many there were.
+        answered: by copies on a device, for each request which one answered its rows (N,), and the
+            standard errors (N, M).
     """
 
     def __init__(self, inner: QuantumBackend) -> None:
@@ -36,6 +48,7 @@ class Meter(QuantumBackend):
         self.qpu_seconds = 0.0
         self.performed: int | None = None
         self.variance, self.n_values = 0.0, 0
+        self.answered: list[tuple[NDArray[np.int_], Array]] = []
 
     @property
     def capabilities(self) -> Capabilities:
@@ -57,7 +70,42 @@ class Meter(QuantumBackend):
         self.performed = result.shots
         self.variance += float((result.stderr**2).sum())
         self.n_values += result.stderr.size
+        if result.copies is not None:
+            self.answered.append((result.copies, result.stderr))
         return result
+
+
+@dataclass(frozen=True)
+class ImageCopies:
+    """Which copy of a layer on a device answered each image.
+
+    Attributes:
+        copies: (N,), `NO_COPY` for an image that was never sent.
+        stderr: (N, M) standard errors of its outputs, 0 there.
+    """
+
+    copies: NDArray[np.int_]
+    stderr: Array
+
+
+def image_copies(meters: Sequence[Meter], live: NDArray[np.bool_]) -> ImageCopies | None:
+    """Those of N images of which each asks for one row, in their order.
+
+    None where a layer stands alone, or other rows were asked for than the images' own.
+
+    Args:
+        meters: of the model's layers.
+        live: (N,), which images have features that encode something: the others are not sent.
+    """
+    answered = [each for meter in meters for each in meter.answered]
+    if len(meters) != 1 or sum(len(copies) for copies, _ in answered) != live.sum():
+        return None
+    if not answered:
+        return None
+    copies, stderr = (np.concatenate(parts) for parts in zip(*answered, strict=True))
+    found = ImageCopies(np.full(len(live), NO_COPY), np.zeros((len(live), stderr.shape[1])))
+    found.copies[live], found.stderr[live] = copies, stderr
+    return found
 
 
 def shot_error(meters: Sequence[Meter]) -> float | None:

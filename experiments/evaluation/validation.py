@@ -28,9 +28,11 @@ from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, in_order, observed_ideally, save_simulated_noise
 from .calibrated_copies import CorrectedCopies, ask_calibrated, copied_layer, on_backend
+from .copies import copy_scores, explained, save_noise_of_copies
 from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
 from .evaluate import Evaluation, predict
+from .meter import NO_COPY
 
 N_CHANGED = 16
 """Images kept to show of those that the machine answers otherwise."""
@@ -55,6 +57,7 @@ class Validation(DeviceRun):
         if noise is not None:
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
+            save_noise_of_copies(self.model, self.target, self.folder)
             self._assess("noise", noise.name)
         observed: list[Observed] = []
         if self.config.run.calibrate is not None:
@@ -116,6 +119,10 @@ class Validation(DeviceRun):
         arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
         if evaluation.outputs is not None:
             arrays |= {f"{stage}_outputs": evaluation.outputs.cpu().numpy()}
+        if evaluation.copies is not None:
+            arrays |= {f"{stage}_copies": evaluation.copies.copies}
+            if stage == "machine":
+                arrays |= explained(self.model, evaluation, evaluation.copies, self.folder)
         _write(self.folder.validation, arrays)
 
     def _compare(self) -> None:
@@ -128,6 +135,7 @@ class Validation(DeviceRun):
         _write(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
+        copies = copy_scores(arrays, self.folder)
         # A session is charged until it is closed.
         self.target.close()
         self.folder.append(
@@ -137,6 +145,7 @@ class Validation(DeviceRun):
                 changed=len(changed),
                 agreement=tuple(agreements(answers)),
                 charges=ledger_summary(self.folder.ledger),
+                **({"copies": copies} if copies else {}),
             )
         )
 
@@ -190,12 +199,15 @@ def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterator[Record]:
     """One per image and stage."""
     classes = arrays["classes"]
+    has_copies = any(f"{stage}_copies" in arrays for stage in answers)
     for stage, answer in answers.items():
         predictions = answer.predictions
+        copies = arrays.get(f"{stage}_copies", np.full(len(predictions), NO_COPY))
         for place, image in enumerate(arrays["indices"]):
             row: Record = {
                 "image": int(image),
                 "stage": stage,
+                **({"copy": _number(copies[place])} if has_copies else {}),
                 "label": classes[arrays["labels"][place]],
                 "prediction": classes[predictions[place]],
                 "right": int(predictions[place] == arrays["labels"][place]),
@@ -204,3 +216,8 @@ def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterat
                 if values is not None:
                     row |= {f"{kind}_{i}": f"{value:.6g}" for i, value in enumerate(values[place])}
             yield row
+
+
+def _number(copy: int) -> str:
+    """Of a copy, nothing where there is none."""
+    return "" if copy == NO_COPY else str(copy)

@@ -8,9 +8,10 @@ Lowest first, with the names that other folders use:
 - `compiled_circuit`: load_compiled, on_qubits, save_compiled
 - `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
-- `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
-- `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord,
-  WholeSet
+- `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, PlacedCopy, STAGES,
+  Stage
+- `comparisons`: Agreement, Charges, CopyScores, LayerErrors, RowRecord, Simulated,
+  ValidationRecord, WholeSet
 - `loggers`: Logger, check_loggers, open_loggers
 - `state`: Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home

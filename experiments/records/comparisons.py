@@ -64,6 +64,39 @@ class Agreement(Recorded):
     logit_rmse: float
 
 
+class CopyScores(Recorded):
+    """How well one copy of the layer on a machine answers.
+
+    Attributes:
+        n_images: that it answered.
+        accuracy: of them; this and what follows is None where there are none.
+        accuracy_interval: 95 % confidence interval (Wilson's score interval).
+        ideal_rmse: root-mean-square difference of the outputs from those without noise.
+        noise_rmse: the same from those under the simulated noise of the copy's own qubits.
+        shot_rmse: root mean square of the standard errors that the shots alone give.
+        is_far_off: from what shots and reported errors explain, beside the other copies; see
+            `evaluation.copies.far_off`.
+    """
+
+    n_images: int
+    accuracy: float | None = None
+    accuracy_interval: Interval | None = None
+    ideal_rmse: float | None = None
+    noise_rmse: float | None = None
+    shot_rmse: float | None = None
+    is_far_off: bool = False
+
+    @property
+    def unexplained(self) -> float | None:
+        """Mean square of what the simulated noise does not explain, over that of the shots alone.
+
+        1 where both together explain everything; None where either is not known.
+        """
+        if self.noise_rmse is None or not self.shot_rmse:
+            return None
+        return (self.noise_rmse / self.shot_rmse) ** 2
+
+
 class ValidationRecord(Charged):
     """A machine's answers beside the simulated ones.
 
@@ -72,6 +105,8 @@ class ValidationRecord(Charged):
         n_images: of all stages.
         changed: images of which the machine gives another class than the model without noise.
         agreement: of every two stages.
+        copies: of the layer on the machine, in the order of its record; none where it stands alone
+            or an image asks for more than one row.
     """
 
     kind: ClassVar[str] = "validation"
@@ -79,6 +114,12 @@ class ValidationRecord(Charged):
     n_images: int
     changed: int
     agreement: tuple[Agreement, ...]
+    copies: tuple[CopyScores, ...] = ()
+
+    @property
+    def far_off(self) -> list[int]:
+        """Numbers of the copies that are."""
+        return [index for index, copy in enumerate(self.copies) if copy.is_far_off]
 
     def pair(self, one: Stage, other: Stage) -> Agreement:
         """Of those two."""

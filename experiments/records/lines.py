@@ -51,6 +51,26 @@ class EpochRecord(Line):
         return getattr(getattr(self, part), metric, float("nan"))
 
 
+class PlacedCopy(Recorded):
+    """One of a layer's copies on a device.
+
+    Attributes:
+        place: the qubits of the device, in the order of the first copy's in ascending order.
+        physical_qubits: the same in ascending order.
+        gate_fidelity, readout_fidelity: products of the reported ones.
+    """
+
+    place: tuple[int, ...]
+    physical_qubits: tuple[int, ...]
+    gate_fidelity: float
+    readout_fidelity: float
+
+    @property
+    def fidelity(self) -> float:
+        """Of gates and readout together, as reported."""
+        return self.gate_fidelity * self.readout_fidelity
+
+
 class Compiled(Recorded):
     """What a layer was compiled to; a backend's own entries are kept as they are.
 
@@ -69,6 +89,10 @@ class Compiled(Recorded):
         noise: strengths of the parts that were simulated.
         n_circuits: of this kind in the network.
         n_wires: of the layer.
+        copies: side by side on the device, the first of them the layer itself; none where it
+            stands alone.
+        border: idle qubits between two copies.
+        coupling: pairs of the device's qubits that have a two-qubit gate.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -95,6 +119,9 @@ class Compiled(Recorded):
     noise: dict[str, float] | None = None
     n_circuits: int = 1
     n_wires: int = 0
+    copies: tuple[PlacedCopy, ...] = ()
+    border: int | None = None
+    coupling: tuple[tuple[int, int], ...] = ()
 
 
 class FittedMap(Recorded):

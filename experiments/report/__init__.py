@@ -2,10 +2,11 @@
 
 Lowest first, with the names that other folders use:
 
+- `chip_layout`
 - `circuit`
-- `facts`: compiled_facts, compiled_words, device_words, machine_facts
 - `image_grid`
 - `numbers`: counted, percent
+- `facts`: compiled_facts, compiled_words, copy_words, device_words, far_off_words, machine_facts
 - `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
+from .numbers import counted, percent
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
@@ -33,6 +34,31 @@ def machine_facts(validation: ValidationRecord) -> dict[str, str]:
                 words += f"; outputs differ by {pair.output_rmse:.4f} (RMSE)"
             facts[f"{STAGE_WORDS[one]} against machine"] = words
     return facts | charge_facts(validation.charges)
+
+
+def copy_words(compiled: Compiled) -> str:
+    """The copies of a layer on a device, and what is reported of them; nothing of one alone."""
+    if not compiled.copies:
+        return ""
+    fidelities = [copy.fidelity for copy in compiled.copies]
+    return (
+        f"{len(fidelities)} side by side, border {compiled.border}, reported fidelity "
+        f"{min(fidelities):.2f} to {max(fidelities):.2f}"
+    )
+
+
+def far_off_words(found: ValidationRecord, compiled: Compiled) -> str:
+    """Which copies answer otherwise than shots and reported errors explain, if any."""
+    words = []
+    for index in found.far_off:
+        scores, qubits = found.copies[index], ", ".join(map(str, compiled.copies[index].place))
+        words.append(
+            f"copy {index} (qubits {qubits}): its outputs are {scores.noise_rmse:.4f} from the "
+            f"simulated noise of its qubits (RMSE), of which the shots explain "
+            f"{scores.shot_rmse:.4f}, {percent(scores.accuracy or 0)} of its "
+            f"{counted(scores.n_images, 'image')} are right"
+        )
+    return "; ".join(words)
 
 
 def charge_facts(charges: Charges | None) -> dict[str, str]:

@@ -14,7 +14,14 @@ from ..records.folder import RunFolder
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 from ..records.scores import Means
-from ..report.facts import compiled_facts, compiled_words, device_words, machine_facts
+from ..report.facts import (
+    compiled_facts,
+    compiled_words,
+    copy_words,
+    device_words,
+    far_off_words,
+    machine_facts,
+)
 from ..report.numbers import percent
 from ..report.row_facts import row_facts, row_summary
 
@@ -60,7 +67,11 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
     if last.compiled is not None:
         facts["device"] = device_words(last.compiled)
         facts |= compiled_facts(last.compiled, last.narrower, compiled_words)
+        if copies := copy_words(last.compiled):
+            facts["copies"] = copies
     if run.validation is not None:
+        if last.compiled is not None and (far := far_off_words(run.validation, last.compiled)):
+            facts["far off"] = far
         facts |= machine_facts(run.validation)
     if run.rows is not None:
         facts |= row_facts(run.rows)
@@ -106,8 +117,10 @@ def _device_summary(run: RunRecords) -> dict[str, Any]:
     compiled, ideal = run.evaluations[-1].compiled, run.ideal_accuracy
     if compiled is None:
         return {}
+    copies = {"copies": len(compiled.copies)} if compiled.copies else {}
     keys = ("device", "calibration", "calibrated_at", "two_qubit_gates", "preparation", "noise")
-    return {**({} if ideal is None else {"ideal_accuracy": ideal}), **compiled.only(*keys)}
+    accuracy = {} if ideal is None else {"ideal_accuracy": ideal}
+    return {**accuracy, **compiled.only(*keys), **copies}
 
 
 def _machine_summary(run: RunRecords) -> dict[str, Any]:
@@ -125,6 +138,7 @@ def _machine_summary(run: RunRecords) -> dict[str, Any]:
         **line,
         "agreement": ideal.share,
         "output_rmse": ideal.output_rmse,
+        **({"far_off": found.far_off} if found.copies else {}),
         **found.only("job_ids", "estimated_seconds", "charged_seconds"),
         # Those of all requests, where the last evaluation's are one request's.
         **(

@@ -11,7 +11,7 @@ from typing import Any
 
 from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import SparsePauliOp
-from qiskit.transpiler import Target
+from qiskit.transpiler import Target, TranspilerError
 
 from ..errors import OptionError
 from ..seam.requests import CompiledLayer
@@ -41,27 +41,36 @@ def with_copies(compiled: CompiledLayer, target: Target, copying: Copying) -> Co
     costs = ReportedCosts.of(device, target)
     wanted = None if copying.copies == "auto" else copying.copies
     places = find_copies(compiled, costs, border=copying.border, within=copying.within, most=wanted)
-    if wanted is not None and len(places) < wanted:
+    tried = [(place, _on(compiled, place, costs)) for place in places]
+    found = [(place, copy) for place, copy in tried if copy is not None]
+    if wanted is not None and len(found) < wanted:
         raise OptionError(
-            f"'{device}' has {len(places)} places for a copy of the layer, {copying.border} idle "
+            f"'{device}' has {len(found)} places for a copy of the layer, {copying.border} idle "
             f"qubits between them and within {copying.within:.0%} of the best one's reported "
-            f"fidelity, and {wanted} are wanted: take --copies {max(1, len(places))} or auto, "
+            f"fidelity, and {wanted} are wanted: take --copies {max(1, len(found))} or auto, "
             "--border 0, or a larger --fidelity-within"
         )
-    if len(places) < 2:
+    if len(found) < 2:
         return compiled
-    copies = [_on(compiled, place, costs) for place in places]
+    places, copies = [place for place, _ in found], [copy for _, copy in found]
     # From the first copy's qubits in ascending order, which is the layer from here on.
     order = sorted(range(len(places[0])), key=places[0].__getitem__)
     record = {
         **copies[0].record,
         "border": copying.border,
+        "coupling": _coupling(target),
         "copies": [
             {"place": [place[index] for index in order], **_of_copy(copy.record)}
             for place, copy in zip(places, copies, strict=True)
         ],
     }
     return replace(copies[0], record=record, copies=tuple(copies))
+
+
+def _coupling(target: Target) -> list[list[int]]:
+    """The pairs of qubits that have a two-qubit gate, in ascending order."""
+    pairs = {tuple(sorted(qubits)) for qubits in target.qargs or () if len(qubits) == 2}
+    return [list(pair) for pair in sorted(pairs)]
 
 
 def _of_copy(record: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +106,12 @@ def moved(compiled: CompiledLayer, place: Place, circuit: QuantumCircuit) -> Com
     )
 
 
-def _on(compiled: CompiledLayer, place: Place, costs: ReportedCosts) -> CompiledLayer:
-    """The layer on a place, with its record."""
+def _on(compiled: CompiledLayer, place: Place, costs: ReportedCosts) -> CompiledLayer | None:
+    """The layer on a place, with its record; None where it cannot be.
+
+    A gate may be calibrated in one direction only, and of a device with two kinds of two-qubit
+    gates Qiskit turns none round.
+    """
     active = active_qubits(compiled)
     if place == tuple(active):
         return compiled
@@ -110,13 +123,20 @@ def _on(compiled: CompiledLayer, place: Place, costs: ReportedCosts) -> Compiled
         qubits = [to[compiled.circuit.find_bit(qubit).index] for qubit in item.qubits]
         supported &= costs.target.instruction_supported(item.operation.name, tuple(qubits))
         circuit.append(item.operation, qubits)
-    if not supported:
-        circuit = transpile(
-            circuit,
-            target=costs.target,
-            initial_layout=list(range(circuit.num_qubits)),
-            optimization_level=_LEVEL,
-            seed_transpiler=_SEED,
-        )
-    found = recorded(moved(compiled, place, circuit), costs)
+    try:
+        turned = circuit if supported else _turned(circuit, costs.target)
+        found = recorded(moved(compiled, place, turned), costs)
+    except (OptionError, TranspilerError):
+        return None
     return replace(found, record={**compiled.record, **found.record})
+
+
+def _turned(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """The circuit on its qubits, with every gate in the direction that the device has."""
+    return transpile(
+        circuit,
+        target=target,
+        initial_layout=list(range(circuit.num_qubits)),
+        optimization_level=_LEVEL,
+        seed_transpiler=_SEED,
+    )

@@ -5,7 +5,7 @@ Lowest first, with the names that other folders use:
 - `affine_map`: AffineMap, fit_affine_map
 - `mixtures`: TransparentModel
 - `properties`: DeviceProperties, ReportedGate, read_properties
-- `noise_spec`: NoiseSpec, load_noise, save_noise
+- `noise_spec`: NoiseSpec, SavedNoise, load_noise, save_noise
 - `noise`: ModelledLayer, NoisyLayer, WAIT, add_noise, assignment_matrices, build_noise_model,
   channel_after, compile_under_noise, noise_of
 - `snapshots`: list_snapshots, load_snapshot, itself

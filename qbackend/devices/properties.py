@@ -7,7 +7,7 @@ built again from a file when the calibration behind it is long gone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -93,6 +93,24 @@ class DeviceProperties:
         """The device's numbers of the qubits at `positions`, for messages."""
         numbers = ", ".join(str(self.physical_qubits[position]) for position in positions)
         return f"qubit{'s' if len(positions) > 1 else ''} {numbers}"
+
+    def among(self, physical_qubits: Sequence[int]) -> DeviceProperties:
+        """Those of some of the qubits, named by the device's numbers, in this order.
+
+        Raises `ValueError` for a qubit that is none of them.
+        """
+        there = [self.physical_qubits.index(number) for number in physical_qubits]
+        position = {old: new for new, old in enumerate(there)}
+        return replace(
+            self,
+            physical_qubits=tuple(physical_qubits),
+            qubits=tuple(self.qubits[old] for old in there),
+            gates=tuple(
+                replace(gate, qubits=tuple(position[qubit] for qubit in gate.qubits))
+                for gate in self.gates
+                if all(qubit in position for qubit in gate.qubits)
+            ),
+        )
 
     def target(self) -> Target:
         """A Qiskit target of these qubits alone.

@@ -124,3 +124,10 @@ def test_one_copy_is_the_layer_alone() -> None:
     assert alone.copies == ()
     assert "copies" not in alone.record
     assert side_by_side(alone) is alone
+
+
+@pytest.mark.parametrize("device", ["fake_hanoi", "fake_cairo"])
+def test_places_where_a_gate_cannot_be_turned_round_are_left_out(device: str) -> None:
+    """One direction is reported to be broken, or there are two kinds of gates."""
+    layer, target = copied(device, "line", 1), load_snapshot(device).target
+    assert lost_places(side_by_side(layer), target) == []

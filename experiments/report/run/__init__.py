@@ -2,11 +2,13 @@
 
 Lowest first, with the names that other folders use:
 
+- `chip`
 - `figures`: METRICS, as_percent, label_epochs, metric_name
 - `insight`
 - `noise`
 - `outcome`
 - `provenance`
+- `copies`
 - `validation_figures`
 - `rows`
 - `validation`

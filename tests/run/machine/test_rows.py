@@ -45,9 +45,7 @@ def on(backend: str, trained: Path, *more: str) -> tuple[str, ...]:
     return ("--checkpoint", str(trained), "--backend", backend, *more)
 
 
-def test_rows_on_copies_say_which_one_and_what_the_whole_set_takes(
-    qhc: Qhc, trained: Path
-) -> None:
+def test_rows_on_copies_say_which_one_and_what_the_whole_set_takes(qhc: Qhc, trained: Path) -> None:
     asked = on("fake_fez", trained, *ROWS, "--copies", "3")
     code, out, err = qhc("estimate", *asked, "--json")
     assert code == 0, err
