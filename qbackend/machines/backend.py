@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,8 @@ class MachineBackend(QuantumBackend):
             )
             at = device.calibrated_at
             record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
+            if device.rep_delay is not None:
+                record["rep_delay"] = asdict(device.rep_delay)
             text = to_text(replace(compiled, record=record))
             text = self.ledger.keep_layer(key, self.name, text)
         return from_text(text)
