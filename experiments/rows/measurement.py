@@ -101,7 +101,10 @@ class RowMeasurement(DeviceRun):
             parameters = compiled.rows(rows.features, weights[rows.kernels])
             sampling = np.random.SeedSequence([self.config.run.seed, index])
             seed = int(sampling.generate_state(1)[0] >> 1)
-            request = Request(compiled, parameters, shots=self.target.shots, seed=seed)
+            beside = sum(len(each.features) for each in drawn) - len(parameters)
+            request = Request(
+                compiled, parameters, shots=self.target.shots, seed=seed, beside=beside
+            )
             try:
                 jobs.append(self.target.submit(request))
             except SendingInterruptedError:

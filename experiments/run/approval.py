@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
@@ -27,6 +28,9 @@ LINES = {
     "two_qubit_depth": "two-qubit depth of a row",
 }
 """Numbers of a cost, in words."""
+
+LITTLE_ROOM = 1.25
+"""How many times its estimate a job should be able to take."""
 
 
 class Approval:
@@ -109,6 +113,8 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
             console.print(_step_words(share), markup=False, soft_wrap=True)
     cost = plan.total.cost
     console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
+    if words := _limit_words(plan.shares):
+        console.print(f"limit: {words}", markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
@@ -121,6 +127,30 @@ def _step_words(share: Share) -> str:
     words = f"{seconds:,.1f} s of QPU time" if seconds else "no QPU time"
     each = f"{cost.rows // steps:,} rows, {getattr(cost, 'derivatives', 0) // steps:,} of them for"
     return f"each of {steps:,} training steps takes {each} derivatives, and {words}"
+
+
+def _limit_words(shares: Sequence[Share]) -> str:
+    """When the service stops a job, and whether that is soon; empty where nothing is stopped."""
+    limited = {
+        share: limit
+        for share in shares
+        if (limit := getattr(share.cost, "max_execution_time", None)) is not None
+    }
+    if not limited:
+        return ""
+    told = ", ".join(f"{limit} s ({share.what})" for share, limit in limited.items())
+    if len(set(limited.values())) == 1:
+        told = f"{next(iter(limited.values()))} s"
+    words = f"the service stops a job after {told} of QPU time (max_execution_time)"
+    if any(
+        limit < LITTLE_ROOM * share.cost.qpu_seconds / share.cost.jobs
+        for share, limit in limited.items()
+    ):
+        words += (
+            ", which is little more than estimated: what is stopped is charged and gives nothing; "
+            "a larger --max-qpu-seconds leaves more room, or --max-execution-time where that is set"
+        )
+    return words
 
 
 def _basis(cost: Cost) -> str:

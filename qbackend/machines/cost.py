@@ -21,6 +21,8 @@ class MachineCost(Cost):
         derivatives: those of the rows that only derivatives need.
         two_qubit_gates: of one row's circuit.
         two_qubit_depth: of one row's circuit.
+        max_execution_time: seconds of QPU time after which the service stops a job, of several the
+            longest; None where nothing is paid.
         seconds_left: of the account's plan; None where the service does not say.
         plan: its name.
     """
@@ -32,6 +34,7 @@ class MachineCost(Cost):
     derivatives: int = 0
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
+    max_execution_time: int | None = None
     seconds_left: float | None = None
     plan: str = ""
 

@@ -16,10 +16,10 @@ from ..circuits.measuring import turned_circuits
 from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer, Request
-from .budget import check_budget, total
+from .budget import Allowance, check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
-from .endings import MOST_ATTEMPTS, is_gone, is_useless
+from .endings import MOST_ATTEMPTS, is_gone, is_useless, seconds_again
 from .gateway import Gateway
 from .ledger.entries import Entry, Intent, Recovered, State
 from .ledger.identity import request_key
@@ -65,7 +65,7 @@ class Planner:
     def estimate(self, request: Request, shots: int) -> MachineCost:
         """What the request takes, whether or not some of it is done already."""
         ranges = self.vendor.pack(len(request.parameters), shots, self.options, request.compiled)
-        return self._total(request, self._costs(request, shots, ranges))
+        return self._total(request, self._costs(request, shots, ranges), 0.0)
 
     def plan(self, content: str, what: str, request: Request, shots: int) -> str:
         """Enter a request that is new to the ledger; its key.
@@ -82,9 +82,9 @@ class Planner:
             for each in self.vendor.pack(len(gap), shots, self.options, request.compiled)
         ]
         costs = self._costs(request, shots, ranges)
-        if costs:
-            self._agree(request, costs)
         found = self._costs(request, shots, [range(job.n_rows) for job in there])
+        if costs:
+            self._agree(request, costs, sum(each.qpu_seconds for each in found))
         instance = self.gateway.service.instance
         intent = Intent(content, self.machine, instance, shots, self.options)
         keep_layers(self.ledger)
@@ -130,8 +130,18 @@ class Planner:
             self._check_machine(request)
         if ended:
             self._check_use(key, ended)
-            self._agree(request, self._costs(request, shots, [range(e.n_rows) for e in ended]))
-            self.ledger.plan_again(ended, self.gateway.service.instance)
+            costs = [
+                replace(cost, qpu_seconds=max(cost.qpu_seconds, seconds))
+                for cost, seconds in zip(
+                    self._costs(request, shots, [range(e.n_rows) for e in ended]),
+                    [seconds_again(entry, self.vendor.meaning) for entry in ended],
+                    strict=True,
+                )
+            ]
+            others = [e.estimate_seconds for e in self.ledger.current(key) if e not in ended]
+            self._agree(request, costs, sum(others))
+            instance, seconds = self.gateway.service.instance, [e.qpu_seconds for e in costs]
+            self.ledger.plan_again(ended, instance, seconds)
 
     def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
         """Raise `JobFailedError` for rows that were paid for again and again, and for nothing."""
@@ -148,13 +158,16 @@ class Planner:
                     state=entry.state.value,
                 )
 
-    def _agree(self, request: Request, costs: Sequence[MachineCost]) -> None:
-        """Raise unless these jobs can be executed, are within what is left, and are approved."""
-        planned = self._total(request, costs)
+    def _agree(self, request: Request, costs: Sequence[MachineCost], others: float) -> None:
+        """Raise unless these jobs can be executed, are within what is left, and are approved.
+
+        `others` are the seconds of the request's jobs that are not among them.
+        """
         self._check_machine(request)
         if not self.is_local:
             self.gateway.settle(self.ledger)
             settle_sessions(self.gateway, self.ledger)
+        planned = self._total(request, costs, others)
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
@@ -171,8 +184,22 @@ class Planner:
         if not machine.operational:
             self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
 
-    def _total(self, request: Request, costs: Sequence[MachineCost]) -> MachineCost:
-        return replace(total(costs), derivatives=request.derivatives)
+    def _total(self, request: Request, costs: Sequence[MachineCost], others: float) -> MachineCost:
+        """Of jobs, beside the others of the request; what stops them is what they are sent with."""
+        planned, limit = total(costs), self.options.max_execution_time
+        if planned.qpu_seconds == 0:
+            limit = None
+        elif limit is None:
+            together = 1 + request.beside / len(request.parameters)
+            allowed = Allowance(
+                budget=self.options.max_qpu_seconds,
+                left=self.options.max_qpu_seconds - self.ledger.committed_seconds(),
+                to_send=planned.qpu_seconds,
+                under_way=(planned.qpu_seconds + others) * together,
+                longest=self.vendor.longest_job,
+            )
+            limit = max(allowed.time_limit(each.qpu_seconds) for each in costs)
+        return replace(planned, derivatives=request.derivatives, max_execution_time=limit)
 
     def _costs(self, request: Request, shots: int, ranges: Sequence[range]) -> list[MachineCost]:
         """Of the jobs that take these rows."""

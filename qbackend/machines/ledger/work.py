@@ -5,13 +5,16 @@ Letters: N rows, P circuit parameters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ...layers.inputs import Array
 from ...seam.requests import CompiledLayer
+from ..budget import Allowance
 from ..options import ExecutionOptions
 from ..service import Call
 from .entries import Entry
+from .ledger import Ledger
 from .tags import rows_tag
 
 
@@ -28,6 +31,7 @@ class Work:
         options: how to execute.
         what: the request's `identity.what_key`.
         run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
+        beside: rows of other requests that are sent before this one is waited for.
     """
 
     key: str
@@ -38,15 +42,40 @@ class Work:
     options: ExecutionOptions
     what: str = ""
     run_tag: str | None = None
+    beside: int = 0
 
-    def call(self, entry: Entry) -> Call:
-        """The content of one of its jobs; each samples with a seed of its own."""
+    def allowance(
+        self, ledger: Ledger, planned: Sequence[Entry], longest: float
+    ) -> Allowance | None:
+        """What there is for its planned jobs, of at most `longest` seconds; None without charge."""
+        to_send = sum(entry.estimate_seconds for entry in planned)
+        if to_send == 0:
+            return None
+        everything = sum(entry.estimate_seconds for entry in ledger.current(self.key))
+        budget = self.options.max_qpu_seconds
+        return Allowance(
+            budget=budget,
+            left=budget - ledger.committed_seconds(without={entry.tag for entry in planned}),
+            to_send=to_send,
+            under_way=everything * (1 + self.beside / len(self.parameters)),
+            longest=longest,
+        )
+
+    def call(self, entry: Entry, allowance: Allowance | None = None) -> Call:
+        """The content of one of its jobs; each samples with a seed of its own.
+
+        A job that is about to be sent has what the allowance gives it, unless the options say more.
+        """
+        options = self.options
+        if allowance is not None and options.max_execution_time is None:
+            seconds = allowance.time_limit(entry.estimate_seconds)
+            options = replace(options, max_execution_time=seconds)
         last_row = entry.first_row + entry.n_rows
         return Call(
             compiled=self.compiled,
             parameters=self.parameters[entry.first_row : last_row],
             shots=self.shots,
             seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
-            options=self.options,
+            options=options,
             tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
         )
