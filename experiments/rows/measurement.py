@@ -82,7 +82,7 @@ class RowMeasurement(DeviceRun):
                 assumption=ASSUMPTION,
                 whole=whole,
                 compiled=compiled,
-                charges=ledger_summary(self.folder.ledger),
+                charges=ledger_summary(self.folder),
             )
         )
 

@@ -16,7 +16,7 @@ from qbackend.seam.requests import Cost
 
 from ..records.folder import RunFolder
 from .display import Display
-from .plan import RunPlan, Share
+from .plan import RunPlan, Share, price_of
 
 LINES = {
     "rows": "rows",
@@ -69,11 +69,13 @@ class Approval:
             show_plan(plan, self.machine, self.display.console)
             if charges(cost) and not self.yes:
                 check_can_ask()
-                question = f"Send this to {self.machine}?"
+                money, seconds = price_of(plan.total.cost), plan.total.cost.qpu_seconds
+                words = "" if money is None else f", for about {money.words(seconds)}"
+                question = f"Send this to {self.machine}{words}?"
                 if not Confirm.ask(question, console=self.display.console, default=False):
                     self.display.say(f"asked again by: qhc resume {self.folder.path}")
                     return False
-        self.folder.note(approved=True)
+        self.folder.note(approved=True, price=price_of(plan.total.cost))
         return True
 
 
@@ -115,6 +117,9 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
     if words := _limit_words(plan.shares):
         console.print(f"limit: {words}", markup=False, soft_wrap=True)
+    if price := price_of(cost):
+        told = f"{price.per_second:g} {price.currency} per second of QPU time, by your credentials"
+        console.print(f"price: {told}", markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
@@ -170,7 +175,10 @@ def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
         values = [getattr(share.cost, key, None) for share in shares]
         if None not in values:
             lines.append((name, [f"{value:,}" for value in values]))
-    lines.append(("QPU seconds", [f"{share.cost.qpu_seconds:,.1f}" for share in shares]))
+    seconds = [share.cost.qpu_seconds for share in shares]
+    lines.append(("QPU seconds", [f"{each:,.1f}" for each in seconds]))
+    if price := price_of(shares[0].cost):
+        lines.append((f"cost ({price.currency})", [f"{price.money(s):,.2f}" for s in seconds]))
     on_machine = [machine_seconds(share.cost) for share in shares]
     if not charges(shares[-1].cost) and all(on_machine):
         lines.append(("about, on a machine", [f"{seconds:,.1f}" for seconds in on_machine]))

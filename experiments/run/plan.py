@@ -14,6 +14,7 @@ from torch import nn
 
 from models.exchange import quantum_pointwise
 from qbackend.errors import BudgetError, OptionError
+from qbackend.machines.cost import Price
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Cost, Request
 
@@ -65,6 +66,8 @@ class Share:
         own: Record = {"what": self.what, "images": self.images, "requests": self.requests}
         if self.steps:
             own["steps"] = self.steps
+        if price := price_of(self.cost):
+            own["money"] = price.money(self.cost.qpu_seconds)
         return {**own, **asdict(self.cost)}
 
 
@@ -232,6 +235,11 @@ def _sum(costs: Sequence[Cost]) -> Cost:
         for name, values in of_one.items()
     }
     return replace(costs[0], **summed, **largest)
+
+
+def price_of(cost: Cost) -> Price | None:
+    """Of a second, where one is known."""
+    return getattr(cost, "price", None)
 
 
 def _summed(cost: Cost) -> list[str]:

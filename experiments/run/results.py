@@ -125,7 +125,7 @@ def _machine_summary(run: RunRecords) -> dict[str, Any]:
         **line,
         "agreement": ideal.share,
         "output_rmse": ideal.output_rmse,
-        **found.only("job_ids", "estimated_seconds", "charged_seconds"),
+        **({} if charges is None else charges.summary()),
         # Those of all requests, where the last evaluation's are one request's.
         **(
             {}

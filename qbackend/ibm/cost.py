@@ -174,6 +174,7 @@ def estimate(
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
         seconds_left=None if plan is None else plan.seconds_left,
         plan="" if plan is None else plan.name,
+        price=None if plan is None else plan.price,
     )
 
 

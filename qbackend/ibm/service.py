@@ -120,6 +120,7 @@ class RuntimeService:
             name=name,
             has_sessions=name != OPEN_PLAN,
             seconds_left=usage.get("usage_remaining_seconds"),
+            price=None if name == OPEN_PLAN else self._credentials.price,
         )
 
     def open_workload(self, machine: str, *, session: bool) -> Workload:

@@ -71,9 +71,10 @@ def plan_words(machine: str, cost: MachineCost) -> str:
     words = cost.words
     if cost.derivatives:
         words += f", {cost.derivatives} of them for derivatives,"
+    money = "" if cost.price is None else f", {cost.price.words(cost.qpu_seconds)}"
     return (
         f"{words} in {_count(cost.jobs, 'job')} on {machine} would take about "
-        f"{cost.qpu_seconds:.1f} s of QPU time"
+        f"{cost.qpu_seconds:.1f} s of QPU time{money}"
     )
 
 

@@ -8,6 +8,22 @@ from ..seam.requests import Cost
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a second of QPU time costs, in a currency."""
+
+    per_second: float
+    currency: str
+
+    def money(self, seconds: float) -> float:
+        """For so many seconds, to the hundredth."""
+        return round(self.per_second * seconds, 2)
+
+    def words(self, seconds: float) -> str:
+        """The same, with the currency."""
+        return f"{self.money(seconds):,.2f} {self.currency}"
+
+
+@dataclass(frozen=True)
 class MachineCost(Cost):
     """The plan of a request on a machine.
 
@@ -25,6 +41,7 @@ class MachineCost(Cost):
             longest; None where nothing is paid.
         seconds_left: of the account's plan; None where the service does not say.
         plan: its name.
+        price: of a second; None where it is not known, or nothing is paid.
     """
 
     pubs: int = 0
@@ -37,6 +54,7 @@ class MachineCost(Cost):
     max_execution_time: int | None = None
     seconds_left: float | None = None
     plan: str = ""
+    price: Price | None = None
 
     @property
     def words(self) -> str:

@@ -21,11 +21,12 @@ from qbackend.errors import (
     UserError,
 )
 from qbackend.machines.budget import Allowance, check_budget
-from qbackend.machines.cost import MachineCost
+from qbackend.machines.consent import plan_words
+from qbackend.machines.cost import MachineCost, Price
 from qbackend.machines.service import RemoteState
 from qbackend.seam.jobs import JobStatus
 
-from .fakes import SHOTS, SPEC, FakeService, Fault, Time, ask, backend_of
+from .fakes import MACHINE, SHOTS, SPEC, FakeService, Fault, Time, ask, backend_of
 
 
 def test_the_plan_is_shown_before_anything_is_sent() -> None:
@@ -122,6 +123,11 @@ def test_a_simulated_job_costs_no_budget() -> None:
     backend = backend_of(service, max_qpu_seconds=0.1)
     assert backend.estimate(ask(backend)).qpu_seconds == 0.0
     backend.evaluate(ask(backend))
+
+
+def test_the_person_is_told_what_it_costs() -> None:
+    cost = MachineCost(2, 2, 1, 200, 5.0, "basis", price=Price(1.6, "USD"))
+    assert plan_words(MACHINE, cost).endswith("take about 5.0 s of QPU time, 8.00 USD")
 
 
 def allowance(
