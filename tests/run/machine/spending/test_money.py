@@ -19,7 +19,7 @@ from tests.loopback.account import Instance
 from tests.loopback.client import served, tiny
 from tests.support.command_line import Qhc, last_line
 
-from .commands import MACHINE, sent
+from ..commands import MACHINE, sent
 
 PRICE = Price(1.5, "EUR")
 FILE = Path("mine", "credentials.toml")
