@@ -111,7 +111,7 @@ def print_runs(lines: Sequence[RunLine], console: Console) -> None:
 
 def _line(folder: RunFolder) -> RunLine:
     try:
-        state, machine = folder.state, folder.config().run.backend
+        state, machine = folder.state, folder.backend
         ledger = Ledger.existing(folder.ledger, read_only=True)
     except QhcError as error:
         return RunLine(str(folder.path), "", "", "damaged", str(error))

@@ -164,22 +164,25 @@ def _plan_rows(
     layers = dict(quantum_pointwise(model))
     compiled = [backend.compile(layers[name].spec) for name in per_image]
     drawn = share_rows(n_rows, list(per_image.values()))
-    costs = [_cost(backend, *each, sum(drawn)) for each in zip(compiled, drawn, strict=True)]
+    costs = [_cost(backend, *each, drawn) for each in zip(compiled, drawn, strict=True)]
     rows = Share("rows of feature maps", n_images, len(costs), _sum(costs))
     counts = [each * len(data.test) for each in per_image.values()]
-    costs = [_cost(backend, *each, sum(counts)) for each in zip(compiled, counts, strict=True)]
+    costs = [_cost(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
     whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
     return RunPlan((rows,), whole)
 
 
-def _cost(backend: QuantumBackend, compiled: CompiledLayer, n_rows: int, n_together: int) -> Cost:
-    """Of one request among others that are sent together, so many rows in all.
+def _cost(
+    backend: QuantumBackend, compiled: CompiledLayer, n_rows: int, together: Sequence[int]
+) -> Cost:
+    """Of one request of those that are sent together, by their rows.
 
     Very many rows cost what as many times fewer rows do.
     """
     asked = min(n_rows, MOST_ROWS)
-    rows, beside = np.zeros((asked, len(compiled.parameters))), n_together - n_rows
-    cost = backend.estimate(Request(compiled, rows, shots=backend.shots, beside=beside))
+    rows = np.zeros((asked, len(compiled.parameters)))
+    request = Request(compiled, rows, shots=backend.shots, together=tuple(together))
+    cost = backend.estimate(request)
     if asked == n_rows:
         return cost
     values = {name: getattr(cost, name) * n_rows / asked for name in _summed(cost)}

@@ -204,7 +204,7 @@ class MachineBackend(QuantumBackend):
                 options=self.options,
                 what=what,
                 run_tag=self.run_tag,
-                beside=request.beside,
+                together=self._planner.seconds_together(request, shots),
             )
             job = RemoteJob(
                 work, self.vendor, self._dispatcher, self.gateway, ledger, self._progress

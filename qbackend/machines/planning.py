@@ -65,7 +65,14 @@ class Planner:
     def estimate(self, request: Request, shots: int) -> MachineCost:
         """What the request takes, whether or not some of it is done already."""
         ranges = self.vendor.pack(len(request.parameters), shots, self.options, request.compiled)
-        return self._total(request, self._costs(request, shots, ranges), 0.0)
+        return self._total(request, shots, self._costs(request, shots, ranges), 0.0)
+
+    def seconds_together(self, request: Request, shots: int) -> float:
+        """Estimated for all requests that are sent before the first of them is waited for."""
+        return sum(
+            self.vendor.estimate(request.compiled, rows, shots, self.options).machine_seconds
+            for rows in request.together
+        )
 
     def plan(self, content: str, what: str, request: Request, shots: int) -> str:
         """Enter a request that is new to the ledger; its key.
@@ -84,7 +91,7 @@ class Planner:
         costs = self._costs(request, shots, ranges)
         found = self._costs(request, shots, [range(job.n_rows) for job in there])
         if costs:
-            self._agree(request, costs, sum(each.qpu_seconds for each in found))
+            self._agree(request, shots, costs, sum(each.qpu_seconds for each in found))
         instance = self.gateway.service.instance
         intent = Intent(content, self.machine, instance, shots, self.options)
         keep_layers(self.ledger)
@@ -139,7 +146,7 @@ class Planner:
                 )
             ]
             others = [e.estimate_seconds for e in self.ledger.current(key) if e not in ended]
-            self._agree(request, costs, sum(others))
+            self._agree(request, shots, costs, sum(others))
             instance, seconds = self.gateway.service.instance, [e.qpu_seconds for e in costs]
             self.ledger.plan_again(ended, instance, seconds)
 
@@ -158,7 +165,9 @@ class Planner:
                     state=entry.state.value,
                 )
 
-    def _agree(self, request: Request, costs: Sequence[MachineCost], others: float) -> None:
+    def _agree(
+        self, request: Request, shots: int, costs: Sequence[MachineCost], others: float
+    ) -> None:
         """Raise unless these jobs can be executed, are within what is left, and are approved.
 
         `others` are the seconds of the request's jobs that are not among them.
@@ -167,7 +176,7 @@ class Planner:
         if not self.is_local:
             self.gateway.settle(self.ledger)
             settle_sessions(self.gateway, self.ledger)
-        planned = self._total(request, costs, others)
+        planned = self._total(request, shots, costs, others)
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
@@ -184,18 +193,20 @@ class Planner:
         if not machine.operational:
             self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
 
-    def _total(self, request: Request, costs: Sequence[MachineCost], others: float) -> MachineCost:
+    def _total(
+        self, request: Request, shots: int, costs: Sequence[MachineCost], others: float
+    ) -> MachineCost:
         """Of jobs, beside the others of the request; what stops them is what they are sent with."""
         planned, limit = total(costs), self.options.max_execution_time
         if planned.qpu_seconds == 0:
             limit = None
         elif limit is None:
-            together = 1 + request.beside / len(request.parameters)
+            together = self.seconds_together(request, shots)
             allowed = Allowance(
                 budget=self.options.max_qpu_seconds,
                 left=self.options.max_qpu_seconds - self.ledger.committed_seconds(),
                 to_send=planned.qpu_seconds,
-                under_way=(planned.qpu_seconds + others) * together,
+                under_way=max(planned.qpu_seconds + others, together),
                 longest=self.vendor.longest_job,
             )
             limit = max(allowed.time_limit(each.qpu_seconds) for each in costs)

@@ -82,7 +82,8 @@ class Request:
         shots: per row; None asks for exact values.
         seed: of the sampling; 0 is a seed like any other, None draws one.
         derivatives: how many of the rows only derivatives need.
-        beside: rows of other requests that are sent before this one is waited for.
+        together: rows of each request that is sent before the first of them is waited for, this
+            one among them; empty for this one alone.
 
     Raises:
         InputError: wrong shape, no floating-point numbers, or an entry that is not finite (the
@@ -95,7 +96,7 @@ class Request:
     shots: int | None = None
     seed: int | None = None
     derivatives: int = 0
-    beside: int = 0
+    together: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", float64_array("parameters", self.parameters))

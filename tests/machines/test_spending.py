@@ -202,7 +202,7 @@ def test_requests_that_wait_together_share_the_budget() -> None:
     service = FakeService(looks=1)
     backend = backend_of(service, max_qpu_seconds=15.0)
     for seed in range(3):
-        request = replace(ask(backend, seed=seed), beside=6)
+        request = replace(ask(backend, seed=seed), together=(3, 3, 3))
         assert backend.estimate(request).max_execution_time == 5
         backend.submit(request)
     assert limits_of(service) == [5, 5, 5]

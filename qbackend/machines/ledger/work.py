@@ -31,7 +31,7 @@ class Work:
         options: how to execute.
         what: the request's `identity.what_key`.
         run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
-        beside: rows of other requests that are sent before this one is waited for.
+        together: seconds estimated for all requests that are sent before one of them is waited for.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Work:
     options: ExecutionOptions
     what: str = ""
     run_tag: str | None = None
-    beside: int = 0
+    together: float = 0.0
 
     def allowance(
         self, ledger: Ledger, planned: Sequence[Entry], longest: float
@@ -57,7 +57,7 @@ class Work:
             budget=budget,
             left=budget - ledger.committed_seconds(without={entry.tag for entry in planned}),
             to_send=to_send,
-            under_way=everything * (1 + self.beside / len(self.parameters)),
+            under_way=max(everything, self.together),
             longest=longest,
         )
 
