@@ -158,8 +158,7 @@ class MachineBackend(QuantumBackend):
             )
             at = device.calibrated_at
             record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
-            if device.rep_delay is not None:
-                record["rep_delay"] = asdict(device.rep_delay)
+            record |= {} if device.rep_delay is None else {"rep_delay": asdict(device.rep_delay)}
             text = to_text(replace(compiled, record=record))
             text = self.ledger.keep_layer(key, self.name, text)
         return from_text(text)
