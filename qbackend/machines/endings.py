@@ -21,7 +21,7 @@ from ..errors import (
 from .budget import LONGER, SHORTEST_LIMIT
 from .ledger.entries import Entry, State
 from .ledger.ledger import Ledger
-from .ledger.work import Work
+from .options import ExecutionOptions
 from .service import LOCAL, MachineInfo, Meaning
 
 TOO_MANY_REQUESTS = 429
@@ -147,14 +147,19 @@ def seconds_again(entry: Entry, meanings: Meanings) -> float:
 
 
 def failure(
-    ledger: Ledger, work: Work, machine: str, meanings: Meanings, remark: str = ""
+    ledger: Ledger,
+    request: str,
+    machine: str,
+    options: ExecutionOptions,
+    meanings: Meanings,
+    remark: str = "",
 ) -> BackendError:
     """The error for a request of which jobs ended without a result; the first gives its class.
 
     One that was stopped comes before others, which may have ended with it. `meanings` are the
     vendor's, `remark` is what there is to say of the machine.
     """
-    entries, run = ledger.current(work.key), ledger.run
+    entries, run = ledger.current(request), ledger.run
     ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
     first = next((entry for entry in ended if was_stopped(entry, meanings)), ended[0])
     is_failed = first.state is State.FAILED
@@ -170,7 +175,7 @@ def failure(
         message += f"; {remark}"
     in_python = in_shell = ""
     if was_stopped(first, meanings):
-        limit, budget = work.options.max_execution_time, work.options.max_qpu_seconds
+        limit, budget = options.max_execution_time, options.max_qpu_seconds
         again = sum(seconds_again(entry, meanings) for entry in ended)
         needed = math.ceil(ledger.committed_seconds() + again)
         if limit is not None:

@@ -316,8 +316,8 @@ class RemoteJob(Job):
                     self._gateway.charge(self._ledger, entry)
 
     def _failure(self) -> BackendError:
-        work, meanings = self._work, self._vendor.meaning
-        return failure(self._ledger, work, self._machine, meanings, self._remark())
+        given = self._machine, self._work.options, self._vendor.meaning
+        return failure(self._ledger, self._work.key, *given, self._remark())
 
     def _remote_state(self, job_id: str) -> RemoteState:
         return self._gateway.ask(lambda service: service.state(job_id))

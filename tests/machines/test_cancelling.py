@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from qbackend.errors import JobNotFoundError, JobsPendingError
@@ -14,7 +13,6 @@ from qbackend.machines.endings import failure
 from qbackend.machines.gateway import Gateway, cancel_all
 from qbackend.machines.ledger.entries import State
 from qbackend.machines.ledger.ledger import Ledger
-from qbackend.machines.ledger.work import Work
 
 from .fakes import MACHINE, FakeService, Fault, Time, ask, backend_of
 
@@ -65,6 +63,5 @@ def test_a_job_that_was_not_sent_is_not_named_by_an_id(path: Path) -> None:
         backend.submit(ask(backend))
     cancel_all(Gateway(lambda: service, clock=Time().clock), Ledger(path))
     (entry,) = Ledger(path).entries()
-    work = Work(entry.request, ask(backend).compiled, np.zeros((3, 1)), 1, 5, backend.options)
-    error = failure(Ledger(path), work, MACHINE, IBM.meaning)
+    error = failure(Ledger(path), entry.request, MACHINE, backend.options, IBM.meaning)
     assert "a job that was not sent on ibm_fake was cancelled" in str(error)

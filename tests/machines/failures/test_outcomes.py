@@ -87,7 +87,8 @@ def test_the_service_stops_what_takes_longer_than_the_budget_allows(
     assert len(server.jobs) == 1
     evaluated(loopback_backend(path))
     later = server.jobs[1]
-    assert (later.max_seconds, later.charged) == (40, pytest.approx(21.2))
+    assert later.max_seconds == 40
+    assert 10 < later.charged == later.program.estimated_seconds
 
 
 def test_other_jobs_are_kept_when_one_fails(
