@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
+from qbackend.errors import OptionError
+
 from .flags import FILE
 from .machine_options import access_of, account_options
 from .options import Command, as_json, results_console
 
 
 @click.command(cls=Command)
-@click.argument("run", type=FILE)
+@click.argument("run", type=FILE, required=False)
 @click.option(
     "--rebuild",
     is_flag=True,
@@ -22,10 +24,18 @@ from .options import Command, as_json, results_console
 )
 @account_options
 @as_json
-def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
-    """Show a run's jobs: how far they are, and what they cost."""
+def jobs(run: Path | None, as_json: bool, rebuild: bool, **given: Any) -> None:
+    """Show a run's jobs: how far they are, and what they cost.
+
+    Without RUN, all runs under runs/ that asked a machine, newest first: how far they are, what
+    they wait for and what they cost, as their ledgers know it; no service is asked.
+    """
+    if run is None:
+        _check_asks_nobody(given, rebuild=rebuild)
+        _show_runs(as_json=as_json)
+        return
     from ..run.display import Display
-    from ..run.jobs import list_jobs, print_jobs
+    from ..run.jobs import jobs_summary, list_jobs, price_of_run, print_jobs
     from ..run.jobs import rebuild as make_anew
 
     if rebuild:
@@ -33,9 +43,30 @@ def jobs(run: Path, as_json: bool, rebuild: bool, **given: Any) -> None:
         return
     found = list_jobs(run, access_of(given), Display().say)
     if as_json:
-        click.echo(json.dumps({"run": str(run), "jobs": [job.to_dict() for job in found]}))
+        click.echo(json.dumps({"run": str(run), **jobs_summary(found, price_of_run(run))}))
     else:
-        print_jobs(found, results_console())
+        print_jobs(found, results_console(), price_of_run(run))
+
+
+def _check_asks_nobody(given: dict[str, Any], *, rebuild: bool) -> None:
+    """Raise `OptionError` for flags that only a run's service has a use for."""
+    flags = {"rebuild": rebuild, **given}
+    typed = [f"--{name}" for name, value in flags.items() if value]
+    if typed:
+        raise OptionError(
+            f"without a RUN no service is asked: leave {', '.join(typed)} out, or name the run: "
+            "qhc jobs RUN"
+        )
+
+
+def _show_runs(*, as_json: bool) -> None:
+    from ..run.overview import list_runs, print_runs
+
+    found = list_runs()
+    if as_json:
+        click.echo(json.dumps({"runs": [line.to_dict() for line in found]}))
+    else:
+        print_runs(found, results_console())
 
 
 @click.command(cls=Command)

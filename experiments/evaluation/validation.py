@@ -23,7 +23,7 @@ from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.files import csv_content, write_atomically
-from ..records.folder import Record
+from ..records.folder import Record, RunFolder
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, in_order, observed_ideally, save_simulated_noise
@@ -144,7 +144,7 @@ class Validation(DeviceRun):
                 n_images=len(arrays["labels"]),
                 changed=len(changed),
                 agreement=tuple(agreements(answers)),
-                charges=ledger_summary(self.folder.ledger),
+                charges=ledger_summary(self.folder),
                 **({"copies": copies} if copies else {}),
             )
         )
@@ -159,15 +159,15 @@ def answers_of(arrays: dict[str, np.ndarray]) -> dict[Stage, Answer]:
     }
 
 
-def ledger_summary(path: Path) -> Charges | None:
+def ledger_summary(folder: RunFolder) -> Charges | None:
     """What the jobs of a run took, as far as its ledger knows; None without a ledger.
 
     Attempts without a result are charged too; what they took is compared with its estimate. A
     session is charged as a whole, whatever its jobs took.
     """
-    if not path.exists():
+    if not folder.ledger.exists():
         return None
-    ledger = Ledger.existing(path)
+    ledger = Ledger.existing(folder.ledger)
     entries = ledger.entries()
     sessions, charged = ledger.sessions(), ledger.charged_seconds()
     ledger.close()
@@ -175,7 +175,9 @@ def ledger_summary(path: Path) -> Charges | None:
     executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
     alone = [e for e in entries if e.job_id is not None and e.workload not in sessions]
     charges = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
+    price = folder.state.price
     return Charges(
+        **({} if price is None else {"price": price}),
         job_ids=tuple(entry.job_id for entry in done if entry.job_id is not None),
         estimated_seconds=sum(entry.estimate_seconds for entry in executed),
         charged_seconds=charged,

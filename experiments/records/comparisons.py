@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from qbackend.machines.cost import Price
+
 from .lines import Compiled, Line, Stage
 from .recorded import Recorded
 from .scores import Interval
@@ -19,12 +21,26 @@ class Charges(Recorded):
         estimated_seconds: of QPU time, of all that were executed.
         charged_seconds: so far.
         unsettled: jobs and sessions whose charge is not known yet.
+        price: of a second, when the run was approved.
     """
 
     job_ids: tuple[str, ...]
     estimated_seconds: float
     charged_seconds: float
     unsettled: int
+    price: Price | None = None
+
+    @property
+    def money(self) -> str:
+        """What was charged, in words that follow the seconds; empty without a price."""
+        return "" if self.price is None else f", {self.price.words(self.charged_seconds)}"
+
+    def summary(self) -> dict[str, Any]:
+        """What they took, for a line of JSON."""
+        line = self.only("job_ids", "estimated_seconds", "charged_seconds", "price")
+        if self.price is not None:
+            line["money"] = self.price.money(self.charged_seconds)
+        return line
 
 
 class Charged(Line):

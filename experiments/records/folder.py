@@ -145,6 +145,13 @@ class RunFolder:
         return config.model_copy(update={"machine": machine})
 
     @property
+    def backend(self) -> str:
+        """Its name, of a config that is not checked: that takes seconds of loading."""
+        content = self._read_config()
+        with _reading(self.config_file):
+            return content["run"]["backend"]
+
+    @property
     def provenance(self) -> Provenance:
         """What the run was begun with, beside its recipe."""
         content = self._read_config()

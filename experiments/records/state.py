@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from qbackend.machines.cost import Price
+
 from .recorded import Recorded
 
 Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
@@ -59,6 +61,7 @@ class State(Recorded):
         requests: that its plan has.
         approved: whether they may be sent; None before that was asked.
         max_qpu_seconds: a budget that took the recipe's place.
+        price: of a second of QPU time when the plan was approved; None where it was not known.
     """
 
     status: Status
@@ -74,3 +77,4 @@ class State(Recorded):
     requests: int = 1
     approved: bool | None = None
     max_qpu_seconds: float | None = None
+    price: Price | None = None

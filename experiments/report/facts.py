@@ -80,7 +80,7 @@ def charged_words(charges: Charges) -> str:
     estimated, charged = charges.estimated_seconds, charges.charged_seconds
     if not estimated:
         return "none charged: simulated on this computer"
-    words = f"{charged:.1f} s charged, {estimated:.1f} s estimated"
+    words = f"{charged:.1f} s charged{charges.money}, {estimated:.1f} s estimated"
     if charges.unsettled:
         return f"{words}; not settled yet: {charges.unsettled} (qhc jobs asks again)"
     return f"{words} ({100 * (charged / estimated - 1):+.0f} %)"

@@ -56,10 +56,10 @@ def whole_words(whole: WholeSet) -> str:
 def row_summary(found: RowRecord) -> dict[str, Any]:
     """For `--json`."""
     keys = ("rows", "shots", "jobs", "qpu_seconds", "maps_rmse", "layers", "ideal_accuracy")
-    more = ("whole", "job_ids", "estimated_seconds", "charged_seconds")
     return {
         "rows_backend": found.backend,
-        **found.only(*keys, *more),
+        **found.only(*keys, "whole"),
+        **({} if found.charges is None else found.charges.summary()),
         "expected_accuracy": found.expected.mean,
         "expected_interval": found.expected.interval,
         "corrected_accuracy": found.corrected.mean,

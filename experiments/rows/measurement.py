@@ -83,7 +83,7 @@ class RowMeasurement(DeviceRun):
                 assumption=ASSUMPTION,
                 whole=whole,
                 compiled=compiled,
-                charges=ledger_summary(self.folder.ledger),
+                charges=ledger_summary(self.folder),
             )
         )
 
@@ -95,6 +95,7 @@ class RowMeasurement(DeviceRun):
         jobs: list[Job] = []
         pending: JobsPendingError | None = None
         convolutions = dict(quantum_pointwise(self.model))
+        together = tuple(len(rows.features) for rows in drawn)
         for index, rows in enumerate(drawn):
             convolution = convolutions[rows.layer]
             weights = np.stack([angles_of(layer.weight) for layer in quantum_layers(convolution)])
@@ -102,7 +103,9 @@ class RowMeasurement(DeviceRun):
             parameters = compiled.rows(rows.features, weights[rows.kernels])
             sampling = np.random.SeedSequence([self.config.run.seed, index])
             seed = int(sampling.generate_state(1)[0] >> 1)
-            request = Request(compiled, parameters, shots=self.target.shots, seed=seed)
+            request = Request(
+                compiled, parameters, shots=self.target.shots, seed=seed, together=together
+            )
             try:
                 jobs.append(self.target.submit(request))
             except SendingInterruptedError:

@@ -5,7 +5,9 @@ Lowest first, with the names that other folders use:
 - `display`: Aside, Display
 - `given`
 - `ledger`
-- `jobs`: cancel_jobs, list_jobs, print_cancellation, print_jobs, rebuild
+- `jobs`: cancel_jobs, jobs_summary, list_jobs, price_of_run, print_cancellation, print_jobs,
+  rebuild
+- `overview`: list_runs, print_runs
 - `notes`
 - `plan`
 - `approval`: show_plan

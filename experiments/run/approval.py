@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
@@ -15,7 +16,7 @@ from qbackend.seam.requests import Cost
 
 from ..records.folder import RunFolder
 from .display import Display
-from .plan import RunPlan, Share
+from .plan import RunPlan, Share, price_of
 
 LINES = {
     "rows": "rows",
@@ -29,6 +30,9 @@ LINES = {
     "two_qubit_depth": "two-qubit depth of a row",
 }
 """Numbers of a cost, in words."""
+
+LITTLE_ROOM = 1.25
+"""How many times its estimate a job should be able to take."""
 
 
 class Approval:
@@ -67,11 +71,13 @@ class Approval:
             show_plan(plan, self.machine, self.display.console)
             if charges(cost) and not self.yes:
                 check_can_ask()
-                question = f"Send this to {self.machine}?"
+                money, seconds = price_of(plan.total.cost), plan.total.cost.qpu_seconds
+                words = "" if money is None else f", for about {money.words(seconds)}"
+                question = f"Send this to {self.machine}{words}?"
                 if not Confirm.ask(question, console=self.display.console, default=False):
                     self.display.say(f"asked again by: qhc resume {self.folder.path}")
                     return False
-        self.folder.note(approved=True)
+        self.folder.note(approved=True, price=price_of(plan.total.cost))
         return True
 
 
@@ -111,6 +117,11 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
             console.print(_step_words(share), markup=False, soft_wrap=True)
     cost = plan.total.cost
     console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
+    if words := _limit_words(plan.sent):
+        console.print(f"limit: {words}", markup=False, soft_wrap=True)
+    if price := price_of(cost):
+        told = f"{price.per_second:g} {price.currency} per second of QPU time, by your credentials"
+        console.print(f"price: {told}", markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
@@ -123,6 +134,30 @@ def _step_words(share: Share) -> str:
     words = f"{seconds:,.1f} s of QPU time" if seconds else "no QPU time"
     each = f"{cost.rows // steps:,} rows, {getattr(cost, 'derivatives', 0) // steps:,} of them for"
     return f"each of {steps:,} training steps takes {each} derivatives, and {words}"
+
+
+def _limit_words(shares: Sequence[Share]) -> str:
+    """When the service stops a job, and whether that is soon; empty where nothing is stopped."""
+    limited = {
+        share: limit
+        for share in shares
+        if (limit := getattr(share.cost, "max_execution_time", None)) is not None
+    }
+    if not limited:
+        return ""
+    told = ", ".join(f"{limit} s ({share.what})" for share, limit in limited.items())
+    if len(set(limited.values())) == 1:
+        told = f"{next(iter(limited.values()))} s"
+    words = f"the service stops a job after {told} of QPU time (max_execution_time)"
+    if any(
+        limit < LITTLE_ROOM * share.cost.qpu_seconds / share.cost.jobs
+        for share, limit in limited.items()
+    ):
+        words += (
+            ", which is little more than estimated: what is stopped is charged and gives nothing; "
+            "a larger --max-qpu-seconds leaves more room, or --max-execution-time where that is set"
+        )
+    return words
 
 
 def _basis(cost: Cost) -> str:
@@ -142,7 +177,10 @@ def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
         values = [getattr(share.cost, key, None) for share in shares]
         if None not in values:
             lines.append((name, [f"{value:,}" for value in values]))
-    lines.append(("QPU seconds", [f"{share.cost.qpu_seconds:,.1f}" for share in shares]))
+    seconds = [share.cost.qpu_seconds for share in shares]
+    lines.append(("QPU seconds", [f"{each:,.1f}" for each in seconds]))
+    if price := price_of(shares[0].cost):
+        lines.append((f"cost ({price.currency})", [f"{price.money(s):,.2f}" for s in seconds]))
     on_machine = [machine_seconds(share.cost) for share in shares]
     if not charges(shares[-1].cost) and all(on_machine):
         lines.append(("about, on a machine", [f"{seconds:,.1f}" for seconds in on_machine]))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qbackend.errors import QhcError
+from qbackend.machines.cost import Price
 from qbackend.machines.gateway import Gateway, Progress, cancel_all
 from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
@@ -195,8 +196,30 @@ def sending_words(folder: RunFolder) -> str:
     return words
 
 
-def print_jobs(lines: list[JobLine], console: Console) -> None:
-    """A line per job, then the sums."""
+def price_of_run(run: Path) -> Price | None:
+    """Of a second of QPU time, when the run's plan was approved; raises `RunFolderError`."""
+    return RunFolder.open(run).state.price
+
+
+def jobs_summary(lines: list[JobLine], price: Price | None) -> dict[str, Any]:
+    """The jobs and what they cost, for JSON."""
+    found: dict[str, Any] = {"jobs": [job.to_dict() for job in lines]}
+    seconds = _charged(lines)
+    found["charged_seconds"] = seconds
+    if price is not None:
+        found |= {"price": asdict(price), "money": price.money(seconds)}
+    return found
+
+
+def _charged(lines: list[JobLine]) -> float:
+    """Seconds of the jobs' sessions, and of the jobs outside of one, as far as they are known."""
+    sessions = {line.session: line.session_seconds for line in lines if line.session is not None}
+    alone = [line.charged_seconds for line in lines if line.session is None]
+    return sum(seconds or 0.0 for seconds in [*alone, *sessions.values()])
+
+
+def print_jobs(lines: list[JobLine], console: Console, price: Price | None = None) -> None:
+    """A line per job, then the sums, in money too where a price is known."""
     table = Table("state", "job", box=SIMPLE_HEAD)
     for heading in ("request", "rows", "queue", "estimated (s)", "charged (s)"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -219,10 +242,10 @@ def print_jobs(lines: list[JobLine], console: Console) -> None:
     for session, seconds in sessions.items():
         words = "its charge is not known yet" if seconds is None else f"{seconds:.1f} s charged"
         console.print(f"session {session}, billed by the clock: {words}", markup=False)
-    alone = [line.charged_seconds for line in lines if line.session is None]
-    settled = sum(seconds or 0.0 for seconds in [*alone, *sessions.values()])
+    settled = _charged(lines)
+    money = "" if price is None else f", {price.words(settled)}"
     jobs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
-    console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far")
+    console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far{money}")
 
 
 def _lines(entries: list[Entry], sessions: Mapping[str, float | None]) -> list[JobLine]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from models.exchange import quantum_pointwise
 from qbackend.errors import BudgetError, OptionError
+from qbackend.machines.cost import Price
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Cost, Request
 
@@ -36,8 +37,8 @@ SUMMED = (
     "executions",
 )
 """Numbers of a cost that add up over requests."""
-OF_A_ROW = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth")
-"""Those of which the largest counts."""
+OF_ONE = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth", "max_execution_time")
+"""Those of a row or a job, of which the largest counts."""
 MOST_ROWS = 20_000
 """Whose cost is worked out job by job."""
 
@@ -65,6 +66,8 @@ class Share:
         own: Record = {"what": self.what, "images": self.images, "requests": self.requests}
         if self.steps:
             own["steps"] = self.steps
+        if price := price_of(self.cost):
+            own["money"] = price.money(self.cost.qpu_seconds)
         return {**own, **asdict(self.cost)}
 
 
@@ -89,6 +92,19 @@ class RunPlan:
             requests=sum(share.requests for share in self.shares),
             cost=_sum([share.cost for share in self.shares]),
         )
+
+    @property
+    def sent(self) -> list[Share]:
+        """The shares by their requests: one without any is in those of the one before."""
+        found: list[Share] = []
+        for share in self.shares:
+            if share.requests or not found:
+                found.append(share)
+                continue
+            first = found.pop()
+            cost = _sum([first.cost, share.cost])
+            found.append(replace(first, what=f"{first.what} and {share.what}", cost=cost))
+        return found
 
     def check(self, budget: float) -> None:
         """Raise `BudgetError` for more QPU seconds than the budget, or the account's plan, has."""
@@ -161,18 +177,24 @@ def _plan_rows(
     layers = dict(quantum_pointwise(model))
     compiled = [backend.compile(layers[name].spec) for name in per_image]
     drawn = share_rows(n_rows, list(per_image.values()))
-    costs = [_cost(backend, *each) for each in zip(compiled, drawn, strict=True)]
+    costs = [_cost(backend, *each, drawn) for each in zip(compiled, drawn, strict=True)]
     rows = Share("rows of feature maps", n_images, len(costs), _sum(costs))
     counts = [each * len(data.test) for each in per_image.values()]
-    costs = [_cost(backend, *each) for each in zip(compiled, counts, strict=True)]
+    costs = [_cost(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
     whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
     return RunPlan((rows,), whole)
 
 
-def _cost(backend: QuantumBackend, compiled: CompiledLayer, n_rows: int) -> Cost:
-    """Of one request; very many rows cost what as many times fewer rows do."""
+def _cost(
+    backend: QuantumBackend, compiled: CompiledLayer, n_rows: int, together: Sequence[int]
+) -> Cost:
+    """Of one request of those that are sent together, by their rows.
+
+    Very many rows cost what as many times fewer rows do.
+    """
     asked = min(n_rows, MOST_ROWS)
-    request = Request(compiled, np.zeros((asked, len(compiled.parameters))), shots=backend.shots)
+    rows = np.zeros((asked, len(compiled.parameters)))
+    request = Request(compiled, rows, shots=backend.shots, together=tuple(together))
     cost = backend.estimate(request)
     if asked == n_rows:
         return cost
@@ -236,10 +258,18 @@ class _Estimator:
 def _sum(costs: Sequence[Cost]) -> Cost:
     """Costs together, in the first one's words."""
     summed = {name: sum(getattr(cost, name) for cost in costs) for name in _summed(costs[0])}
-    largest = {
-        name: max(getattr(cost, name) for cost in costs) for name in _known(costs[0], OF_A_ROW)
+    of_one = {name: [getattr(cost, name) for cost in costs] for name in _known(costs[0], OF_ONE)}
+    # What stops a job is nothing on a fake device.
+    largest: Record = {
+        name: max((value for value in values if value is not None), default=None)
+        for name, values in of_one.items()
     }
     return replace(costs[0], **summed, **largest)
+
+
+def price_of(cost: Cost) -> Price | None:
+    """Of a second, where one is known."""
+    return getattr(cost, "price", None)
 
 
 def _summed(cost: Cost) -> list[str]:

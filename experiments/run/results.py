@@ -139,7 +139,7 @@ def _machine_summary(run: RunRecords) -> dict[str, Any]:
         "agreement": ideal.share,
         "output_rmse": ideal.output_rmse,
         **({"far_off": found.far_off} if found.copies else {}),
-        **found.only("job_ids", "estimated_seconds", "charged_seconds"),
+        **({} if charges is None else charges.summary()),
         # Those of all requests, where the last evaluation's are one request's.
         **(
             {}

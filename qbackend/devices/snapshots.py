@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from typing import Any
 
 from qiskit_ibm_runtime import fake_provider
 from qiskit_ibm_runtime.fake_provider.fake_backend import FakeBackendV2
 
 from ..errors import UnknownNameError, suggest
-from ..seam.device import Device
+from ..seam.device import Device, RepDelay
 
 
 def list_snapshots() -> tuple[str, ...]:
@@ -40,7 +41,18 @@ def load_snapshot(name: str) -> Device:
         source="snapshot",
         calibrated_at=properties.last_update_date if properties else None,
         remark=remark,
+        rep_delay=reported_rep_delay(backend.configuration()),
     )
+
+
+def reported_rep_delay(configuration: Any) -> RepDelay | None:
+    """What a device's configuration, of the client's classes, says of the time between shots."""
+    default = getattr(configuration, "default_rep_delay", None)
+    if default is None:
+        return None
+    can_choose = getattr(configuration, "dynamic_reprate_enabled", False)
+    known = getattr(configuration, "rep_delay_range", None) if can_choose else None
+    return RepDelay(default, *(known or ()))
 
 
 @cache

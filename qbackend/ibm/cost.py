@@ -16,6 +16,9 @@ SECONDS_PER_JOB = 2.0
 SECONDS_PER_EXECUTION = 0.00035
 """IBM's estimate of QPU time. https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time"""
 
+RULES_REP_DELAY = 0.00025
+"""Seconds between two shots that are in it: the default of the machines that it was made for."""
+
 CALIBRATION_CIRCUITS = 2
 """All qubits 0 and all qubits 1, by which readout is corrected here."""
 
@@ -62,22 +65,38 @@ def executions(n_circuits: int, shots: int, options: ExecutionOptions) -> int:
     return circuits * shots_performed(shots, options)
 
 
-def job_seconds(n_executions: int) -> float:
-    """QPU time of one job by IBM's formula."""
-    return SECONDS_PER_JOB + SECONDS_PER_EXECUTION * n_executions
+def rep_delay(compiled: CompiledLayer, options: ExecutionOptions) -> float:
+    """Seconds between two shots: the chosen ones, else the machine's, else those of the rule."""
+    if options.rep_delay is not None:
+        return options.rep_delay
+    reported = compiled.record.get("rep_delay")
+    return RULES_REP_DELAY if reported is None else reported["default"]
 
 
-def executions_within(seconds: float) -> float:
+def seconds_per_execution(compiled: CompiledLayer, options: ExecutionOptions) -> float:
+    """By IBM's formula, but for another time between the shots than is in it."""
+    # Between two numbers of microseconds; beyond nanoseconds there is rounding only.
+    return round(SECONDS_PER_EXECUTION + rep_delay(compiled, options) - RULES_REP_DELAY, 9)
+
+
+def job_seconds(n_executions: int, each: float = SECONDS_PER_EXECUTION) -> float:
+    """QPU time of one job by IBM's formula, `each` of its executions taking so many seconds."""
+    return SECONDS_PER_JOB + each * n_executions
+
+
+def executions_within(seconds: float, each: float = SECONDS_PER_EXECUTION) -> float:
     """How many executions one job performs in that time, by the same formula."""
-    return (seconds - SECONDS_PER_JOB) / SECONDS_PER_EXECUTION
+    return (seconds - SECONDS_PER_JOB) / each
 
 
-def session_seconds(n_executions: int, options: ExecutionOptions) -> float:
+def session_seconds(
+    n_executions: int, options: ExecutionOptions, each: float = SECONDS_PER_EXECUTION
+) -> float:
     """What one job takes of a session's time, which goes on until its end is seen.
 
     https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time
     """
-    seconds = job_seconds(n_executions)
+    seconds = job_seconds(n_executions, each)
     seen, (pause, longest) = 0.0, options.poll
     while seen < seconds and 0 < pause < longest:
         seen += pause
@@ -109,8 +128,10 @@ def estimate(
     readouts = len(compiled.readouts)
     per_job = [executions(len(rows) * readouts, shots, options) for rows in jobs]
     in_session = options.mode == "session"
+    each = seconds_per_execution(compiled, options)
     seconds = sum(
-        session_seconds(each, options) if in_session else job_seconds(each) for each in per_job
+        session_seconds(executed, options, each) if in_session else job_seconds(executed, each)
+        for executed in per_job
     )
     calibrations = CALIBRATION_CIRCUITS if options.calibrates else 0
     per_call = readouts + calibrations
@@ -119,10 +140,13 @@ def estimate(
         if options.generation == "client":
             # One for each noise factor, and one that calibrates the readout.
             per_call = max(1, len(options.zne)) + (options.readout_mitigation == "trex")
-    basis = (
-        f"{SECONDS_PER_JOB:g} s per job and {SECONDS_PER_EXECUTION:g} s per shot, "
-        "by IBM's rule of thumb"
-    )
+    basis = f"{SECONDS_PER_JOB:g} s per job and {each:g} s per shot, by IBM's rule of thumb"
+    if each != SECONDS_PER_EXECUTION:
+        whose = "the machine's default" if options.rep_delay is None else "chosen"
+        basis += (
+            f", which is {SECONDS_PER_EXECUTION:g} s with {1e6 * RULES_REP_DELAY:g} µs between "
+            f"shots, where here it is {1e6 * rep_delay(compiled, options):g} µs ({whose})"
+        )
     if readouts > 1:
         basis += (
             f"; a row is {readouts} circuits, one for each basis that its observables are read in"
@@ -150,6 +174,7 @@ def estimate(
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
         seconds_left=None if plan is None else plan.seconds_left,
         plan="" if plan is None else plan.name,
+        price=None if plan is None else plan.price,
     )
 
 

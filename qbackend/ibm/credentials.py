@@ -8,6 +8,7 @@ In this order: the environment (`QISKIT_IBM_TOKEN`, with `QISKIT_IBM_INSTANCE` a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import stat
 import tomllib
@@ -20,6 +21,7 @@ import platformdirs
 from qiskit_ibm_runtime import QiskitRuntimeService
 
 from ..errors import CredentialsError, suggest
+from ..machines.cost import Price
 
 FILE_NAME = "credentials.toml"
 CHANNEL = "ibm_quantum_platform"
@@ -27,7 +29,9 @@ CHANNELS = (CHANNEL, "ibm_cloud")
 HIDDEN = "***"
 
 _LOGGER = logging.getLogger("qbackend")
-_KEYS = ("token", "instance", "channel")
+CURRENCY = "USD"
+"""Of a price that names none: IBM's list has this one."""
+_KEYS = ("token", "instance", "channel", "price_per_second", "currency")
 
 
 class Secret:
@@ -71,6 +75,7 @@ class Credentials:
         channel: of the service.
         source: where they come from, for messages.
         account: name of the account saved by Qiskit; None if they come from elsewhere.
+        price: of a second of QPU time, where the user has told it.
 
     Raises:
         CredentialsError: an unknown channel.
@@ -81,6 +86,7 @@ class Credentials:
     channel: str
     source: str
     account: str | None = None
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         if self.channel not in CHANNELS:
@@ -176,7 +182,7 @@ def _from_table(table: Any, source: str) -> Credentials:
     for key, value in table.items():
         if key not in _KEYS:
             raise CredentialsError(f"{source} has an unknown key '{key}': {suggest(key, _KEYS)}")
-        if not isinstance(value, str):
+        if key != "price_per_second" and not isinstance(value, str):
             raise CredentialsError(f"{key} of {source} must be a text")
     if not table.get("token"):
         raise CredentialsError(
@@ -188,7 +194,22 @@ def _from_table(table: Any, source: str) -> Credentials:
         instance=table.get("instance") or None,
         channel=table.get("channel") or CHANNEL,
         source=source,
+        price=_price(table, source),
     )
+
+
+def _price(table: dict[str, Any], source: str) -> Price | None:
+    value = table.get("price_per_second")
+    if value is None:
+        return None
+    # The value itself is not shown: it may be a token in the wrong place.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise CredentialsError(
+            f"price_per_second of {source} must be a number above 0, for example 1.60; leave it "
+            "out where no price is known"
+        )
+    return Price(float(value), table.get("currency") or CURRENCY)
 
 
 def _saved() -> Credentials | None:

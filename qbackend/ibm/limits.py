@@ -10,7 +10,7 @@ from itertools import pairwise
 from ..errors import OptionError
 from ..machines.options import ExecutionOptions
 from ..seam.requests import CompiledLayer
-from .cost import executions, executions_within
+from .cost import executions, executions_within, seconds_per_execution
 from .instructions import INSTRUCTIONS_PER_QUBIT, TWO_QUBIT_GATES, load_of
 
 MAX_EXECUTION_SECONDS = 10_800
@@ -38,14 +38,37 @@ def check_execution_time(seconds: int | None) -> None:
         )
 
 
+def check_rep_delay(compiled: CompiledLayer, options: ExecutionOptions) -> None:
+    """Raise `OptionError` for a `rep_delay` that the machine, compiled for, is known not to take.
+
+    Raises `OptionError` also for one where none can be chosen.
+    """
+    chosen, reported = options.rep_delay, compiled.record.get("rep_delay")
+    if chosen is None or reported is None:
+        return
+    machine = compiled.record.get("device", "the machine")
+    shortest, longest = reported["shortest"], reported["longest"]
+    if shortest is None or longest is None:
+        raise OptionError(
+            f"{machine} has the same {reported['default']:g} s between all shots, a rep_delay of "
+            f"{chosen:g} s cannot be chosen: leave --rep-delay out"
+        )
+    if not shortest <= chosen <= longest:
+        raise OptionError(
+            f"{machine} takes a rep_delay from {shortest:g} to {longest:g} s, got {chosen:g}: "
+            f"for example --rep-delay {reported['default']:g}, which is its default"
+        )
+
+
 def pack(
     n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
 ) -> list[range]:
     """The rows of each job: as few jobs as the limits allow, of nearly equal size, in order.
 
     Raises:
-        OptionError: one row alone is more than a job may hold.
+        OptionError: one row alone is more than a job may hold, or a `rep_delay` out of range.
     """
+    check_rep_delay(compiled, options)
     n_jobs = max(1, -(-n_rows // _rows_per_job(shots, options, compiled)))
     edges = [n_rows * job // n_jobs for job in range(n_jobs + 1)]
     return [range(first, last) for first, last in pairwise(edges)]
@@ -56,7 +79,7 @@ def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer
     fixed = executions(0, shots, options)
     per_row = executions(readouts, shots, options) - fixed
     seconds = options.max_execution_time or MAX_EXECUTION_SECONDS
-    most = executions_within(seconds)
+    most = executions_within(seconds, seconds_per_execution(compiled, options))
     reason = f"{seconds} s of QPU time per job (max_execution_time)"
     if options.primitive == "sampler" and most > EXECUTIONS_PER_SAMPLER_JOB:
         most, reason = EXECUTIONS_PER_SAMPLER_JOB, f"{EXECUTIONS_PER_SAMPLER_JOB} shots per job"

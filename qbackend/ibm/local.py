@@ -44,6 +44,11 @@ def check_local(options: ExecutionOptions) -> None:
     what the service would do with them is not.
     https://quantum.cloud.ibm.com/docs/guides/local-testing-mode
     """
+    if options.rep_delay is not None:
+        raise OptionError(
+            "a fake device has no rep_delay, because no time passes between the shots that are "
+            "simulated here: leave --rep-delay out"
+        )
     if options.generation == "server":
         for name, chosen in (
             ("dynamical_decoupling", options.dynamical_decoupling is not None),

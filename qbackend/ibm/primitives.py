@@ -80,6 +80,8 @@ def spelled(call: Call, tag: str, *, local: bool = False) -> dict[str, Any]:
         chosen["default_precision"] = options.precision
     if options.max_execution_time is not None:
         chosen["max_execution_time"] = options.max_execution_time
+    if options.rep_delay is not None:
+        chosen["execution"] = {"rep_delay": options.rep_delay}
     if options.dynamical_decoupling is not None:
         chosen["dynamical_decoupling"] = {
             "enable": True,

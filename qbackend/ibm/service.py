@@ -19,7 +19,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeInvalidStateError,
 )
 
-from ..devices.snapshots import list_snapshots
+from ..devices.snapshots import list_snapshots, reported_rep_delay
 from ..errors import (
     BackendError,
     JobNotFoundError,
@@ -93,11 +93,13 @@ class RuntimeService:
         backend = self._machine(machine)
         with self.asking():
             target, properties = backend.target, backend.properties()
+            configuration = backend.configuration()
         return Device(
             name=machine,
             target=target,
             source="live",
             calibrated_at=properties.last_update_date if properties else None,
+            rep_delay=reported_rep_delay(configuration),
         )
 
     def machine(self, name: str) -> MachineInfo:
@@ -118,6 +120,7 @@ class RuntimeService:
             name=name,
             has_sessions=name != OPEN_PLAN,
             seconds_left=usage.get("usage_remaining_seconds"),
+            price=None if name == OPEN_PLAN else self._credentials.price,
         )
 
     def open_workload(self, machine: str, *, session: bool) -> Workload:

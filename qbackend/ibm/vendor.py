@@ -28,6 +28,7 @@ class IbmQuantum:
         ("ibm_NAME", "that machine of IBM Quantum's, with an account"),
         ("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
     )
+    longest_job = limits.MAX_EXECUTION_SECONDS
     meaning = staticmethod(codes.meaning)
     pack = staticmethod(limits.pack)
     performed = staticmethod(shots_performed)

@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `cost`: MachineCost
+- `cost`: MachineCost, Price
 - `budget`
 - `consent`: Approve, can_ask
 - `patience`: GROWTH, within

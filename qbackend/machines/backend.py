@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,7 @@ class MachineBackend(QuantumBackend):
             compiled = with_copies(compiled, device.target, copying)
             at = device.calibrated_at
             record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
+            record |= {} if device.rep_delay is None else {"rep_delay": asdict(device.rep_delay)}
             text = to_text(replace(compiled, record=record))
             text = self.ledger.keep_layer(key, self.name, text)
         return from_text(text)
@@ -208,6 +209,7 @@ class MachineBackend(QuantumBackend):
                 slots=request.slots,
                 what=what,
                 run_tag=self.run_tag,
+                together=self._planner.seconds_together(request, shots),
             )
             job = RemoteJob(
                 work, self.vendor, self._dispatcher, self.gateway, ledger, self._progress

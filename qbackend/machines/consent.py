@@ -59,7 +59,10 @@ def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> 
             f"cost.qpu_seconds < {cost.qpu_seconds + 1:.0f}), or get_backend('{machine}', "
             "approve=...)"
         )
-    if not _asked(f"{plan_words(machine, cost)} ({cost.basis}). Send it?"):
+    words = f"{plan_words(machine, cost)} ({cost.basis})"
+    if cost.max_execution_time is not None:
+        words += f"; a job is stopped after {cost.max_execution_time} s"
+    if not _asked(f"{words}. Send it?"):
         raise ApprovalError(f"nothing was sent to {machine}: the plan was not approved")
 
 
@@ -68,9 +71,10 @@ def plan_words(machine: str, cost: MachineCost) -> str:
     words = cost.words
     if cost.derivatives:
         words += f", {cost.derivatives} of them for derivatives,"
+    money = "" if cost.price is None else f", {cost.price.words(cost.qpu_seconds)}"
     return (
         f"{words} in {_count(cost.jobs, 'job')} on {machine} would take about "
-        f"{cost.qpu_seconds:.1f} s of QPU time"
+        f"{cost.qpu_seconds:.1f} s of QPU time{money}"
     )
 
 

@@ -8,6 +8,22 @@ from ..seam.requests import Cost
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a second of QPU time costs, in a currency."""
+
+    per_second: float
+    currency: str
+
+    def money(self, seconds: float) -> float:
+        """For so many seconds, to the hundredth."""
+        return round(self.per_second * seconds, 2)
+
+    def words(self, seconds: float) -> str:
+        """The same, with the currency."""
+        return f"{self.money(seconds):,.2f} {self.currency}"
+
+
+@dataclass(frozen=True)
 class MachineCost(Cost):
     """The plan of a request on a machine.
 
@@ -22,8 +38,11 @@ class MachineCost(Cost):
         derivatives: those of the rows that only derivatives need.
         two_qubit_gates: of one row's circuit.
         two_qubit_depth: of one row's circuit.
+        max_execution_time: seconds of QPU time after which the service stops a job, of several the
+            longest; None where nothing is paid.
         seconds_left: of the account's plan; None where the service does not say.
         plan: its name.
+        price: of a second; None where it is not known, or nothing is paid.
     """
 
     pubs: int = 0
@@ -34,8 +53,10 @@ class MachineCost(Cost):
     derivatives: int = 0
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
+    max_execution_time: int | None = None
     seconds_left: float | None = None
     plan: str = ""
+    price: Price | None = None
 
     @property
     def words(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from ..errors import (
     TokenRefusedError,
     TransientError,
 )
+from .budget import LONGER, SHORTEST_LIMIT
 from .ledger.entries import Entry, State
+from .ledger.ledger import Ledger
+from .options import ExecutionOptions
 from .service import LOCAL, MachineInfo, Meaning
 
 TOO_MANY_REQUESTS = 429
@@ -130,19 +134,35 @@ def remark_on(machine: str, machines: Sequence[MachineInfo]) -> str:
     return f"the account has no '{machine}' any more (qhc backends lists what it has)"
 
 
+def was_stopped(entry: Entry, meanings: Meanings) -> bool:
+    """Whether the service ended a job because it took longer than it was allowed to."""
+    return meanings(entry.words) is Meaning.RAN_TOO_LONG
+
+
+def seconds_again(entry: Entry, meanings: Meanings) -> float:
+    """What an entry's rows are taken to need again: where it was stopped, twice what is known."""
+    if not was_stopped(entry, meanings):
+        return entry.estimate_seconds
+    return max(SHORTEST_LIMIT, LONGER * max(entry.estimate_seconds, entry.qpu_seconds or 0.0))
+
+
 def failure(
-    entries: Sequence[Entry],
+    ledger: Ledger,
+    request: str,
     machine: str,
-    run: str | None,
+    options: ExecutionOptions,
     meanings: Meanings,
     remark: str = "",
 ) -> BackendError:
     """The error for a request of which jobs ended without a result; the first gives its class.
 
-    `meanings` are its vendor's, `remark` is what there is to say of the machine.
+    One that was stopped comes before others, which may have ended with it. `meanings` are the
+    vendor's, `remark` is what there is to say of the machine.
     """
+    entries, run = ledger.current(request), ledger.run
     ended = [entry for entry in entries if entry.state in (State.FAILED, State.CANCELLED)]
-    first, is_failed = ended[0], ended[0].state is State.FAILED
+    first = next((entry for entry in ended if was_stopped(entry, meanings)), ended[0])
+    is_failed = first.state is State.FAILED
     job = "a job that was not sent" if first.job_id is None else f"job {first.job_id}"
     message = f"{job} on {machine} {'failed' if is_failed else 'was cancelled'}"
     if first.words:
@@ -153,12 +173,29 @@ def failure(
         message += "; the results of the other jobs are kept"
     if remark:
         message += f"; {remark}"
-    if meanings(first.words) is Meaning.RAN_TOO_LONG:
-        message += "; allow it more time with --set machine.max_execution_time=SECONDS"
+    in_python = in_shell = ""
+    if was_stopped(first, meanings):
+        limit, budget = options.max_execution_time, options.max_qpu_seconds
+        again = sum(seconds_again(entry, meanings) for entry in ended)
+        needed = math.ceil(ledger.committed_seconds() + again)
+        if limit is not None:
+            message += (
+                f"; {limit} s are its max_execution_time: allow more by --max-execution-time in a "
+                "new run"
+            )
+        else:
+            message += (
+                f"; its max_execution_time was for an estimate of {first.estimate_seconds:.0f} s, "
+                f"now it is taken to need {seconds_again(first, meanings):.0f} s"
+            )
+        if needed > budget:
+            in_python, in_shell = f" with max_qpu_seconds={needed}", f" --max-qpu-seconds {needed}"
     if run is None:
-        message += "; to send these rows once more, make the request again"
+        message += f"; to send these rows once more, make the request again{in_python}"
     else:
-        message += f"; to send these rows once more: qhc resume {run} (all jobs: qhc jobs {run})"
+        message += (
+            f"; to send these rows once more: qhc resume {run}{in_shell} (all jobs: qhc jobs {run})"
+        )
     kind = JobFailedError if is_failed else JobCancelledError
     return kind(message, job_id=first.job_id, backend=machine, state=first.state.value)
 
@@ -166,4 +203,4 @@ def failure(
 def _plain(words: str) -> str:
     """A machine's words on one line, without what the client puts before them."""
     line = " ".join(words.split()).rstrip(".")
-    return re.sub(r"^Job \S+ has failed: ", "", line)
+    return re.sub(r"^Job \S+ (has failed: )?", "", line)

@@ -191,7 +191,8 @@ class RemoteJob(Job):
     def _send_planned(self) -> None:
         """Send what is new, was planned again, or was one job too many before."""
         planned = [entry for entry in self._entries() if entry.state is State.PLANNED]
-        self._dispatcher.send(planned, self._work.call)
+        allowed = self._work.allowance(self._ledger, planned, self._vendor.longest_job)
+        self._dispatcher.send(planned, lambda entry: self._work.call(entry, allowed))
 
     def _look(self, entry: Entry) -> None:
         """One look at a submitted job, and what follows from it."""
@@ -320,8 +321,8 @@ class RemoteJob(Job):
                     self._gateway.charge(self._ledger, entry)
 
     def _failure(self) -> BackendError:
-        run, meanings = self._ledger.run, self._vendor.meaning
-        return failure(self._entries(), self._machine, run, meanings, self._remark())
+        given = self._machine, self._work.options, self._vendor.meaning
+        return failure(self._ledger, self._work.key, *given, self._remark())
 
     def _remote_state(self, job_id: str) -> RemoteState:
         return self._gateway.ask(lambda service: service.state(job_id))

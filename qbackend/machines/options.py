@@ -22,8 +22,8 @@ Border = Literal[0, 1]
 SWITCH = ""
 """What a flag takes that is there or not."""
 
-ABOVE_ZERO = 0.0
-"""The least of a number that is finite and above 0."""
+ABOVE_ZERO = math.nextafter(0.0, 1.0)
+"""The least number that is above 0."""
 
 
 def _said(
@@ -32,16 +32,25 @@ def _said(
     *,
     least: float | None = None,
     is_physical: bool = False,
+    is_later: bool = False,
 ) -> dict[str, Any]:
     """All that is to be said of an option beside its name, its type and its default.
 
     Args:
         words: of its flag's help, `{}` for the default; an option without words has no flag.
         takes: what the flag's help calls its value.
-        least: of a number, or `ABOVE_ZERO`; a vendor may have a most.
+        least: of a finite number, or `ABOVE_ZERO`; a vendor may have a most.
         is_physical: whether a result depends on it; the others say how to wait and what to spend.
+        is_later: whether there are ledgers from before there was this option: requests that do
+            without it keep the identity that they have there.
     """
-    return {"words": words, "takes": takes, "least": least, "is_physical": is_physical}
+    return {
+        "words": words,
+        "takes": takes,
+        "least": least,
+        "is_physical": is_physical,
+        "is_later": is_later,
+    }
 
 
 @dataclass(frozen=True)
@@ -125,14 +134,27 @@ class ExecutionOptions:
         ),
     )
     """Extrapolated by a line; empty for none."""
+    rep_delay: float | None = field(
+        default=None,
+        metadata=_said(
+            "Seconds between the shots, for example 0.0001.  [default: the machine's]",
+            "S",
+            least=0,
+            is_physical=True,
+            is_later=True,
+        ),
+    )
+    """From a measurement to the next shot, in which the qubits relax; None for the machine's."""
     max_execution_time: int | None = field(
         default=None,
         metadata=_said(
-            "Seconds of QPU time after which a job is stopped.",
+            "Seconds of QPU time after which a job is stopped.  [default: by its estimate and "
+            "the budget]",
             "S",
             least=1,
         ),
     )
+    """None for one that follows from the job's estimate, see `budget.time_limit`."""
     max_qpu_seconds: float = field(
         default=60.0,
         metadata=_said(
@@ -155,11 +177,13 @@ class ExecutionOptions:
             _check_estimator(self)
 
     def physical(self) -> dict[str, Any]:
-        """Those that a result depends on."""
+        """Those that a result depends on; without later ones that are left as they are."""
+        values = {each: getattr(self, each.name) for each in fields(self)}
         return {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
+            each.name: value
+            for each, value in values.items()
             if each.metadata["is_physical"]
+            and not (each.metadata["is_later"] and value == each.default)
         }
 
     @property
@@ -212,10 +236,9 @@ def _check_choice(name: str, value: object, kind: Any) -> None:
 
 
 def _check_least(name: str, value: float, least: float | None) -> None:
-    if least == ABOVE_ZERO and not (math.isfinite(value) and value > 0):
-        raise OptionError(f"{name} must be a number above 0, got {value!r}")
-    if least is not None and not value >= least:
-        raise OptionError(f"{name} must be at least {least:g}, got {value!r}")
+    if least is not None and not (math.isfinite(value) and value >= least):
+        bound = "a number above 0" if least == ABOVE_ZERO else f"at least {least:g}"
+        raise OptionError(f"{name} must be {bound}, got {value!r}")
 
 
 def _check_sampler(options: ExecutionOptions) -> None:

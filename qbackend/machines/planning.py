@@ -17,10 +17,10 @@ from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
 from ..seam.side_by_side import WideRequest
-from .budget import check_budget, total
+from .budget import Allowance, check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
-from .endings import MOST_ATTEMPTS, is_gone, is_useless
+from .endings import MOST_ATTEMPTS, is_gone, is_useless, seconds_again
 from .gateway import Gateway
 from .ledger.entries import Entry, Intent, Recovered, State
 from .ledger.identity import request_key
@@ -66,7 +66,17 @@ class Planner:
     def estimate(self, request: WideRequest, shots: int) -> MachineCost:
         """What the request takes, whether or not some of it is done already."""
         ranges = self.vendor.pack(len(request.parameters), shots, self.options, request.compiled)
-        return self._total(request, self._costs(request, shots, ranges))
+        return self._total(request, shots, self._costs(request, shots, ranges), 0.0)
+
+    def seconds_together(self, request: WideRequest, shots: int) -> float:
+        """Estimated for all requests that are sent before the first of them is waited for."""
+        n_copies = max(1, len(request.compiled.copies))
+        return sum(
+            self.vendor.estimate(
+                request.compiled, -(-rows // n_copies), shots, self.options
+            ).machine_seconds
+            for rows in request.together
+        )
 
     def plan(self, content: str, what: str, request: WideRequest, shots: int) -> str:
         """Enter a request that is new to the ledger; its key.
@@ -83,9 +93,9 @@ class Planner:
             for each in self.vendor.pack(len(gap), shots, self.options, request.compiled)
         ]
         costs = self._costs(request, shots, ranges)
-        if costs:
-            self._agree(request, costs)
         found = self._costs(request, shots, [_rows(job) for job in there])
+        if costs:
+            self._agree(request, shots, costs, sum(each.qpu_seconds for each in found))
         instance = self.gateway.service.instance
         intent = Intent(content, self.machine, instance, shots, self.options)
         keep_layers(self.ledger)
@@ -131,8 +141,18 @@ class Planner:
             self._check_machine(request)
         if ended:
             self._check_use(key, ended)
-            self._agree(request, self._costs(request, shots, [_rows(e) for e in ended]))
-            self.ledger.plan_again(ended, self.gateway.service.instance)
+            costs = [
+                replace(cost, qpu_seconds=max(cost.qpu_seconds, seconds))
+                for cost, seconds in zip(
+                    self._costs(request, shots, [_rows(entry) for entry in ended]),
+                    [seconds_again(entry, self.vendor.meaning) for entry in ended],
+                    strict=True,
+                )
+            ]
+            others = [e.estimate_seconds for e in self.ledger.current(key) if e not in ended]
+            self._agree(request, shots, costs, sum(others))
+            instance, seconds = self.gateway.service.instance, [e.qpu_seconds for e in costs]
+            self.ledger.plan_again(ended, instance, seconds)
 
     def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
         """Raise `JobFailedError` for rows that were paid for again and again, and for nothing."""
@@ -149,13 +169,18 @@ class Planner:
                     state=entry.state.value,
                 )
 
-    def _agree(self, request: WideRequest, costs: Sequence[MachineCost]) -> None:
-        """Raise unless these jobs can be executed, are within what is left, and are approved."""
-        planned = self._total(request, costs)
+    def _agree(
+        self, request: WideRequest, shots: int, costs: Sequence[MachineCost], others: float
+    ) -> None:
+        """Raise unless these jobs can be executed, are within what is left, and are approved.
+
+        `others` are the seconds of the request's jobs that are not among them.
+        """
         self._check_machine(request)
         if not self.is_local:
             self.gateway.settle(self.ledger)
             settle_sessions(self.gateway, self.ledger)
+        planned = self._total(request, shots, costs, others)
         check_budget(planned, self.ledger.committed_seconds(), self.options.max_qpu_seconds)
         self.last_cost = planned
         if planned.derivatives and planned.qpu_seconds and not self._told_of_steps:
@@ -172,8 +197,24 @@ class Planner:
         if not machine.operational:
             self.tell(f"{self.machine} is {machine.status}: jobs wait until it is back")
 
-    def _total(self, request: WideRequest, costs: Sequence[MachineCost]) -> MachineCost:
-        return replace(total(costs), derivatives=request.derivatives)
+    def _total(
+        self, request: WideRequest, shots: int, costs: Sequence[MachineCost], others: float
+    ) -> MachineCost:
+        """Of jobs, beside the others of the request; what stops them is what they are sent with."""
+        planned, limit = total(costs), self.options.max_execution_time
+        if planned.qpu_seconds == 0:
+            limit = None
+        elif limit is None:
+            together = self.seconds_together(request, shots)
+            allowed = Allowance(
+                budget=self.options.max_qpu_seconds,
+                left=self.options.max_qpu_seconds - self.ledger.committed_seconds(),
+                to_send=planned.qpu_seconds,
+                under_way=max(planned.qpu_seconds + others, together),
+                longest=self.vendor.longest_job,
+            )
+            limit = max(allowed.time_limit(each.qpu_seconds) for each in costs)
+        return replace(planned, derivatives=request.derivatives, max_execution_time=limit)
 
     def _costs(
         self, request: WideRequest, shots: int, ranges: Sequence[range]

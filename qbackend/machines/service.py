@@ -20,6 +20,7 @@ from ..layers.inputs import Array
 from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from ..seam.requests import CompiledLayer
+from .cost import Price
 from .options import ExecutionOptions
 
 LOCAL = "local"
@@ -79,11 +80,15 @@ class MachineInfo:
 
 @dataclass(frozen=True)
 class PlanInfo:
-    """What the account's plan allows; `seconds_left` is None where the service does not say."""
+    """What the account's plan allows; `seconds_left` is None where the service does not say.
+
+    `price` is that of a second, None for a plan that is free or whose price nobody told.
+    """
 
     name: str
     has_sessions: bool
     seconds_left: float | None
+    price: Price | None = None
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,14 @@ class Vendor(Protocol):
         prefixes: of machines that are paid for.
         local_prefixes: of those that this process simulates in their place, for nothing.
         forms: how such names are written, and what they stand for.
+        longest_job: seconds of QPU time that a job may ask for.
     """
 
     name: str
     prefixes: tuple[str, ...]
     local_prefixes: tuple[str, ...]
     forms: tuple[tuple[str, str], ...]
+    longest_job: float
 
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         """Raise `OptionError` for what its machines cannot do, or would leave out in silence."""

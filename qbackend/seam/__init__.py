@@ -3,7 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `backend_name`: BackendName
-- `device`: Device, Source
+- `device`: Device, RepDelay, Source
 - `requests`: CompiledLayer, Cost, Request, Result, angles_of, check_shots, local_cost
 - `side_by_side`: WideRequest, side_by_side, single_values, widened
 - `jobs`: Job, JobStatus, LocalJob

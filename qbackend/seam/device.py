@@ -14,6 +14,20 @@ Source = Literal["snapshot", "live", "file"]
 
 
 @dataclass(frozen=True)
+class RepDelay:
+    """Seconds that a device waits between a measurement and the next shot.
+
+    Attributes:
+        default: where none is chosen.
+        shortest, longest: that may be chosen; None where none may.
+    """
+
+    default: float
+    shortest: float | None = None
+    longest: float | None = None
+
+
+@dataclass(frozen=True)
 class Device:
     """A device at the time of one calibration.
 
@@ -23,6 +37,7 @@ class Device:
         source: where the calibration comes from.
         calibrated_at: when it was made; None if the device does not say.
         remark: what the source says about the values, if anything.
+        rep_delay: between its shots; None if the device does not say.
     """
 
     name: str
@@ -30,3 +45,4 @@ class Device:
     source: Source
     calibrated_at: datetime | None
     remark: str = ""
+    rep_delay: RepDelay | None = None

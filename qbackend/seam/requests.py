@@ -89,6 +89,8 @@ class Request:
         seed: of the sampling; 0 is a seed like any other, None draws one.
         derivatives: how many of the rows, its last, only derivatives need: pairs of neighbours, of
             which the difference is taken.
+        together: rows of each request that is sent before the first of them is waited for, this
+            one among them; empty for this one alone.
 
     Raises:
         InputError: wrong shape, no floating-point numbers, or an entry that is not finite (the
@@ -101,6 +103,7 @@ class Request:
     shots: int | None = None
     seed: int | None = None
     derivatives: int = 0
+    together: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", float64_array("parameters", self.parameters))

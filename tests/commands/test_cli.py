@@ -33,8 +33,9 @@ RUN_FLAGS = {
     *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--preparation", "--calibrate",
     "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
     "--session", "--precision", "--dynamical-decoupling", "--gate-twirling",
-    "--measurement-twirling", "--readout-mitigation", "--zne", "--max-execution-time",
-    "--max-qpu-seconds", "--deadline", "--copies", "--border", "--fidelity-within",
+    "--measurement-twirling", "--readout-mitigation", "--zne", "--rep-delay",
+    "--max-execution-time", "--max-qpu-seconds", "--deadline",
+    "--copies", "--border", "--fidelity-within",
     "--json",
 }  # fmt: skip
 OPTIONS = {

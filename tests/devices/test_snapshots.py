@@ -6,6 +6,7 @@ import pytest
 
 from qbackend.devices.snapshots import list_snapshots, load_snapshot
 from qbackend.errors import UnknownNameError
+from qbackend.seam.device import RepDelay
 
 
 def test_list() -> None:
@@ -42,3 +43,9 @@ def test_remark() -> None:
 def test_unknown_name(name: str, suggestion: str) -> None:
     with pytest.raises(UnknownNameError, match=f"'{name}'.*did you mean '{suggestion}'"):
         load_snapshot(name)
+
+
+def test_the_time_between_shots_is_told_in_seconds() -> None:
+    assert load_snapshot("fake_fez").rep_delay == RepDelay(0.00025, 0.0, 0.0005)
+    # A device of old that has it fixed, and does not say to what.
+    assert load_snapshot("fake_cambridge").rep_delay is None

@@ -15,6 +15,7 @@ import pytest
 from qbackend import errors
 from qbackend.ibm import credentials
 from qbackend.ibm.credentials import Secret, find_credentials
+from qbackend.machines.cost import Price
 
 TOKEN = "key-of-the-test"
 EXAMPLE = Path(__file__).parents[2] / "credentials.example.toml"
@@ -112,6 +113,14 @@ def test_profiles(tmp_path: Path) -> None:
         ("[profiles.open]\ntoken = 'secret-x'\nchannel = 'ibm_quantum'", "unknown channel"),
         ("token = 'secret-x'", "has no profile"),
         ("[profiles]\nopen = 'secret-x'", "is not a table"),
+        *(
+            (
+                f"[profiles.open]\ntoken = 'secret-x'\nprice_per_second = {value}",
+                "price_per_second of profile 'open' of .* must be a number above 0",
+            )
+            for value in ("'secret-x'", "0", "-1.6", "inf", "nan", "true")
+        ),
+        ("[profiles.open]\ntoken = 'secret-x'\ncurrency = 3", "currency of .* must be a text"),
         ("token = secret-x", "is not valid TOML"),
         (b"\xff\xfe", "cannot be read"),
     ],
@@ -174,3 +183,28 @@ def test_the_example_has_the_keys_that_are_read() -> None:
         assert set(table) == {"token", "instance", "channel"}
     with pytest.raises(errors.CredentialsError, match="has no token"):
         find_credentials(EXAMPLE)
+
+
+def test_the_example_shows_how_a_price_is_told(tmp_path: Path) -> None:
+    content = EXAMPLE.read_text().replace('token = ""', f'token = "{TOKEN}"')
+    for key in ("price_per_second", "currency"):
+        assert f"\n# {key} = " in content
+        content = content.replace(f"# {key} = ", f"{key} = ")
+    file = tmp_path / "c.toml"
+    file.write_text(content)
+    file.chmod(0o600)
+    told, untold = find_credentials(file, "paid"), find_credentials(file, "open")
+    assert told is not None
+    assert untold is not None
+    assert told.price == Price(1.6, "USD")
+    assert told.price.words(1234.5) == "1,975.20 USD"
+    assert untold.price is None
+
+
+def test_a_price_without_a_currency_is_in_that_of_the_list(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[profiles.a]\ntoken = "{TOKEN}"\nprice_per_second = 2\n')
+    file.chmod(0o600)
+    found = find_credentials(file)
+    assert found is not None
+    assert found.price == Price(2.0, "USD")

@@ -39,6 +39,12 @@ def test_a_fake_device_has_what_the_client_does(options: dict[str, Any], name: s
     check_local(ExecutionOptions(generation="client", **options))
 
 
+@pytest.mark.parametrize("generation", ["server", "client"])
+def test_a_fake_device_has_no_time_between_shots(generation: Any) -> None:
+    with pytest.raises(errors.OptionError, match=r"no rep_delay.*leave --rep-delay out"):
+        check_local(ExecutionOptions(generation=generation, rep_delay=0.0))
+
+
 def test_a_fake_device_does_not_twirl_calibrating_gates_alone() -> None:
     options = {"generation": "client", "gate_twirling": True, "readout_mitigation": "m3"}
     with pytest.raises(errors.OptionError, match=r"machine\.measurement_twirling=true"):

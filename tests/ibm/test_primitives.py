@@ -55,6 +55,7 @@ FULL = {
     "gate_twirling": True,
     "measurement_twirling": True,
     "max_execution_time": 300,
+    "rep_delay": 0.0001,
 }
 
 
@@ -68,6 +69,7 @@ FULL = {
                 "dynamical_decoupling": {"enable": True, "sequence_type": "XY4"},
                 "twirling": {"enable_gates": True, "enable_measure": True},
                 "max_execution_time": 300,
+                "execution": {"rep_delay": 0.0001},
             },
         ),
         (
@@ -96,12 +98,15 @@ def test_options_are_those_of_the_primitive(
     assert expected.items() <= chosen.items()
     assert chosen["environment"] == {"job_tags": ["tag"]}
     assert "simulator" not in chosen
+    assert ("execution" in chosen) is ("rep_delay" in options)
     # The classes forbid unknown names, and check the values.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         kind = primitives._CLASSES[asked.options.primitive, generation]
         made = kind(mode=BasicSimulator(), options=chosen).options
     assert made.environment.job_tags == ["tag"]
+    if "rep_delay" in options:
+        assert made.execution.rep_delay == options["rep_delay"]
 
 
 @given(st.integers(0, 2**40))

@@ -79,8 +79,12 @@ def test_a_paused_machine_is_shown_as_such(server: LoopbackServer) -> None:
         ),
         ExecutionOptions("estimator", "client", readout_mitigation="trex"),
         ExecutionOptions("estimator", "client", zne=(1, 3)),
+        ExecutionOptions(rep_delay=0.0001),
+        ExecutionOptions(generation="client", rep_delay=0.0),
+        ExecutionOptions("estimator", rep_delay=0.0005),
+        ExecutionOptions("estimator", "client", rep_delay=0.0001),
     ],
-    ids=lambda o: f"{o.primitive}-{o.generation}-{o.readout_mitigation}-{len(o.zne)}",
+    ids=lambda o: f"{o.primitive}-{o.generation}-{o.readout_mitigation}-{len(o.zne)}-{o.rep_delay}",
 )
 @pytest.mark.parametrize("batch", [False, True], ids=["job", "batch"])
 def test_the_service_receives_what_was_planned(
@@ -101,6 +105,7 @@ def test_the_service_receives_what_was_planned(
     assert (job.id, job.tags, len(server.sessions)) == (job_id, ["mine"], int(batch))
     assert (job.pubs, job.executions) == (planned.pubs, planned.executions)
     assert service.usage(job_id) == pytest.approx(planned.qpu_seconds)
+    assert job.program.rep_delay == options.rep_delay
     assert not server.key_exposed
 
 
@@ -114,10 +119,11 @@ def ideal(asked: Call) -> np.ndarray:
 
 def test_options_arrive(server: LoopbackServer) -> None:
     options = ExecutionOptions(
-        dynamical_decoupling="XpXm", gate_twirling=True, max_execution_time=120
+        dynamical_decoupling="XpXm", gate_twirling=True, max_execution_time=120, rep_delay=0.0001
     )
     connect().start(NAME, call(options), "mine", None)
     (job,) = server.jobs
+    assert job.program.rep_delay == 0.0001
     sent = job.program.options
     assert sent["dynamical_decoupling"]["sequence_type"] == "XpXm"
     assert sent["twirling"]["enable_gates"] is True

@@ -62,5 +62,6 @@ def test_a_job_that_was_not_sent_is_not_named_by_an_id(path: Path) -> None:
     with pytest.raises(JobsPendingError, match="interrupted"):
         backend.submit(ask(backend))
     cancel_all(Gateway(lambda: service, clock=Time().clock), Ledger(path))
-    error = failure(Ledger(path).entries(), MACHINE, None, IBM.meaning)
+    (entry,) = Ledger(path).entries()
+    error = failure(Ledger(path), entry.request, MACHINE, backend.options, IBM.meaning)
     assert "a job that was not sent on ibm_fake was cancelled" in str(error)

@@ -180,9 +180,8 @@ def test_a_training_step_says_what_it_costs_before_the_first(
     )
     with caplog.at_level(logging.WARNING, logger="qbackend"):
         layer(ROWS).sum().backward()
-        assert "a training step: 9 rows at 64 shots, 6 of them for derivatives, in 1 job" in (
-            caplog.text
-        )
+        said = r"a training step: 9 rows, 2 side by side, at 64 shots, 6 of them for derivatives"
+        assert said in caplog.text
         with pytest.raises(ApprovalError):
             layer(2 * ROWS[:, [1, 0, 2, 3]])
     assert caplog.text.count("a training step") == 1

@@ -32,6 +32,8 @@ from qbackend.machines.options import ExecutionOptions
         ({"primitive": "estimator", "zne": (1,)}, "at least two different noise factors"),
         ({"primitive": "estimator", "zne": (0.5, 3)}, "at least 1"),
         ({"max_execution_time": 0}, "at least 1, got 0"),
+        ({"rep_delay": -1e-6}, "rep_delay must be at least 0, got -1e-06"),
+        ({"rep_delay": float("inf")}, "rep_delay must be at least 0, got inf"),
         ({"max_qpu_seconds": -1.0}, "max_qpu_seconds must be"),
         ({"deadline": 0.0}, "deadline must be"),
         ({"poll": (30.0, 5.0)}, "poll must be"),
@@ -52,6 +54,7 @@ def test_what_both_primitives_have(primitive: Any, generation: Any) -> None:
         gate_twirling=True,
         measurement_twirling=True,
         max_execution_time=10800,
+        rep_delay=0.0,
     )
     assert not options.calibrates
 
@@ -71,4 +74,19 @@ def test_section_flags_and_identity_follow_from_the_one_statement() -> None:
     waiting = {"mode", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
     # A compiled layer has its copies, or stands alone.
     waiting |= {"copies", "border", "fidelity_within"}
-    assert set(ExecutionOptions().physical()) == set(names) - waiting
+    assert set(ExecutionOptions(rep_delay=1e-4).physical()) == set(names) - waiting
+
+
+def test_what_a_later_option_is_not_used_for_is_known_as_before() -> None:
+    """Ledgers of before have requests by these values: other ones would be paid for again."""
+    assert ExecutionOptions().physical() == {
+        "primitive": "sampler",
+        "generation": "server",
+        "precision": None,
+        "dynamical_decoupling": None,
+        "gate_twirling": False,
+        "measurement_twirling": False,
+        "readout_mitigation": "none",
+        "zne": (),
+    }
+    assert ExecutionOptions(rep_delay=0.0).physical()["rep_delay"] == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -50,6 +51,7 @@ class Acme:
     prefixes = ("acme_",)
     local_prefixes = ()
     forms = (("acme_NAME", "that machine of Acme's"),)
+    longest_job = math.inf
 
     def __init__(self) -> None:
         self.service = AcmeService()

@@ -15,6 +15,7 @@ from experiments.report.numbers import duration
 from experiments.report.reading import Run, read_run
 from experiments.report.run.provenance import cost
 from experiments.report.write import write_report
+from qbackend.machines.cost import Price
 from tests.support.runs import synthetic_run
 
 from .pages import Page
@@ -75,6 +76,9 @@ def test_a_machines_jobs_are_counted_once(tmp_path: Path, kind: str) -> None:
     )
     run = replace(read_run(folder.path), **{kind: LINES[kind].model_construct(charges=charges)})
     assert costs(run)["Jobs"] == "2, 5.5 s of QPU time"
+    charges = charges.model_copy(update={"price": Price(1.6, "USD")})
+    run = replace(run, **{kind: LINES[kind].model_construct(charges=charges)})
+    assert costs(run)["Jobs"] == "2, 5.5 s of QPU time, 8.80 USD"
 
 
 def test_a_comparison_is_that_of_its_runs(tmp_path: Path) -> None:

@@ -42,23 +42,24 @@ def cost(run: Run) -> Part | None:
         facts.append(
             ("Parameters", f"{number(everything, 0)}, of which {number(quantum, 0)} quantum")
         )
-    jobs, charged = _jobs(run)
+    jobs, charged, money = _jobs(run)
     if jobs:
-        facts.append(("Jobs", f"{number(jobs, 0)}, {number(charged, 1)} s of QPU time"))
+        facts.append(("Jobs", f"{number(jobs, 0)}, {number(charged, 1)} s of QPU time{money}"))
     return Part({"cost": facts}) if facts else None
 
 
-def _jobs(run: Run) -> tuple[int, float]:
-    """How many there were, and what they were charged.
+def _jobs(run: Run) -> tuple[int, float, str]:
+    """How many there were, and what they were charged, in money too where a price is known.
 
     A machine's are those of the ledger: an evaluation asks for the jobs of the one before it, and
     a calibration is none.
     """
     for found in (run.validation, run.rows):
         if found is not None and found.charges is not None:
-            return len(found.charges.job_ids), found.charges.charged_seconds
+            charges = found.charges
+            return len(charges.job_ids), charges.charged_seconds, charges.money
     evaluations = run.evaluations
-    return sum(r.jobs for r in evaluations), sum(r.qpu_seconds for r in evaluations)
+    return sum(r.jobs for r in evaluations), sum(r.qpu_seconds for r in evaluations), ""
 
 
 def protocol(run: Run) -> Part:

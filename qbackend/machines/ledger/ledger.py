@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,13 +108,18 @@ class Ledger(LedgerFile):
                 _enter_sent(connection, key, job, estimate)
         return self.current(key)
 
-    def plan_again(self, ended: Sequence[Entry], instance: str) -> None:
-        """Enter the rows of entries that ended without a result once more, all or nothing."""
+    def plan_again(
+        self, ended: Sequence[Entry], instance: str, seconds: Sequence[float] | None = None
+    ) -> None:
+        """Enter the rows of entries that ended without a result once more, all or nothing.
+
+        `seconds` are the estimated QPU times; without them those of before.
+        """
+        seconds = [entry.estimate_seconds for entry in ended] if seconds is None else seconds
         with self._writing() as connection:
-            for entry in ended:
+            for entry, estimate in zip(ended, seconds, strict=True):
                 rows = range(entry.first_row, entry.first_row + entry.n_rows)
-                attempt, estimate = entry.attempt + 1, entry.estimate_seconds
-                _enter(connection, entry.request, rows, attempt, estimate, instance)
+                _enter(connection, entry.request, rows, entry.attempt + 1, estimate, instance)
 
     def sent_again(self, before: Entry, job: Recovered) -> None:
         """Enter a later attempt at an entry's rows, which the service has already."""
@@ -227,16 +232,19 @@ class Ledger(LedgerFile):
         known = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
         return sum(seconds or 0.0 for seconds in known)
 
-    def committed_seconds(self) -> float:
+    def committed_seconds(self, without: Collection[str] = ()) -> float:
         """QPU time charged, and estimated where the charge is not known yet.
 
         A job that failed or was cancelled may have executed before. A session's charge is known
-        once it has ended; until then it is what its jobs were estimated to take.
+        once it has ended; until then it is what its jobs were estimated to take. Jobs with the
+        tags of `without` do not count.
         """
         sessions = self.sessions()
         committed = sum(seconds for seconds in sessions.values() if seconds is not None)
         for entry in self.entries():
             if entry.job_id is None and entry.state is State.CANCELLED:
+                continue
+            if entry.tag in without:
                 continue
             charged = entry.qpu_seconds
             if entry.workload is not None and entry.workload in sessions:

@@ -50,6 +50,8 @@ DEFAULT_SHOTS = 4096
 SECONDS_PER_JOB = 2.0
 SECONDS_PER_EXECUTION = 0.00035
 """IBM's estimate of QPU time, https://quantum.cloud.ibm.com/docs/guides/estimate-job-run-time."""
+DEFAULT_REP_DELAY = 0.00025
+"""Seconds between the shots that are in it, `default_rep_delay` of the machines here."""
 
 
 class ProgramError(Exception):
@@ -95,8 +97,14 @@ class Program(ABC):
         return sum(work.executed * work.shots for work in self.work)
 
     @property
+    def rep_delay(self) -> float | None:
+        """Seconds between the shots, None for the machine's own."""
+        return (self.options.get("execution") or {}).get("rep_delay")
+
+    @property
     def estimated_seconds(self) -> float:
-        return SECONDS_PER_JOB + SECONDS_PER_EXECUTION * self.executions
+        more = 0.0 if self.rep_delay is None else self.rep_delay - DEFAULT_REP_DELAY
+        return SECONDS_PER_JOB + (SECONDS_PER_EXECUTION + more) * self.executions
 
     def check(self, target: Target) -> str:
         """Why the machine cannot execute the circuits; empty if it can."""
@@ -168,6 +176,10 @@ class ExecutorProgram(Program):
     """The quantum program of the client-side primitives."""
 
     program: QuantumProgram = field(default_factory=lambda: QuantumProgram(shots=1))
+
+    @property
+    def rep_delay(self) -> float | None:
+        return self.options.get("rep_delay")
 
     def run(self, sample: Sample, seeds: np.random.Generator) -> str:
         items = []

@@ -35,6 +35,7 @@ def test_the_same_request_is_answered_from_the_ledger(tmp_path: Path) -> None:
         ({"mode": "batch"}, 1),
         ({"readout_mitigation": "tensored"}, 2),
         ({"dynamical_decoupling": "XY4"}, 2),
+        ({"rep_delay": 0.0001}, 2),
     ],
     ids=str,
 )

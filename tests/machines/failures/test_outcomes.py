@@ -36,6 +36,7 @@ from tests.loopback import (
     State,
 )
 from tests.loopback.client import served, tiny
+from tests.loopback.execution import programs
 
 from ..fakes import placing
 from ..machine_room import NAME, asked, check_whole, evaluated, expected, loopback_backend, ready
@@ -53,7 +54,7 @@ def server() -> Iterator[LoopbackServer]:
     [
         (FAILED, JobFailedError, "9701.*internal error"),
         (CANCELLED_ELSEWHERE, JobCancelledError, "cancelled"),
-        (RAN_TOO_LONG, JobFailedError, "--set machine.max_execution_time"),
+        (RAN_TOO_LONG, JobFailedError, "an estimate of 2 s, now it is taken to need 10 s"),
     ],
     ids=["failed", "cancelled", "too long"],
 )
@@ -69,6 +70,26 @@ def test_a_job_that_ends_without_a_result(
     values = evaluated(loopback_backend(path))
     assert values.shape == expected().shape
     assert [server.deliveries(job) for job in server.jobs] == [0, 1]
+
+
+def test_the_service_stops_what_takes_longer_than_the_budget_allows(
+    server: LoopbackServer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine on which an execution takes far longer than by the rule of thumb."""
+    monkeypatch.setattr(programs, "SECONDS_PER_EXECUTION", 0.1)
+    with pytest.raises(
+        JobFailedError, match=r"failed: ran longer .* need 20 s; .*--max-qpu-seconds 30 "
+    ):
+        evaluated(loopback_backend(path, max_qpu_seconds=25.0))
+    (job,) = server.jobs
+    assert (job.max_seconds, job.charged) == (10, 10.0)
+    with pytest.raises(BudgetError, match="--max-qpu-seconds 30"):
+        evaluated(loopback_backend(path, max_qpu_seconds=25.0))
+    assert len(server.jobs) == 1
+    evaluated(loopback_backend(path))
+    later = server.jobs[1]
+    assert later.max_seconds == 40
+    assert 10 < later.charged == later.program.estimated_seconds
 
 
 def test_other_jobs_are_kept_when_one_fails(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.config.recipe import load_config
 from experiments.evaluation import validation
 from experiments.records.folder import RunFolder
 from qbackend.errors import RecordError
@@ -156,8 +157,8 @@ def test_jobs_that_cannot_be_cancelled_are_named(
 
 
 def test_what_attempts_without_a_result_took_is_in_the_sum(tmp_path: Path) -> None:
-    path = tmp_path / "jobs.sqlite"
-    ledger = Ledger(path)
+    folder = RunFolder.create(tmp_path / "a", load_config("digits"))
+    ledger = Ledger(folder.ledger)
     intent = Intent("content", MACHINE, "crn", SHOTS, ExecutionOptions())
     ranges = [range(each, each + 1) for each in range(4)]
     failed, queued, done, planned = ledger.plan(intent, np.zeros((4, 1)), ranges, [2.0] * 4)
@@ -171,7 +172,7 @@ def test_what_attempts_without_a_result_took_is_in_the_sum(tmp_path: Path) -> No
     ledger.submitted(done.tag, "job")
     ledger.done(done.tag, b"result")
     ledger.ended(planned.tag, EntryState.CANCELLED, "")
-    assert validation.ledger_summary(path).to_dict() == {
+    assert validation.ledger_summary(folder).to_dict() == {
         "job_ids": ("job",),
         "estimated_seconds": 4.0,
         "charged_seconds": 1.5,

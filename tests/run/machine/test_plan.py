@@ -77,6 +77,44 @@ def test_the_table_shows_the_sums(qhc: Qhc, trained: Path, server: LoopbackServe
         assert _row(err, words) == [f"{value:,}" for value in columns]
 
 
+def test_the_plan_says_when_a_job_is_stopped_and_the_service_is_told(
+    qhc: Qhc, trained: Path, server: LoopbackServer
+) -> None:
+    command = sent(trained, "--rep-delay", "0.0001", "--calibrate", "8", "--json")
+    code, out, err = qhc("estimate", *command[1:])
+    assert code == 0, err
+    plan = last_line(out)
+    limits = [share["max_execution_time"] for share in plan["shares"]]
+    assert limits == [10, 10]
+    assert "limit: the service stops a job after 10 s of QPU time (max_execution_time)\n" in err
+    assert "here it is 100 µs (chosen)" in err
+    code, out, err = qhc(*command, "--yes")
+    assert code == 0, err
+    assert [job.max_seconds for job in server.jobs] == limits
+    assert [job.program.rep_delay for job in server.jobs] == [0.0001] * 2
+    assert last_line(out)["charged_seconds"] == pytest.approx(plan["qpu_seconds"])
+
+
+@pytest.mark.parametrize(("budget", "images", "limit"), [(6.0, 12, 6), (3.98, 22, 4)])
+def test_a_budget_without_room_is_told_of(
+    qhc: Qhc, trained: Path, server: LoopbackServer, budget: float, images: int, limit: int
+) -> None:
+    more = ("--max-qpu-seconds", str(budget), "--limit", str(images), "--json")
+    code, out, err = qhc("estimate", *sent(trained, *more)[1:])
+    assert code == 0, err
+    plan = last_line(out)
+    assert plan["max_execution_time"] == limit >= plan["qpu_seconds"]
+    has_room = limit >= 1.25 * plan["qpu_seconds"]
+    assert ("gives nothing; a larger --max-qpu-seconds leaves more room" not in err) is has_room
+
+
+def test_a_fake_device_stops_nothing(qhc: Qhc, trained: Path) -> None:
+    code, out, err = qhc("estimate", *sent(trained, "--json", backend=FAKE)[1:])
+    assert code == 0, err
+    assert last_line(out)["max_execution_time"] is None
+    assert "the service stops" not in err
+
+
 def _row(text: str, words: str) -> list[Any]:
     (line,) = [line for line in text.splitlines() if line.strip().startswith(words)]
     return line.strip().removeprefix(words).split()

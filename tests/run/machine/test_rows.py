@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,10 +121,15 @@ def test_the_rows_of_a_machine_are_planned_sent_once_and_collected_later(
     assert whole["qpu_seconds"] > plan["qpu_seconds"]
     server.workload.hold(State.QUEUED)
     sent = ("run", *on(MACHINE, trained, *ROWS, *HASTE), "--yes", "--no-wait", "--out", "a")
-    code, out, err = qhc(*sent, "--json")
+    budget = math.ceil(plan["qpu_seconds"]) + 2
+    code, out, err = qhc(*sent, "--max-qpu-seconds", str(budget), "--json")
     assert code == 0, err
     assert last_line(out)["status"] == "waiting"
     assert sum(job.rows for job in server.jobs) == N_ROWS
+    limits = [job.max_seconds for job in server.jobs]
+    # Both wait together, for what neither may take from the other.
+    assert plan["qpu_seconds"] < sum(limits) <= budget
+    assert all(job.program.estimated_seconds < job.max_seconds for job in server.jobs)
     assert RunFolder.open(Path("a")).row_record is None
     server.workload.release()
     code, out, err = qhc("resume", "a", "--json")
