@@ -23,6 +23,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from ..errors import BackendError, TransientError
 from ..layers.inputs import Array
 from ..layers.readout import Readout
+from ..machines.options import CORRECTED_HERE
 from ..machines.service import Call
 from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
@@ -186,10 +187,10 @@ def _largest(call: Call) -> Array:
     """
     compiled, options = call.compiled, call.options
     sizes = np.array([np.abs(observable.coeffs).sum() for observable in compiled.observables])
-    if options.calibrates:
+    if call.reading in CORRECTED_HERE:
         return np.full(len(sizes), math.inf)
     largest = 1.0 + ROUNDING
-    if options.readout_mitigation != "none":
+    if call.reading != "none":
         strings = (string for each in compiled.readouts for t in each.terms for _, string in t)
         largest /= LEAST_CONTRAST ** max(map(len, strings))
     if options.zne:
@@ -284,10 +285,10 @@ def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
     parts = randomisations(call.shots, call.options)
     if any(bits.shape[-2] % parts for bits in (*(each.bits for each in measured), *calibrating)):
         parts = 1  # the service did not divide the shots as it says
-    if not call.options.calibrates:
+    if call.reading == "none":
         return unmitigated(measured, parts)
     zeros, ones = calibrating
-    return mitigated(call.options.readout_mitigation, measured, zeros, ones, parts)
+    return mitigated(call.reading, measured, zeros, ones, parts)
 
 
 def _bits(array: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:

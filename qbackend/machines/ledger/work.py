@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...layers.inputs import Array
 from ...seam.requests import CompiledLayer
-from ..options import ExecutionOptions
+from ..options import ExecutionOptions, Mitigation
 from ..service import Call
 from .entries import Entry
 from .tags import rows_tag
@@ -32,6 +32,7 @@ class Work:
         slots: (N,), where each row that was asked for is executed, see `side_by_side.slots`.
         what: the request's `identity.what_key`.
         run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
+        read_as: the readout mitigation that counts are read with in place of the options'.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Work:
     slots: NDArray[np.int_]
     what: str = ""
     run_tag: str | None = None
+    read_as: Mitigation | None = None
 
     def call(self, entry: Entry) -> Call:
         """The content of one of its jobs; each samples with a seed of its own."""
@@ -54,4 +56,5 @@ class Work:
             seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
             options=self.options,
             tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
+            read_as=self.read_as,
         )
