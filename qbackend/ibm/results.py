@@ -227,7 +227,11 @@ def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     if call.options.zne and hasattr(data, "evs_noise_factors"):
         factors = call.options.zne
         values = _array(data, "evs_noise_factors", (*shape, len(factors))) * is_there[:, None, None]
-        errors = _errors(data, ("stds_noise_factors", "ensemble_stds_noise_factors"), values.shape)
+        names: tuple[str, ...] = ("stds_noise_factors", "ensemble_stds_noise_factors")
+        if randomisations(call.shots, call.options) == 1 and hasattr(data, names[1]):
+            # Without twirling the client's Estimator gives the deviation of one shot as the first.
+            names = names[1:]
+        errors = _errors(data, names, values.shape)
         errors = errors * dependence[:, None, None]
         stderr = reported(errors, shots, reach[:, None, None])
         weights = _weights_at_zero(np.array(factors))
@@ -237,7 +241,7 @@ def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     return values.T.copy(), reported(errors, shots, reach[:, None]).T
 
 
-def _errors(data: Any, names: tuple[str, str], shape: tuple[int, ...]) -> Array:
+def _errors(data: Any, names: tuple[str, ...], shape: tuple[int, ...]) -> Array:
     """Standard errors from the spread between randomisations, and as if shots were independent.
 
     The larger counts: few randomisations may agree by chance. Without twirling the two are equal,
