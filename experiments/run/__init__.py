@@ -2,14 +2,15 @@
 
 Lowest first, with the names that other folders use:
 
-- `display`: Aside, Display
+- `display`: Aside, Display, table_text
 - `given`
 - `ledger`
 - `jobs`: cancel_jobs, list_jobs, print_cancellation, print_jobs, rebuild
 - `notes`
 - `plan`
 - `approval`: show_plan
-- `results`: show_results, summary, table_text, waiting_summary
+- `mitigation_table`
+- `results`: show_results, summary, waiting_summary
 - `stages`
 - `runner`
 - `resume`: resume

@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `budget`
 - `consent`: Approve, can_ask
 - `patience`: GROWTH, within
-- `options`: CORRECTED_HERE, ExecutionOptions, SWITCH
+- `options`: CORRECTED_HERE, ExecutionOptions, Mitigation, SWITCH
 - `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob,
   Workload
 - `ledger`
