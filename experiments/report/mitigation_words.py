@@ -67,11 +67,11 @@ def sentences(found: MitigationRecord) -> list[str]:
     raw, *others = found.variants
     told = [_of_raw(raw), *(_of_variant(raw, each) for each in others)]
     told += [f"{NAMES[name]} is left out: {why}." for name, why in found.left_out.items()]
-    blind = [NAMES[each.name] for each in others if each.name in NOT_SIMULATED]
-    if blind and parse_name(found.machine).is_fake:
+    if blind := [NAMES[each.name] for each in others if _is_blind(found, each)]:
         told.append(
-            f"{found.machine} simulates no error of idle qubits, no coherent one and no crosstalk, "
-            f"which {' and '.join(blind)} act on: what they do here says nothing of the machine."
+            f"{found.machine} simulates no error of idle qubits, no coherent one and no crosstalk: "
+            f"what {' and '.join(blind)} do{'' if len(blind) > 1 else 'es'} here says nothing of "
+            "the machine."
         )
     return [*told, *_of_all(found)]
 
@@ -128,7 +128,8 @@ def _of_variant(raw: VariantRecord, variant: VariantRecord) -> str:
 def _of_all(found: MitigationRecord) -> list[str]:
     """Which is best, which is best per second, which harm."""
     images = counted(found.n_images, "image")
-    best, per_second, harmful = _best(found), _best_per_second(found), _with(found, "harms")
+    best, per_second = _best(found), _best_per_second(found)
+    harmful = [each for each in _with(found, "harms") if not _is_blind(found, each)]
     if best is None or per_second is None:
         told = [f"In all: nothing helps beyond chance on these {images}."]
         if found.raw.device_interval[0] <= 0:
@@ -149,6 +150,11 @@ def _of_all(found: MitigationRecord) -> list[str]:
         names = ", ".join(NAMES[each.name] for each in harmful)
         told.append(f"Leave out on {found.machine}, for this layer and these shots: {names}.")
     return told
+
+
+def _is_blind(found: MitigationRecord, variant: VariantRecord) -> bool:
+    """Whether a variant is against errors that a fake device does not have."""
+    return variant.name in NOT_SIMULATED and parse_name(found.machine).is_fake
 
 
 def _price(found: MitigationRecord, variant: VariantRecord) -> str:

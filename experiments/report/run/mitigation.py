@@ -16,10 +16,7 @@ def compared(run: Run) -> Part | None:
     found = run.mitigation
     if found is None:
         return None
-    rows = [
-        [_title(NAMES[each.name]), each.verdict or "", *cells(found, each)]
-        for each in found.variants
-    ]
+    rows = [[NAMES[each.name], each.verdict or "", *cells(found, each)] for each in found.variants]
     columns = [Column("Variant", False), Column("Verdict", False)]
     columns += [Column(_title(name)) for name in HEADINGS]
     columns = columns[: len(rows[0])]
@@ -32,7 +29,7 @@ def compared(run: Run) -> Part | None:
         facts["calibrated"] = f"by a map of each output of each copy, fitted on {images}"
     context = {
         "mitigation_table": Table(columns, rows),
-        "mitigation_sentences": [_title(each) for each in sentences(found)],
+        "mitigation_sentences": sentences(found),
         "mitigation_facts": titled(facts | charge_facts(found.charges)),
         "mitigation_note": f"{NOTE} Every output is in {run.folder.name}/mitigation.csv.",
     }
