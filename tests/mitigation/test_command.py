@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+from torch import nn
 
 from experiments.commands.compare import VARIANTS, VARIED
+from experiments.config.recipe import load_config
 from experiments.config.run import MitigationVariant
 from experiments.mitigation.variants import NAMES, UNMITIGATED
 from experiments.records.folder import RunFolder
 from experiments.report.write import write_report
+from experiments.run.plan import plan_run
+from qbackend import LayerSpec, QuantumLayer, get_backend
+from qbackend.errors import OptionError
 from qbackend.ibm import readout_mitigation
 from qbackend.machines.ledger.ledger import Ledger
 from tests.loopback import LoopbackServer, State
@@ -158,6 +164,15 @@ def test_a_machine_gets_one_batch_and_is_asked_once(
     assert line["charged_seconds"] == pytest.approx(sum(job.charged for job in server.jobs))
     of_raw = line["variants"][0]
     assert 0 < of_raw["charged_seconds"] < server.jobs[0].charged
+
+
+def test_layers_that_follow_each_other_are_refused() -> None:
+    """What the second takes is what the first one answered, and the first answers several times."""
+    config = load_config("digits", [f"run.backend={FAKE}", 'run.mitigations=["zne"]'])
+    images: Any = SimpleNamespace(train=range(9), test=range(9))
+    model = nn.Sequential(*(QuantumLayer(LayerSpec(1, "angle"), "aer") for _ in range(2)))
+    with pytest.raises(OptionError, match="has 2 quantum layers"):
+        plan_run(model, config, images, get_backend(FAKE))
 
 
 @pytest.mark.parametrize(
