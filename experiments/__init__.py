@@ -9,6 +9,7 @@ Lowest first:
 - `evaluation`: what a model answers, and how well
 - `training`: the training loop
 - `rows`: rows of feature maps on a device
+- `mitigation`: what each way to mitigate errors gains
 - `report`: the page of a run, or of several
 - `run`: one invocation of `qhc run`
 - `studies`: comparisons of many runs

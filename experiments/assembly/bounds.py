@@ -15,6 +15,8 @@ N_ROWS = 100
 """Rows of feature maps for a machine where no number is given."""
 N_SIMULATED = 1_000
 """Test images that the accuracy to expect is simulated on, where no number is given."""
+N_CALIBRATING = 16
+"""Training images that the map of compared mitigations is fitted on, where no number is given."""
 N_TRAINING_IMAGES = 16
 """Training images of an epoch on a machine where no number is given."""
 
@@ -26,9 +28,9 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
 
     Raises:
         OptionError: such rows, of a model that has none; of a model that has them, what takes
-            whole images.
+            whole images; mitigations to compare where there is nothing to be mitigated.
     """
-    config, notes = _bounded_rows(config)
+    config, notes = _bounded_rows(_bounded_comparison(config))
     run, train = config.run, config.train
     if config.backend.is_machine and run.limit is None:
         run = run.model_copy(update={"limit": N_IMAGES})
@@ -62,6 +64,38 @@ def check_hours(config: Config, target: QuantumBackend) -> None:
             f"hours on '{backend}'; add --rows {N_ROWS} to execute rows of its feature maps, or "
             "--limit N for N whole images"
         )
+
+
+def _bounded_comparison(config: Config) -> Config:
+    """The config with images to calibrate by where mitigations are compared that need some."""
+    run, backend = config.run, config.backend
+    if run.mitigations is None:
+        return config
+    if not backend.is_machine:
+        raise OptionError(
+            f"'{backend}' is no machine whose errors could be mitigated; name one, for example "
+            "--backend ibm_fez, or fake_fez for a rehearsal"
+        )
+    if run.rows is not None or _has_feature_maps(config):
+        raise OptionError(
+            f"every image takes hundreds of rows of {config.model.name}: mitigations are compared "
+            "for a model with one quantum layer, which an image passes once"
+        )
+    if config.train.weights == "quantum":
+        raise OptionError(
+            "mitigations are compared with the weights as they are; leave --train out"
+        )
+    if run.limit is not None and run.limit < 2:
+        raise OptionError(f"--limit must be at least 2 to compare images, got {run.limit}")
+    calibrates = "calibrated" in run.mitigations
+    if run.calibrate is not None and not calibrates:
+        raise OptionError(
+            f"--calibrate {run.calibrate} is for the variant 'calibrated', which is not among "
+            f"{', '.join(run.mitigations)}; leave it out, or add the variant"
+        )
+    if run.calibrate is None and calibrates:
+        run = run.model_copy(update={"calibrate": N_CALIBRATING})
+    return config.model_copy(update={"run": run})
 
 
 def _bounded_rows(config: Config) -> tuple[Config, list[str]]:

@@ -11,5 +11,6 @@ Lowest first, with the names that other folders use:
 - `look`
 - `machine`
 - `run`
+- `compare`
 - `cli`: main
 """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
-
-from qbackend.errors import OptionError
 
 from ..studies.arms import ArmStudy
 from ..studies.axes import Axis
@@ -17,7 +15,15 @@ from ..studies.frame import Study
 from ..studies.noise.study import NoiseStudy
 from ..studies.qpc.study import QpcStudy
 from .flags import FILE, options
-from .options import DATA_ROOT, RECIPES_BACKEND, Command, Group, chosen_settings, recipe_options
+from .options import (
+    DATA_ROOT,
+    RECIPES_BACKEND,
+    Command,
+    Group,
+    check_compared,
+    chosen_settings,
+    recipe_options,
+)
 
 STUDIES: tuple[Study[Any, Any], ...] = (ArmStudy(), NoiseStudy(), QpcStudy())
 
@@ -37,7 +43,7 @@ def study_command(study: Study[Any, Any]) -> click.Command:
         from ..studies.ablate import ablate
         from ..studies.grid import Workers
 
-        _check_compared(given["settings"], {"run.seed": "--seeds", **study.chosen})
+        check_compared(given["settings"], {"run.seed": "--seeds", **study.chosen})
         lists = {axis.name: ",".join(given.pop(axis.name)) for axis in study.axes}
         settings = study.settings(full=given.get("full", False), **lists)
         own = {field.name: given.pop(field.name) for field in fields(study)}
@@ -113,22 +119,6 @@ _engine = click.option(
 _out = click.option(
     "--out", type=FILE, metavar="DIR", help="Folder of it all.  [default: under runs/]"
 )
-
-
-def _check_compared(settings: tuple[str, ...], chosen: Mapping[str, str]) -> None:
-    """Raise `OptionError` for a setting that the comparison makes itself.
-
-    Args:
-        settings: of `--set`.
-        chosen: keys of the recipe, or tables of it, and the flags that choose their values.
-    """
-    for setting in settings:
-        key = setting.partition("=")[0].strip()
-        for axis, flag in chosen.items():
-            if key == axis or key.startswith(f"{axis}."):
-                raise OptionError(
-                    f"--set {setting}: the comparison chooses {key} itself; use {flag} instead"
-                )
 
 
 for study in STUDIES:

@@ -16,6 +16,7 @@ import click
 from qbackend.errors import JobsPendingError, QhcError
 
 from .ablate import ablate
+from .compare import compare
 from .look import backends, bench, data, report
 from .machine import cancel, jobs
 from .options import Group
@@ -53,7 +54,19 @@ def cli() -> None:
     """Train a hybrid quantum-classical image classifier, then validate it anywhere."""
 
 
-for command in (run, estimate, resume, jobs, cancel, report, ablate, backends, data, bench):
+for command in (
+    run,
+    estimate,
+    resume,
+    jobs,
+    cancel,
+    report,
+    compare,
+    ablate,
+    backends,
+    data,
+    bench,
+):
     cli.add_command(command)
 
 

@@ -58,3 +58,14 @@ class Numbers(click.ParamType):
             return tuple(float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is not a list of numbers, for example 1,3,5", param, ctx)
+
+
+class Names(click.ParamType):
+    """Names with commas in between."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        return tuple(name.strip() for name in str(value).split(",") if name.strip())

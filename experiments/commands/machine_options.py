@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +55,18 @@ account_options = options(
         "--profile", metavar="NAME", cls=MachineOption, help="Which account of that file."
     ),
 )
-execution_options = options(
-    *(_flag(name) for name in _flags()),
-    click.option("--session", is_flag=True, cls=MachineOption, help="Short for --mode session."),
-)
+
+
+def execution_flags(without: Collection[str] = ()) -> Callable[[Any], Any]:
+    """Of an execution, but for some options that the command chooses itself."""
+    session = "Short for --mode session."
+    return options(
+        *(_flag(name) for name in _flags() if name not in without),
+        click.option("--session", is_flag=True, cls=MachineOption, help=session),
+    )
+
+
+execution_options = execution_flags()
 budget_option = _flag("max_qpu_seconds", "Another budget of QPU time for the whole run.")
 deadline_option = _flag("deadline", "Seconds to wait for results, this time.")
 yes_option = click.option("--yes", is_flag=True, cls=MachineOption, help="Send without asking.")

@@ -6,7 +6,7 @@ Commands import what they need when they run, so that `qhc --help` answers at on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,6 +163,7 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
         "run.seed": given.get("seed"),
         "run.limit": given.get("limit"),
         "run.rows": given.get("rows"),
+        "run.mitigations": given.get("mitigations"),
         "run.preparation": given.get("preparation"),
         "run.calibrate": given.get("calibrate"),
         "data.name": given["dataset"],
@@ -175,3 +176,19 @@ def chosen_settings(given: dict[str, Any]) -> list[str]:
     # A JSON string or number is a TOML one.
     chosen = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     return [*given["settings"], *chosen]
+
+
+def check_compared(settings: tuple[str, ...], chosen: Mapping[str, str]) -> None:
+    """Raise `OptionError` for a setting that the comparison makes itself.
+
+    Args:
+        settings: of `--set`.
+        chosen: keys of the recipe, or tables of it, and the flags that choose their values.
+    """
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        for axis, flag in chosen.items():
+            if key == axis or key.startswith(f"{axis}."):
+                raise OptionError(
+                    f"--set {setting}: the comparison chooses {key} itself; use {flag} instead"
+                )

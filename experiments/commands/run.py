@@ -134,7 +134,7 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
         folder = start(config, place, Display(), access)
     else:
         folder = validate(checkpoint, config, place, Display(), access)
-    _show(folder, as_json=as_json)
+    show(folder, as_json=as_json)
 
 
 @click.command(cls=Command)
@@ -155,7 +155,7 @@ def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> No
         from ..run.resume import resume as go_on
 
     limits = {"budget": given["max_qpu_seconds"], "deadline": given["deadline"]}
-    _show(go_on(run, data_root, Display(), access_of(given), **limits), as_json=as_json)
+    show(go_on(run, data_root, Display(), access_of(given), **limits), as_json=as_json)
 
 
 @click.command(cls=Command, epilog=ESTIMATE_EXAMPLES)
@@ -194,17 +194,18 @@ def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:
     if given["checkpoint"] is None:
         config, file = chosen_config(given), None
     else:
-        file = _checkpoint_file(given["checkpoint"])
+        file = checkpoint_file(given["checkpoint"])
         config = config_of_checkpoint(file, given)
     check_machine_flags(config.run.backend, given)
     return file, config
 
 
-def _checkpoint_file(path: Path) -> Path:
+def checkpoint_file(path: Path) -> Path:
+    """That of a run's folder, or the file itself."""
     return path / "checkpoint.safetensors" if path.is_dir() else path
 
 
-def _show(folder: RunFolder | None, *, as_json: bool) -> None:
+def show(folder: RunFolder | None, *, as_json: bool) -> None:
     """Results on standard output, or on standard error when that is for JSON.
 
     A process that only helped to train has nothing to show.

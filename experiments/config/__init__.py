@@ -7,7 +7,7 @@ Lowest first, with the names that other folders use:
 - `data`
 - `model`: CLASSICAL
 - `own_circuit`
-- `run`: FabricSection
+- `run`: FabricSection, MitigationVariant
 - `train`: Ties, TrainSection
 - `sections`: Config
 - `recipe`: load_config

@@ -8,6 +8,11 @@ from pydantic import AliasChoices, Field
 
 from .section import Section
 
+MitigationVariant = Literal["m3", "tensored", "calibrated", "decoupling", "twirling", "trex", "zne"]
+"""A way to mitigate a machine's errors: either readout mitigation of counts; a map fitted on
+training images; dynamical decoupling; twirled gates and measurements; the Estimator's readout
+mitigation, and its zero-noise extrapolation."""
+
 
 class RunSection(Section):
     """What distinguishes one run of a recipe from another."""
@@ -26,6 +31,9 @@ class RunSection(Section):
     rows: int | None = Field(default=None, ge=1)
     """Rows of a trained net's feature maps to execute in place of whole images, where the quantum
     layers are pointwise convolutions."""
+    mitigations: tuple[MitigationVariant, ...] | None = Field(default=None, min_length=1)
+    """Ways to mitigate a machine's errors to compare with none, on the same images, in place of a
+    validation."""
     preparation: Literal["auto", "compact", "textbook"] | None = Field(
         default=None, validation_alias=AliasChoices("preparation", "encoder")
     )

@@ -8,8 +8,8 @@ Lowest first, with the names that other folders use:
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict
 - `copies`
-- `correct`: observe
-- `assess`: assess, assess_on_target, in_order
-- `calibrated_copies`
+- `correct`: Observed, observe
+- `assess`: assess, assess_on_target, in_order, observed_ideally
+- `calibrated_copies`: fit_copies
 - `validation`: Validation, ledger_summary
 """

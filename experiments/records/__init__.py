@@ -10,8 +10,8 @@ Lowest first, with the names that other folders use:
 - `scores`: ClassScores, Means, Scores, TrainingMeans
 - `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, PlacedCopy, STAGES,
   Stage
-- `comparisons`: Agreement, Charges, CopyScores, LayerErrors, RowRecord, Simulated,
-  ValidationRecord, WholeSet
+- `comparisons`: Agreement, Charges, CopyScores, LayerErrors, MitigationRecord, RowRecord,
+  Simulated, ValidationRecord, VariantRecord, Verdict, WholeSet
 - `loggers`: Logger, check_loggers, open_loggers
 - `state`: Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -11,6 +11,9 @@ from qbackend.machines.cost import Price
 from .lines import Compiled, Line, Stage
 from .recorded import Recorded
 from .scores import Interval
+
+Verdict = Literal["helps", "harms", "unclear"]
+"""Of a mitigation: the error is smaller or larger beyond chance, or neither can be told."""
 
 
 class Charges(Recorded):
@@ -217,3 +220,69 @@ class RowRecord(Charged):
     assumption: str
     whole: WholeSet
     compiled: Compiled
+
+
+class VariantRecord(Recorded):
+    """One way to mitigate a machine's errors, on the same images as the others.
+
+    Attributes:
+        name: of the variant.
+        shots: of each circuit.
+        rmse: root-mean-square error of the layer's outputs against those without noise.
+        rmse_error: its standard error, from the spread between images.
+        shot_error: root mean square of the standard errors that the shots give.
+        device_error: mean squared error that the shots do not explain; by chance below 0.
+        device_interval: of it, 95 %.
+        accuracy, accuracy_interval: of the model with these outputs (Wilson's interval).
+        seconds: of QPU time on a machine by the estimate, were it asked for alone.
+        charged_seconds: its share of what its jobs were charged, by the estimates; None where
+            nothing is charged.
+        gain: mean squared error that is gone, against raw; None for raw.
+        gain_interval: of it, 95 %.
+        verdict: what follows from that.
+    """
+
+    name: str
+    shots: int
+    rmse: float
+    rmse_error: float
+    shot_error: float
+    device_error: float
+    device_interval: Interval
+    accuracy: float
+    accuracy_interval: Interval
+    seconds: float
+    charged_seconds: float | None = None
+    gain: float | None = None
+    gain_interval: Interval | None = None
+    verdict: Verdict | None = None
+
+
+class MitigationRecord(Charged):
+    """Ways to mitigate a machine's errors, side by side.
+
+    Attributes:
+        machine: its name.
+        n_images: of each variant.
+        n_training: images that the calibrated variant's map is fitted on, 0 without it.
+        ideal_accuracy: without noise.
+        jobs: that all variants took together.
+        variants: raw first.
+        left_out: names of those that could not be had, and why.
+        compiled: the layer.
+    """
+
+    kind: ClassVar[str] = "mitigation"
+    machine: str
+    n_images: int
+    n_training: int
+    ideal_accuracy: float
+    jobs: int
+    variants: tuple[VariantRecord, ...]
+    left_out: dict[str, str]
+    compiled: Compiled
+
+    @property
+    def raw(self) -> VariantRecord:
+        """Without mitigation."""
+        return self.variants[0]

@@ -12,6 +12,7 @@ jobs.sqlite             the ledger of a machine's jobs
 jobs.layers.json        what these jobs were compiled to, once more
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 rows.csv                rows of feature maps that a device executed, where not whole images were
+mitigation.csv          what a machine answered under each mitigation, image by image
 compiled.qpy            the circuit of the widest layer as the device executed it
 noise.json              the noise model, where a device's was simulated; a backend can read it
 report.html, figures/   what a reader looks at first
@@ -39,7 +40,7 @@ from qbackend.errors import RunFolderError
 
 from ..config.recipe import load_config
 from ..config.sections import Config
-from .comparisons import RowRecord, ValidationRecord
+from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .environment import versions, without_home
 from .files import append_line, csv_content, write_atomically
 from .lines import EpochRecord, EvaluationRecord, Line
@@ -70,6 +71,7 @@ class RunFolder:
         self.validation = path / "validation.npz"
         self.validation_table = path / "validation.csv"
         self.row_table = path / "rows.csv"
+        self.mitigation_table = path / "mitigation.csv"
 
     @classmethod
     def create(
@@ -209,6 +211,11 @@ class RunFolder:
     def row_record(self) -> RowRecord | None:
         """The error of rows of feature maps on a device, None before they were executed."""
         return self._last(RowRecord)
+
+    @property
+    def mitigation_record(self) -> MitigationRecord | None:
+        """Ways to mitigate a machine's errors side by side, None before they were compared."""
+        return self._last(MitigationRecord)
 
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""

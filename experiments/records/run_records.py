@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from ..config.sections import Config
-from .comparisons import RowRecord, ValidationRecord
+from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .folder import RunFolder
 from .lines import EpochRecord, EvaluationRecord
 from .state import Provenance, State
@@ -28,6 +28,7 @@ class RunRecords:
         epochs, evaluations: in order.
         validation: the comparison of a machine's answers with the simulated ones, if any.
         rows: the error of rows of feature maps on a device, if any were executed.
+        mitigation: ways to mitigate a machine's errors, if they were compared.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class RunRecords:
     evaluations: tuple[EvaluationRecord, ...]
     validation: ValidationRecord | None = None
     rows: RowRecord | None = None
+    mitigation: MitigationRecord | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -59,6 +61,7 @@ class RunRecords:
             evaluations=tuple(folder.evaluations()),
             validation=folder.validation_record,
             rows=folder.row_record,
+            mitigation=folder.mitigation_record,
         )
 
     @property

@@ -6,10 +6,12 @@ Lowest first, with the names that other folders use:
 - `circuit`
 - `image_grid`
 - `numbers`: counted, percent
-- `facts`: compiled_facts, compiled_words, copy_words, device_words, far_off_words, machine_facts
+- `facts`: charge_facts, compiled_facts, compiled_words, copy_words, device_words, far_off_words,
+  machine_facts
 - `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary
+- `mitigation_words`: HEADINGS, cells, sentences, summary
 - `style`
 - `render`: Column, Drawing, Section, Table, write_page
 - `studies`

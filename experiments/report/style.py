@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qbackend.registry import parse_name
 
+from ..records.comparisons import Verdict
 from ..records.lines import Stage
 
 INK = "#1f2933"
@@ -57,6 +58,14 @@ STAGES: dict[Stage, tuple[str, str]] = {
     "noise": ("#e69f00", "s"),
 }
 """Colour and marker of each stage of a validation; what scatters least is drawn last."""
+
+VERDICTS: dict[Verdict | None, str] = {
+    None: "#4d4d4d",
+    "helps": "#009e73",
+    "harms": "#d55e00",
+    "unclear": "#8a94a0",
+}
+"""Colours of mitigations by what they do; None is the one without."""
 
 STAGE_BARS = (("#e69f00", ""), ("#0072b2", ""), ("#56b4e9", "///"))
 """Colour and hatch of the bars of each two stages."""

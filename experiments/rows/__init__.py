@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `count`: rows_per_convolution, rows_per_image
 - `draw`: share_rows
-- `errors`
+- `errors`: row_errors
 - `simulation`
 - `measurement`: RowMeasurement
 """

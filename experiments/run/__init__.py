@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `display`: Aside, Display
+- `display`: Aside, Display, table_text
 - `given`
 - `ledger`
 - `jobs`: cancel_jobs, jobs_summary, list_jobs, price_of_run, print_cancellation, print_jobs,
@@ -11,7 +11,8 @@ Lowest first, with the names that other folders use:
 - `notes`
 - `plan`
 - `approval`: show_plan
-- `results`: show_results, summary, table_text, waiting_summary
+- `mitigation_table`
+- `results`: show_results, summary, waiting_summary
 - `stages`
 - `runner`
 - `resume`: resume

@@ -15,7 +15,7 @@ from qbackend.machines.consent import can_ask
 from qbackend.seam.requests import Cost
 
 from ..records.folder import RunFolder
-from .display import Display
+from .display import Display, table_text
 from .plan import RunPlan, Share, price_of
 
 LINES = {
@@ -33,6 +33,12 @@ LINES = {
 
 LITTLE_ROOM = 1.25
 """How many times its estimate a job should be able to take."""
+
+
+MOST_COLUMNS = 4
+"""Of a plan; more shares have a row each, with these numbers."""
+ON_MACHINE = "about, on a machine"
+WEIGHED = ("images", "rows", "executions", "QPU seconds", ON_MACHINE)
 
 
 class Approval:
@@ -106,12 +112,15 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     """A table of the plan, a column per share, one for all of them, and what is not sent."""
     shares = [*plan.shares, plan.total] if len(plan.shares) > 1 else list(plan.shares)
     shares += [] if plan.whole is None else [plan.whole]
-    table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
-    for share in shares:
-        table.add_column(share.what, justify="right", no_wrap=True)
-    for name, values in _lines(shares):
-        table.add_row(name, *values)
-    console.print(table)
+    if len(shares) > MOST_COLUMNS:
+        _print_rows(shares, machine, console)
+    else:
+        table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
+        for share in shares:
+            table.add_column(share.what, justify="right", no_wrap=True)
+        for name, values in _lines(shares):
+            table.add_row(name, *values)
+        console.print(table)
     for share in plan.shares:
         if share.steps:
             console.print(_step_words(share), markup=False, soft_wrap=True)
@@ -125,6 +134,22 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)
+
+
+def _print_rows(shares: list[Share], machine: str, console: Console) -> None:
+    """A row per share of what a reader weighs, and below it what else all together have."""
+    lines = dict(_lines(shares))
+    alike = {name: values[-1] for name, values in lines.items() if name not in WEIGHED}
+    table = Table(f"plan on {machine}", box=SIMPLE_HEAD)
+    for name in (shown := [name for name in lines if name in WEIGHED]):
+        words = name.replace(" ", "\n", 1) if name != ON_MACHINE else "about, on\na machine"
+        table.add_column(words, justify="right")
+    for share, *values in zip(shares, *(lines[name] for name in shown), strict=True):
+        table.add_row(share.what, *values)
+    # Whole, however narrow the terminal is.
+    console.print(table_text(table), markup=False, soft_wrap=True, end="")
+    told = ", ".join(f"{name} {value}" for name, value in alike.items())
+    console.print(f"together: {told}", markup=False, soft_wrap=True)
 
 
 def _step_words(share: Share) -> str:
@@ -183,7 +208,7 @@ def _lines(shares: list[Share]) -> list[tuple[str, list[str]]]:
         lines.append((f"cost ({price.currency})", [f"{price.money(s):,.2f}" for s in seconds]))
     on_machine = [machine_seconds(share.cost) for share in shares]
     if not charges(shares[-1].cost) and all(on_machine):
-        lines.append(("about, on a machine", [f"{seconds:,.1f}" for seconds in on_machine]))
+        lines.append((ON_MACHINE, [f"{seconds:,.1f}" for seconds in on_machine]))
     return lines
 
 

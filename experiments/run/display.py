@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 from rich.segment import ControlType
 from rich.status import Status
+from rich.table import Table
 
 from ..config.sections import Config
 from ..records.folder import RunFolder
@@ -34,6 +36,10 @@ REFRESH = 0.1
 
 LINES = 20
 """Lines that a count of any length is told in, where there is no terminal."""
+
+
+UNLIMITED = 10_000
+"""Characters of a line; no table is as wide."""
 
 
 class Display:
@@ -198,6 +204,14 @@ class Aside(Display):
 
     def end(self, record: EpochRecord) -> None:
         """What the epoch has come to stands in the run's folder."""
+
+
+def table_text(table: Table) -> str:
+    """A table as a file keeps it: as wide as its longest names and numbers take."""
+    drawn = io.StringIO()
+    width = Console(width=UNLIMITED).measure(table).maximum
+    Console(file=drawn, width=width).print(table)
+    return drawn.getvalue()
 
 
 def progress_words(progress: MachineProgress) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 from torch import nn
 
 from models.exchange import quantum_pointwise
+from qbackend import QuantumLayer
 from qbackend.errors import BudgetError, OptionError
+from qbackend.machines.backend import MachineBackend
 from qbackend.machines.cost import Price
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Cost, Request
@@ -21,6 +23,7 @@ from qbackend.seam.requests import CompiledLayer, Cost, Request
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
 from ..data.splits import ImageData
+from ..mitigation.variants import questions, zero_rows
 from ..records.folder import Record
 from ..rows.count import rows_per_convolution, rows_per_image
 from ..rows.draw import share_rows
@@ -153,6 +156,8 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
     n_images = len(data.test) if config.run.limit is None else min(config.run.limit, len(data.test))
     if config.run.rows is not None:
         return _plan_rows(model, config.run.rows, n_images, data, backend)
+    if config.run.mitigations is not None:
+        return _plan_comparison(layers, config, n_images, data, backend)
     counted = _Estimator(model, data, backend)
     shares = []
     train = config.train
@@ -183,6 +188,33 @@ def _plan_rows(
     costs = [_cost(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
     whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
     return RunPlan((rows,), whole)
+
+
+def _plan_comparison(
+    layers: Sequence[QuantumLayer],
+    config: Config,
+    n_images: int,
+    data: ImageData,
+    backend: QuantumBackend,
+) -> RunPlan:
+    """What each request takes of a comparison of mitigations."""
+    assert isinstance(backend, MachineBackend)
+    if len(layers) > 1:
+        raise OptionError(
+            f"{config.model.name} has {len(layers)} quantum layers, each of which takes what the "
+            "one before it answered: mitigations are compared for a model with one; validate "
+            "this one under each of them: qhc run"
+        )
+    compiled = backend.compile(layers[0].spec)
+    n_training = min(config.run.calibrate or 0, len(data.train))
+    shares = []
+    asked = questions(config, backend).asked
+    requests = zero_rows(asked, compiled, n_images, n_training, backend.shots)
+    for question, request in zip(asked, requests, strict=True):
+        cost = backend.asking(question.options).estimate(request)
+        images = n_images + n_training * question.calibrates
+        shares.append(Share(", ".join(question.variants), images, 1, cost))
+    return RunPlan(tuple(shares))
 
 
 def _cost(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 from ..records.scores import Means
 from ..report.facts import (
+    charge_facts,
     compiled_facts,
     compiled_words,
     copy_words,
@@ -22,11 +22,12 @@ from ..report.facts import (
     far_off_words,
     machine_facts,
 )
+from ..report.mitigation_words import sentences
+from ..report.mitigation_words import summary as mitigation_summary
 from ..report.numbers import percent
 from ..report.row_facts import row_facts, row_summary
-
-UNLIMITED = 10_000
-"""Characters of a line; no table is as wide."""
+from .display import table_text
+from .mitigation_table import mitigation_table
 
 
 def show_results(folder: RunFolder, console: Console) -> None:
@@ -34,6 +35,13 @@ def show_results(folder: RunFolder, console: Console) -> None:
     run = RunRecords.read(folder.path)
     backends = list(dict.fromkeys(record.backend for record in run.evaluations))
     console.print(_table(run, backends))
+    if run.mitigation is not None:
+        # Whole, however narrow the terminal is.
+        text = table_text(mitigation_table(run.mitigation))
+        console.print(text, markup=False, soft_wrap=True)
+        for sentence in sentences(run.mitigation):
+            console.print(f"- {sentence}", markup=False, soft_wrap=True)
+        console.print()
     for name, fact in _facts(run, backends).items():
         console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
     console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
@@ -63,6 +71,8 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
     """What the table does not say."""
     state, last, best = run.state, run.evaluations[-1], run.best_epoch
     facts = {"parameters": f"{state.parameters:,}, {state.quantum_parameters} of them quantum"}
+    if run.mitigation is not None:
+        backends = [*backends, run.mitigation.machine]
     facts["backend"] = ", then ".join(backends)
     if last.compiled is not None:
         facts["device"] = device_words(last.compiled)
@@ -75,6 +85,9 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
         facts |= machine_facts(run.validation)
     if run.rows is not None:
         facts |= row_facts(run.rows)
+    if run.mitigation is not None:
+        facts["device"] = device_words(run.mitigation.compiled)
+        facts |= charge_facts(run.mitigation.charges)
     if run.provenance.checkpoint is not None:
         facts["checkpoint"] = run.provenance.checkpoint
     if best is not None:
@@ -97,6 +110,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         **_device_summary(run),
         **_machine_summary(run),
         **({} if run.rows is None else row_summary(run.rows)),
+        **({} if run.mitigation is None else mitigation_summary(run.mitigation)),
         "seed": run.config.run.seed,
         "report": str(folder.report),
     }
@@ -147,14 +161,6 @@ def _machine_summary(run: RunRecords) -> dict[str, Any]:
             else {"jobs": len(charges.job_ids), "qpu_seconds": charges.charged_seconds}
         ),
     }
-
-
-def table_text(table: Table) -> str:
-    """A table as a file keeps it: as wide as its longest names and numbers take."""
-    drawn = io.StringIO()
-    width = Console(width=UNLIMITED).measure(table).maximum
-    Console(file=drawn, width=width).print(table)
-    return drawn.getvalue()
 
 
 def _scores(record: Means | EvaluationRecord, interval: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from ..assembly.construct import quantum_layers
 from ..assembly.fabric import device_name, leave
 from ..evaluation.assess import assess, assess_on_target
 from ..evaluation.validation import Validation
+from ..mitigation.comparison import MitigationComparison
 from ..records.checkpoint import load_model
 from ..records.environment import computer, without_home
 from ..records.folder import RunFolder, now
@@ -121,7 +122,9 @@ class Runner:
         run = self.run
         given = (run.model, run.config, run.data, self.folder, run.target)
         with run.display.waiting():
-            if run.config.run.rows is not None:
+            if run.config.run.mitigations is not None:
+                MitigationComparison(*given, checkpoint=checkpoint).run()
+            elif run.config.run.rows is not None:
                 RowMeasurement(*given, checkpoint=checkpoint).run()
             elif run.config.backend.is_machine:
                 Validation(*given, checkpoint=checkpoint).run()

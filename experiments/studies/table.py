@@ -11,7 +11,7 @@ from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.table import Table
 
 from ..records.files import csv_content, write_atomically
-from ..run.results import table_text
+from ..run.display import table_text
 from .frame import Results, Study
 
 

@@ -23,6 +23,7 @@ from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 from ..errors import BackendError, TransientError
 from ..layers.inputs import Array
 from ..layers.readout import Readout
+from ..machines.options import CORRECTED_HERE
 from ..machines.service import Call
 from ..seam.requests import CompiledLayer
 from ..seam.uncertainty import reach_of, reported
@@ -186,10 +187,10 @@ def _largest(call: Call) -> Array:
     """
     compiled, options = call.compiled, call.options
     sizes = np.array([np.abs(observable.coeffs).sum() for observable in compiled.observables])
-    if options.calibrates:
+    if call.reading in CORRECTED_HERE:
         return np.full(len(sizes), math.inf)
     largest = 1.0 + ROUNDING
-    if options.readout_mitigation != "none":
+    if call.reading != "none":
         strings = (string for each in compiled.readouts for t in each.terms for _, string in t)
         largest /= LEAST_CONTRAST ** max(map(len, strings))
     if options.zne:
@@ -226,7 +227,11 @@ def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     if call.options.zne and hasattr(data, "evs_noise_factors"):
         factors = call.options.zne
         values = _array(data, "evs_noise_factors", (*shape, len(factors))) * is_there[:, None, None]
-        errors = _errors(data, ("stds_noise_factors", "ensemble_stds_noise_factors"), values.shape)
+        names: tuple[str, ...] = ("stds_noise_factors", "ensemble_stds_noise_factors")
+        if randomisations(call.shots, call.options) == 1 and hasattr(data, names[1]):
+            # Without twirling the client's Estimator gives the deviation of one shot as the first.
+            names = names[1:]
+        errors = _errors(data, names, values.shape)
         errors = errors * dependence[:, None, None]
         stderr = reported(errors, shots, reach[:, None, None])
         weights = _weights_at_zero(np.array(factors))
@@ -236,7 +241,7 @@ def _estimated(data: Any, call: Call) -> tuple[Array, Array]:
     return values.T.copy(), reported(errors, shots, reach[:, None]).T
 
 
-def _errors(data: Any, names: tuple[str, str], shape: tuple[int, ...]) -> Array:
+def _errors(data: Any, names: tuple[str, ...], shape: tuple[int, ...]) -> Array:
     """Standard errors from the spread between randomisations, and as if shots were independent.
 
     The larger counts: few randomisations may agree by chance. Without twirling the two are equal,
@@ -284,10 +289,10 @@ def _counted(data: list[Any], call: Call) -> tuple[Array, Array]:
     parts = randomisations(call.shots, call.options)
     if any(bits.shape[-2] % parts for bits in (*(each.bits for each in measured), *calibrating)):
         parts = 1  # the service did not divide the shots as it says
-    if not call.options.calibrates:
+    if call.reading == "none":
         return unmitigated(measured, parts)
     zeros, ones = calibrating
-    return mitigated(call.options.readout_mitigation, measured, zeros, ones, parts)
+    return mitigated(call.reading, measured, zeros, ones, parts)
 
 
 def _bits(array: Any, shape: tuple[int, ...], n_bits: int, shots: int) -> Bits:

@@ -6,7 +6,7 @@ Lowest first, with the names that other folders use:
 - `budget`
 - `consent`: Approve, can_ask
 - `patience`: GROWTH, within
-- `options`: ExecutionOptions, SWITCH
+- `options`: CORRECTED_HERE, ExecutionOptions, Mitigation, SWITCH
 - `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob,
   Workload
 - `ledger`
@@ -16,5 +16,6 @@ Lowest first, with the names that other folders use:
 - `workloads`: close_left_open, settle_sessions
 - `job`
 - `planning`
+- `compiling`
 - `backend`: MachineBackend, say_nothing
 """

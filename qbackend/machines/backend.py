@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..circuits.copied import with_copies
-from ..circuits.device_form import Preparation, compile_for_target
+from ..circuits.device_form import Preparation
 from ..errors import OptionError
 from ..layers.inputs import seed_number
 from ..layers.program import Layer
@@ -17,21 +17,22 @@ from ..seam.backend import Capabilities, QuantumBackend, check_width
 from ..seam.device import Device
 from ..seam.jobs import Job
 from ..seam.requests import CompiledLayer, Request, check_shots
-from ..seam.side_by_side import side_by_side, widened
+from ..seam.side_by_side import widened
+from .compiling import compile_for_machine
 from .consent import Approve, check_approve
 from .cost import MachineCost
-from .endings import Whereabouts
+from .endings import Whereabouts, are_under_way
 from .gateway import Gateway, Progress
 from .job import RemoteJob
-from .ledger.entries import Entry, State
+from .ledger.entries import State
 from .ledger.identity import content_key, layer_key, what_key
 from .ledger.layers import from_text, to_text
 from .ledger.ledger import Ledger
 from .ledger.recovery import catch_up
 from .ledger.work import Work
-from .options import ExecutionOptions
+from .options import ExecutionOptions, Mitigation
 from .patience import Clock
-from .planning import Planner, lost_places
+from .planning import Planner
 from .service import Service
 from .vendor import Vendor
 from .workloads import Dispatcher
@@ -108,6 +109,7 @@ class MachineBackend(QuantumBackend):
         self._given = service
         self._clock = clock
         self._has_caught_up = False
+        self._read_as: Mitigation | None = None
         self.vendor.check(self.options, is_local=self._is_local)
 
     @cached_property
@@ -147,24 +149,17 @@ class MachineBackend(QuantumBackend):
             MachineError: the account has no such machine.
             OptionError: too many wires, or a gate that the machine has no calibration for.
         """
-        copying = self.options.copying
-        key = layer_key(spec, self.name, self.preparation, copying)
+        key = layer_key(spec, self.name, self.preparation, self.options.copying)
         text = self.ledger.layer(key)
-        if text is not None and self._is_outdated(text):
-            self._forget(key)
+        if text is not None and self._planner.is_outdated(text):
+            self._planner.forget(key)
             text = None
         if text is None:
             check_width(self, spec)
-            device = self._device
-            compiled = compile_for_target(
-                spec, device.target, device=self.name, preparation=self.preparation
+            compiled = compile_for_machine(
+                spec, self._device, self.name, self.preparation, self.options
             )
-            compiled = with_copies(compiled, device.target, copying)
-            at = device.calibrated_at
-            record = {**compiled.record, "calibrated_at": None if at is None else at.isoformat()}
-            record |= {} if device.rep_delay is None else {"rep_delay": asdict(device.rep_delay)}
-            text = to_text(replace(compiled, record=record))
-            text = self.ledger.keep_layer(key, self.name, text)
+            text = self.ledger.keep_layer(key, self.name, to_text(compiled))
         return from_text(text)
 
     def estimate(self, request: Request) -> MachineCost:
@@ -196,7 +191,7 @@ class MachineBackend(QuantumBackend):
             self._dispatcher.close_left_open()
             key = ledger.find_request(content, request.parameters)
             is_new = key is None
-            if key is None or not _is_under_way(ledger.current(key)):
+            if key is None or not are_under_way(ledger.current(key)):
                 self._catch_up()
             key = key or self._planner.plan(content, what, request, shots)
             work = Work(
@@ -210,6 +205,7 @@ class MachineBackend(QuantumBackend):
                 what=what,
                 run_tag=self.run_tag,
                 together=self._planner.seconds_together(request, shots),
+                read_as=self._read_as,
             )
             job = RemoteJob(
                 work, self.vendor, self._dispatcher, self.gateway, ledger, self._progress
@@ -248,6 +244,26 @@ class MachineBackend(QuantumBackend):
         for key, machine, text in compiled:
             self.ledger.keep_layer(key, machine, text)
 
+    def asking(
+        self, options: ExecutionOptions, *, read_as: Mitigation | None = None
+    ) -> MachineBackend:
+        """The same machine by the same ledger and connection, which executes as `options` say.
+
+        `read_as` is the readout mitigation that counts are read with in place of the options': a
+        request whose jobs calibrate the readout is answered from the same counts once more. Raises
+        `OptionError` for what the machine cannot do.
+        """
+        self.vendor.check(options, is_local=self._is_local)
+        other = copy(self)
+        shared = {"ledger": self.ledger, "gateway": self.gateway, "_dispatcher": self._dispatcher}
+        other.__dict__ |= {**self.__dict__, **shared, "options": options, "_read_as": read_as}
+        other.__dict__.pop("_planner", None)
+        return other
+
+    def together(self) -> AbstractContextManager[None]:
+        """All that is sent while it lasts goes into one batch, where jobs would go alone."""
+        return self._dispatcher.together()
+
     def close(self) -> None:
         """Close an open session, also one that another process left, and the ledger."""
         if "ledger" not in self.__dict__ or self.ledger.is_closed:
@@ -266,23 +282,6 @@ class MachineBackend(QuantumBackend):
             return
         catch_up(self.ledger, self.gateway.ask(lambda service: service.tagged(tag)))
         self._has_caught_up = True
-
-    def _is_outdated(self, text: str) -> bool:
-        """Whether a kept layer cannot be executed any more, and nothing is done with it yet."""
-        if self._is_local:
-            return False
-        for entry in self.ledger.entries():
-            if entry.state in (State.SUBMITTED, State.DONE) or entry.doubtful_since is not None:
-                return False
-        return bool(lost_places(side_by_side(from_text(text)), self._device.target))
-
-    def _forget(self, key: str) -> None:
-        """Give up a layer, and what was planned with it."""
-        with self.ledger.locked():
-            self.ledger.forget_layer(key)
-            for entry in self.ledger.entries():
-                if entry.state is State.PLANNED:
-                    self.ledger.ended(entry.tag, State.CANCELLED, "compiled anew before")
 
     def _shots(self, request: Request) -> int:
         if request.shots is None:
@@ -343,8 +342,3 @@ class MachineBackend(QuantumBackend):
         # Connections stay where they are; a ledger in a file is opened again.
         made = ("ledger", "gateway", "_device", "_dispatcher", "_planner")
         return {key: value for key, value in self.__dict__.items() if key not in made}
-
-
-def _is_under_way(entries: Sequence[Entry]) -> bool:
-    """Whether the service has them all, or did their work, so that none is sent."""
-    return all(entry.state in (State.SUBMITTED, State.DONE) for entry in entries)

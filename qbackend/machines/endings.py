@@ -60,6 +60,11 @@ def is_gone(entry: Entry) -> bool:
     return entry.state is State.FAILED and entry.words.startswith(GONE)
 
 
+def are_under_way(entries: Sequence[Entry]) -> bool:
+    """Whether the service has them all, or did their work, so that none is sent."""
+    return all(entry.state in (State.SUBMITTED, State.DONE) for entry in entries)
+
+
 def is_useless(entry: Entry) -> bool:
     """Whether an entry was given up because of what its result is."""
     return entry.state is State.FAILED and entry.words.startswith(USELESS)

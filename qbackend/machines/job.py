@@ -22,6 +22,7 @@ from .gateway import Gateway, Progress, cancel_entries
 from .ledger.entries import Entry, State
 from .ledger.ledger import Ledger
 from .ledger.work import Work
+from .options import CORRECTED_HERE
 from .patience import REMARK_SECONDS, poll_pauses, retry_pauses
 from .service import RemoteState
 from .vendor import Vendor
@@ -253,10 +254,11 @@ class RemoteJob(Job):
     def _decoded(self, entry: Entry) -> tuple[Array, Array] | None:
         """Values and standard errors of a job that is done, None for a result of no use.
 
-        What is of no use may have been damaged on its way: it is fetched again before that is
-        believed.
+        It may have been damaged on its way, and is fetched again before that is believed.
         """
         call = self._work.call(entry)
+        if self._work.read_as in CORRECTED_HERE:  # what cannot be corrected is of use as it is
+            return self._vendor.decode(self._ledger.raw(entry.tag), call)
         with suppress(BackendError):
             return self._vendor.decode(self._ledger.raw(entry.tag), call)
         is_local = self._gateway.service.is_local
@@ -291,9 +293,8 @@ class RemoteJob(Job):
         if len(whole) < len(parts):
             raise self._failure()
         self._settle()
-        work = self._work
+        work, n_copies = self._work, len(self._work.compiled.copies)
         calibrated_at = work.compiled.record.get("calibrated_at")
-        n_copies = len(work.compiled.copies)
         values, stderr = (np.concatenate(each) for each in zip(*whole, strict=True))
         return Result(
             values=single_values(values, work.slots, n_copies),

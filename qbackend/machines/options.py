@@ -19,6 +19,9 @@ Mitigation = Literal["none", "m3", "tensored", "trex"]
 Copies = Literal["auto"] | int
 Border = Literal[0, 1]
 
+CORRECTED_HERE: tuple[Mitigation, ...] = ("m3", "tensored")
+"""By circuits that calibrate: the same counts can be read with each of them, and with none."""
+
 SWITCH = ""
 """What a flag takes that is there or not."""
 
@@ -197,7 +200,7 @@ class ExecutionOptions:
     @property
     def calibrates(self) -> bool:
         """Whether each job carries two circuits more, by which the readout is corrected here."""
-        return self.readout_mitigation in ("m3", "tensored")
+        return self.readout_mitigation in CORRECTED_HERE
 
 
 def _check_ranges(options: ExecutionOptions) -> None:

@@ -16,7 +16,7 @@ from ..circuits.measuring import turned_circuits
 from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
 from ..seam.requests import CompiledLayer
-from ..seam.side_by_side import WideRequest
+from ..seam.side_by_side import WideRequest, side_by_side
 from .budget import Allowance, check_budget, total
 from .consent import Approve, check_approved, plan_words
 from .cost import MachineCost
@@ -24,6 +24,7 @@ from .endings import MOST_ATTEMPTS, is_gone, is_useless, seconds_again
 from .gateway import Gateway
 from .ledger.entries import Entry, Intent, Recovered, State
 from .ledger.identity import request_key
+from .ledger.layers import from_text
 from .ledger.ledger import Ledger
 from .ledger.recovery import keep_layers
 from .ledger.tags import KEY_LENGTH
@@ -153,6 +154,23 @@ class Planner:
             self._agree(request, shots, costs, sum(others))
             instance, seconds = self.gateway.service.instance, [e.qpu_seconds for e in costs]
             self.ledger.plan_again(ended, instance, seconds)
+
+    def is_outdated(self, text: str) -> bool:
+        """Whether a kept layer cannot be executed any more, and nothing is done with it yet."""
+        if self.is_local:
+            return False
+        for entry in self.ledger.entries():
+            if entry.state in (State.SUBMITTED, State.DONE) or entry.doubtful_since is not None:
+                return False
+        return bool(lost_places(side_by_side(from_text(text)), self.device().target))
+
+    def forget(self, key: str) -> None:
+        """Give up a layer, and what was planned with it."""
+        with self.ledger.locked():
+            self.ledger.forget_layer(key)
+            for entry in self.ledger.entries():
+                if entry.state is State.PLANNED:
+                    self.ledger.ended(entry.tag, State.CANCELLED, "compiled anew before")
 
     def _check_use(self, key: str, ended: Sequence[Entry]) -> None:
         """Raise `JobFailedError` for rows that were paid for again and again, and for nothing."""

@@ -21,7 +21,7 @@ from ..seam.device import Device
 from ..seam.jobs import JobStatus
 from ..seam.requests import CompiledLayer
 from .cost import Price
-from .options import ExecutionOptions
+from .options import ExecutionOptions, Mitigation
 
 LOCAL = "local"
 """Instance of a service in this process, whose jobs end with it."""
@@ -38,6 +38,7 @@ class Call:
         seed: of a simulator's sampling; a machine has none.
         options: how to execute.
         tags: of the job beside its own, see `tags`.
+        read_as: the readout mitigation that counts are read with in place of the options'.
     """
 
     compiled: CompiledLayer
@@ -46,6 +47,12 @@ class Call:
     seed: int | None
     options: ExecutionOptions
     tags: tuple[str, ...] = ()
+    read_as: Mitigation | None = None
+
+    @property
+    def reading(self) -> Mitigation:
+        """The readout mitigation that its result is read with."""
+        return self.read_as or self.options.readout_mitigation
 
     def of_copies(self) -> list[Call]:
         """What each copy is asked for; itself where there is one.

@@ -40,6 +40,20 @@ class Dispatcher:
         self._ledger = ledger
         self._options = options
         self._session: Workload | None = None
+        self._batch: Workload | None = None
+        self._gathers = False
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One batch for all that is sent while it lasts, unless the mode is another."""
+        self._gathers = self._options.mode in ("auto", "batch")
+        try:
+            yield
+        finally:
+            self._gathers = False
+            if self._batch is not None:
+                batch, self._batch = self._batch, None
+                self._close(batch)
 
     def send(self, entries: Sequence[Entry], call: Callable[[Entry], Call]) -> None:
         """Submit planned entries, by a ledger that is locked.
@@ -72,7 +86,7 @@ class Dispatcher:
 
     def close_left_open(self) -> None:
         """Close batches and sessions of processes that ended before they could."""
-        if self._session is None:
+        if self._session is None and self._batch is None:
             close_left_open(self._gateway, self._ledger)
 
     def close(self) -> None:
@@ -97,7 +111,7 @@ class Dispatcher:
                 if workload is not None and meaning is Meaning.WORKLOAD_CLOSED:
                     # The service ends a session that was idle for a minute.
                     self._ledger.closed(workload.id)
-                    self._session = None
+                    self._session = self._batch = None
                     return list(entries[index:]), error
                 if meaning is Meaning.QUEUE_FULL and self._n_submitted() > 0:
                     return [], None
@@ -117,6 +131,12 @@ class Dispatcher:
                     self._gateway, self._ledger, self.machine, session=True
                 )
             yield self._session
+        elif self._gathers:
+            if self._batch is None:
+                self._batch = open_workload(
+                    self._gateway, self._ledger, self.machine, session=False
+                )
+            yield self._batch
         elif mode == "batch" or (mode == "auto" and n_jobs > 1):
             batch = open_workload(self._gateway, self._ledger, self.machine, session=False)
             try:

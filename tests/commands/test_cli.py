@@ -14,6 +14,7 @@ import pytest
 
 import experiments.run.start as run_module
 from experiments.commands.cli import EXAMPLES, cli, main
+from experiments.commands.compare import MITIGATION_EXAMPLES, VARIED
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
 from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
@@ -54,6 +55,13 @@ OPTIONS = {
     "data": set(),
     "data list": {"--data-root"},
     "data get": {"name", "--data-root"},
+    "compare": set(),
+    "compare mitigation": {
+        *RUN_FLAGS
+        - {"--recipe", "--epochs", "--rows", "--train", "--train-limit", "--gradient"}
+        - {f"--{name.replace('_', '-')}" for name in VARIED},
+        *("--variants", "--out", "--yes", "--no-wait"),
+    },
     "ablate": set(),
     "ablate arms": {*RECIPE_FLAGS, "--arms", "--seeds", "--out", "--engine", "--jobs"},
     "ablate qpc": {
@@ -142,6 +150,7 @@ def test_help_imports_nothing_heavy() -> None:
             EXAMPLES,
             RUN_EXAMPLES,
             ESTIMATE_EXAMPLES,
+            MITIGATION_EXAMPLES,
             ArmStudy.examples,
             QpcStudy.examples,
             BENCH_EXAMPLES,
@@ -152,7 +161,7 @@ def test_help_imports_nothing_heavy() -> None:
 )
 def test_every_example_of_the_help_is_a_command(line: str) -> None:
     words = shlex.split(re.split(r" {3,}", line)[0])[1:]
-    path = " ".join(words[:2]) if words[0] in ("data", "ablate") else words[0]
+    path = " ".join(words[:2]) if words[0] in ("data", "ablate", "compare") else words[0]
     command = commands(cli)[path]
     context = command.make_context(path, words[len(path.split()) :])
     if "settings" in context.params and not context.params.get("checkpoint"):

@@ -20,7 +20,7 @@ from qbackend.seam.jobs import JobStatus
 from qbackend.seam.requests import Request
 from tests.support.cases import features, weights
 
-from .local_calls import FAKE, SPEC, call, executed, layer
+from .local_calls import FAKE, SHOTS, SPEC, call, executed, layer
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,8 @@ def test_a_fake_device_does_what_changes_the_circuit(options: ExecutionOptions) 
     bound = 2 * 1.5 * infidelity * max(options.zne, default=1.0)
     expected = noisy(asked, NoiseSpec(readout=0.0 if options.calibrates else 1.0))
     assert (np.abs(values - expected) <= bound + 5 * stderr).all()
+    # A line through noise factors 1 and 3 weighs shots by sqrt(10) / 2, a correction by less.
+    assert (stderr < 2 / np.sqrt(SHOTS)).all()
 
 
 def test_seed_zero_is_a_seed_like_any_other() -> None:

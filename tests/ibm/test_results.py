@@ -10,7 +10,7 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit_ibm_runtime.decoders.executor_sampler.utils import flatten_twirling_axes
 
 from qbackend import errors
-from qbackend.ibm.cost import randomisations
+from qbackend.ibm.cost import randomisations, shots_performed
 from qbackend.ibm.results import decode, encode_result
 from qbackend.machines.options import ExecutionOptions
 from qbackend.seam.uncertainty import standard_error
@@ -63,8 +63,12 @@ def test_text_that_is_no_result_is_an_error() -> None:
             decode(raw, call())
 
 
-def test_values_are_extrapolated_by_a_line() -> None:
-    asked = call(ExecutionOptions(primitive="estimator", zne=(1, 3, 5)), rows=2)
+@pytest.mark.parametrize(("twirled", "error"), [(True, 0.1), (False, 0.05)])
+def test_values_are_extrapolated_by_a_line(twirled: bool, error: float) -> None:
+    """What is said of randomisations counts where there are some."""
+    options = ExecutionOptions("estimator", zne=(1, 3, 5), gate_twirling=twirled)
+    asked = call(options, rows=2)
+    performed = shots_performed(SHOTS, options)
     at_zero, slope = np.random.default_rng(0).normal(size=(2, 3, 2))
     factors = np.array([1.0, 3.0, 5.0])
     data = DataBin(
@@ -78,7 +82,7 @@ def test_values_are_extrapolated_by_a_line() -> None:
     values, stderr = decode(encode_result(PrimitiveResult([PubResult(data)])), asked)
     np.testing.assert_allclose(values, at_zero.T, atol=1e-12)
     # At distance 3 from the mean of three points with a spread of 8.
-    each = np.sqrt(0.1**2 + 8 / (SHOTS + 2) / (SHOTS + 3))
+    each = np.sqrt(error**2 + 8 / (performed + 2) / (performed + 3))
     np.testing.assert_allclose(stderr, each * np.sqrt(1 / 3 + 9 / 8), rtol=1e-12)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from experiments.commands.ablate import STUDIES
 from experiments.config.recipe import load_config
 from experiments.report.comparison.groups import PairedDifference, Spread
-from experiments.run.results import table_text
+from experiments.run.display import table_text
 from experiments.studies.arms import ArmSetting, ArmStudy
 from experiments.studies.frame import Results, Study
 from experiments.studies.noise.study import NoiseStudy

@@ -9,6 +9,8 @@ Lowest first, with the names that other folders use:
 - `outcome`
 - `provenance`
 - `copies`
+- `mitigation_figures`
+- `mitigation`
 - `validation_figures`
 - `rows`
 - `validation`

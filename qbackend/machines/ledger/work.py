@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...layers.inputs import Array
 from ...seam.requests import CompiledLayer
 from ..budget import Allowance
-from ..options import ExecutionOptions
+from ..options import ExecutionOptions, Mitigation
 from ..service import Call
 from .entries import Entry
 from .ledger import Ledger
@@ -36,6 +36,7 @@ class Work:
         what: the request's `identity.what_key`.
         run_tag: of the run; None outside of one, whose jobs have a tag of their own only.
         together: seconds estimated for all requests that are sent before one of them is waited for.
+        read_as: the readout mitigation that counts are read with in place of the options'.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Work:
     what: str = ""
     run_tag: str | None = None
     together: float = 0.0
+    read_as: Mitigation | None = None
 
     def allowance(
         self, ledger: Ledger, planned: Sequence[Entry], longest: float
@@ -83,4 +85,5 @@ class Work:
             seed=None if self.seed is None else (self.seed + entry.first_row) % 2**31,
             options=options,
             tags=() if self.run_tag is None else (self.run_tag, rows_tag(self.what, entry)),
+            read_as=self.read_as,
         )
