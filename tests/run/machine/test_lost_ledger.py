@@ -87,7 +87,7 @@ def test_a_ledger_is_made_anew_from_the_service(
         assert "the service has 3 jobs of this run" in err
         assert server.instance.crn in err
         assert "qhc resume a" in err
-    monkeypatch.setattr("qbackend.machines.backend.compile_for_target", None)
+    monkeypatch.setattr("qbackend.machines.compiling.compile_for_target", None)
     server.workload.release()
     # Nobody is at the terminal: a question would end this.
     code, out, err = qhc("resume", "a", "--json")

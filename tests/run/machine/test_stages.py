@@ -12,7 +12,7 @@ import pytest
 from experiments.assembly import backends, construct
 from experiments.records.folder import RunFolder
 from experiments.run import stages
-from qbackend.machines import backend as machine_backend
+from qbackend.machines import compiling
 from qbackend.machines.backend import MachineBackend
 from tests.loopback import LoopbackServer
 from tests.support.command_line import Qhc
@@ -39,7 +39,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count("targets", backends, "get_backend", only=FAKE)
     # What simulates the machine reads it as well.
     count("calibrations", MachineBackend.__dict__["_device"], "func")
-    count("compilations", machine_backend, "compile_for_target")
+    count("compilations", compiling, "compile_for_target")
     count("plans", stages, "plan_run")
     count("models", construct, "build_model")
     return counts
