@@ -109,6 +109,8 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
             console.print(_step_words(share), markup=False, soft_wrap=True)
     cost = plan.total.cost
     console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
+    if words := getattr(cost, "fractional_gates", ""):
+        console.print(words, markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)

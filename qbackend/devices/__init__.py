@@ -8,6 +8,6 @@ Lowest first, with the names that other folders use:
 - `noise_spec`: NoiseSpec, load_noise, save_noise
 - `noise`: ModelledLayer, NoisyLayer, WAIT, add_noise, assignment_matrices, build_noise_model,
   channel_after, compile_under_noise, noise_of
-- `snapshots`: list_snapshots, load_snapshot, itself
+- `snapshots`: list_snapshots, load_snapshot, no_fractional_gates, itself
 - `table`: CompiledCost, DeviceInfo, describe, native_two_qubit_gate
 """

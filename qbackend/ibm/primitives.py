@@ -26,6 +26,7 @@ from qiskit_ibm_runtime import EstimatorV2, IBMBackend, SamplerV2, Session
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
+from ..circuits.fractional import executed_rows
 from ..circuits.measuring import turned_circuits
 from ..machines.service import Call
 from .results import REGISTER, asked, measured_in, measured_qubits
@@ -119,9 +120,10 @@ def pubs(call: Call) -> list[tuple[Any, ...]]:
     values = call.parameters[:, [column[parameter] for parameter in circuit.parameters]]
     if call.options.primitive == "estimator":
         observables = [[asked(observable)] for observable in compiled.observables]
+        circuit, values = executed_rows(circuit, values)
         return [(circuit, observables, values)]
     measured: list[tuple[Any, ...]] = [
-        (_measuring(turned, measured_in(readout)), values)
+        executed_rows(_measuring(turned, measured_in(readout)), values)
         for turned, readout in zip(turned_circuits(compiled), compiled.readouts, strict=True)
     ]
     if call.options.calibrates:

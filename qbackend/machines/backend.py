@@ -145,7 +145,8 @@ class MachineBackend(QuantumBackend):
             MachineError: the account has no such machine.
             OptionError: too many wires, or a gate that the machine has no calibration for.
         """
-        key = layer_key(spec, self.name, self.preparation)
+        fractional = self.options.fractional_gates
+        key = layer_key(spec, self.name, self.preparation, fractional_gates=fractional)
         text = self.ledger.layer(key)
         if text is not None and self._is_outdated(text):
             self._forget(key)
@@ -322,7 +323,12 @@ class MachineBackend(QuantumBackend):
     def _service(self) -> Service:
         if self._given is not None:
             return self._given
-        return self.vendor.connect(self._credentials, self._profile, is_local=self._is_local)
+        return self.vendor.connect(
+            self._credentials,
+            self._profile,
+            is_local=self._is_local,
+            fractional_gates=self.options.fractional_gates,
+        )
 
     def _tell(self, words: str) -> None:
         self._progress(Progress(0, 0, words))

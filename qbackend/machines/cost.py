@@ -21,6 +21,7 @@ class MachineCost(Cost):
         derivatives: those of the rows that only derivatives need.
         two_qubit_gates: of one row's circuit.
         two_qubit_depth: of one row's circuit.
+        fractional_gates: what they save of a row's circuit, in words; "" without them.
         seconds_left: of the account's plan; None where the service does not say.
         plan: its name.
     """
@@ -32,6 +33,7 @@ class MachineCost(Cost):
     derivatives: int = 0
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
+    fractional_gates: str = ""
     seconds_left: float | None = None
     plan: str = ""
 

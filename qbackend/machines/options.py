@@ -29,6 +29,7 @@ def _said(
     *,
     least: float | None = None,
     is_physical: bool = False,
+    came_later: bool = False,
 ) -> dict[str, Any]:
     """All that is to be said of an option beside its name, its type and its default.
 
@@ -37,8 +38,15 @@ def _said(
         takes: what the flag's help calls its value.
         least: of a number, or `ABOVE_ZERO`; a vendor may have a most.
         is_physical: whether a result depends on it; the others say how to wait and what to spend.
+        came_later: whether ledgers from before do not have it, which are those of its default.
     """
-    return {"words": words, "takes": takes, "least": least, "is_physical": is_physical}
+    return {
+        "words": words,
+        "takes": takes,
+        "least": least,
+        "is_physical": is_physical,
+        "came_later": came_later,
+    }
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,16 @@ class ExecutionOptions:
             is_physical=True,
         ),
     )
+    fractional_gates: bool = field(
+        default=False,
+        metadata=_said(
+            "Turns of one and two qubits by any angle as one gate each, where that is shorter.",
+            SWITCH,
+            is_physical=True,
+            came_later=True,
+        ),
+    )
+    """RX and RZZ of IBM's Heron processors."""
     dynamical_decoupling: Decoupling | None = field(
         default=None, metadata=_said("On idle qubits: XX, XpXm or XY4.", is_physical=True)
     )
@@ -131,11 +149,12 @@ class ExecutionOptions:
             _check_estimator(self)
 
     def physical(self) -> dict[str, Any]:
-        """Those that a result depends on."""
+        """Those that a result depends on; without what came later, where it is not used."""
         return {
             each.name: getattr(self, each.name)
             for each in fields(self)
             if each.metadata["is_physical"]
+            and not (each.metadata["came_later"] and getattr(self, each.name) == each.default)
         }
 
     @property

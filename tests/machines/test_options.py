@@ -69,4 +69,7 @@ def test_section_flags_and_identity_follow_from_the_one_statement() -> None:
     assert helps["max_qpu_seconds"].endswith("[default: 60]")
     assert [name for name in names if not told[name]] == ["poll"]
     waiting = {"mode", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
-    assert set(ExecutionOptions().physical()) == set(names) - waiting
+    later = {each.name for each in fields(ExecutionOptions) if each.metadata["came_later"]}
+    assert later == {"fractional_gates"}
+    assert set(ExecutionOptions().physical()) == set(names) - waiting - later
+    assert ExecutionOptions(fractional_gates=True).physical()["fractional_gates"] is True

@@ -31,10 +31,13 @@ Float32 networks differ by that much between computers; no number of shots resol
 """
 
 
-def layer_key(spec: Layer, machine: str, preparation: str) -> str:
+def layer_key(
+    spec: Layer, machine: str, preparation: str, *, fractional_gates: bool = False
+) -> str:
     """Of a layer before it is compiled."""
     # "encoder" as ledgers have it: under another word their jobs would be paid for once more.
-    return _digest({"spec": _definition(spec), "machine": machine, "encoder": preparation})
+    known = {"spec": _definition(spec), "machine": machine, "encoder": preparation}
+    return _digest({**known, "fractional_gates": True} if fractional_gates else known)
 
 
 def content_key(
