@@ -143,7 +143,7 @@ def fractional_words(record: Mapping[str, Any]) -> str:
         f"two-qubit depth {short['two_qubit_depth']} ({plain['two_qubit_depth']}), "
         f"{short['pulses']} ({plain['pulses']}) pulses on one qubit, "
         f"{1e6 * short['duration']:.2f} ({1e6 * plain['duration']:.2f}) us, "
-        f"reported fidelity {short['fidelity']:.4f} ({plain['fidelity']:.4f})"
+        f"reported fidelity of gates and readouts {short['fidelity']:.4f} ({plain['fidelity']:.4f})"
     )
     if not comparison["used"]:
         return f"{words}: nothing gained, the layer is compiled without them"

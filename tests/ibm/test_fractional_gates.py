@@ -11,6 +11,8 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter, ParameterVector
 
+from experiments.records.lines import Compiled
+from experiments.report.facts import compiled_words
 from qbackend import CircuitLayer, LayerSpec, errors, get_backend
 from qbackend.aer.noisy import AerNoisy
 from qbackend.circuits.device_form import compile_for_target
@@ -21,6 +23,7 @@ from qbackend.ibm.local import LocalService
 from qbackend.ibm.results import decode
 from qbackend.ibm.service import connect
 from qbackend.layers.inputs import Array
+from qbackend.machines.consent import approve_all
 from qbackend.machines.options import ExecutionOptions
 from qbackend.machines.service import Call
 from qbackend.seam.requests import Request
@@ -106,16 +109,28 @@ def test_they_are_asked_for_and_refused_where_there_are_none() -> None:
             connect(fractional_gates=True).device("ibm_plain")
 
 
-def test_a_machine_keeps_both_compilations_apart(tmp_path: Path) -> None:
-    with served([machine()]):
-        found = []
-        for options in (ON, ExecutionOptions(), ON):
-            backend = get_backend(NAME, machine=options, ledger=tmp_path / "jobs.sqlite")
-            found.append(backend.compile(own_layer()))
+def test_a_machine_keeps_apart_what_is_done_with_them_and_without(tmp_path: Path) -> None:
+    found = []
+    with served([machine()]) as server:
+        for wanted in (True, False, True):
+            backend = get_backend(
+                NAME,
+                shots=SHOTS,
+                machine=ExecutionOptions(fractional_gates=wanted, poll=(0.02, 0.05)),
+                ledger=tmp_path / "jobs.sqlite",
+                approve=approve_all,
+            )
+            made = backend.compile(own_layer())
+            request = Request(made, made.rows(rows(), np.array(WEIGHTS)), shots=SHOTS)
+            result = backend.submit(request).result()
+            assert (np.abs(result.values - ideal()) <= 5 * result.stderr + 1e-9).all()
+            found.append((made, result))
             backend.close()
-    gates = [made.record["two_qubit_gates"] for made in found]
-    assert gates == [3, 6, 3]
-    assert "fractional_gates" not in found[1].record
+        # The third request is the first one, and is not paid for again.
+        assert len(server.jobs) == 2
+    assert [made.record["two_qubit_gates"] for made, _ in found] == [3, 6, 3]
+    assert "fractional_gates" not in found[1][0].record
+    np.testing.assert_array_equal(found[0][1].values, found[2][1].values)
 
 
 @pytest.mark.parametrize("options", EVERY_PRIMITIVE)
@@ -146,6 +161,9 @@ def test_the_plan_says_what_they_save() -> None:
     assert "11 (11) two-qubit gates" in words
     assert f" {count_pulses(compiled.circuit)} (" in words
     assert words.endswith("no two-qubit gate less")
+    said = compiled_words(Compiled.model_validate(compiled.record))
+    assert said.startswith("11 two-qubit gates, compact preparation, reported gate fidelity")
+    assert said.endswith(f"; {words}")
     plain = get_backend(FAKE).compile(LayerSpec(4, n_layers=2))
     assert get_backend(FAKE).estimate(Request(plain, zero, shots=SHOTS)).fractional_gates == ""  # type: ignore[attr-defined]
 
