@@ -88,13 +88,13 @@ class ExecutionOptions:
     fractional_gates: bool = field(
         default=False,
         metadata=_said(
-            "Turns of one and two qubits by any angle as one gate each, where that is shorter.",
+            "Use fractional gates, RX and RZZ by any angle, where they shorten the layer.",
             SWITCH,
             is_physical=True,
             came_later=True,
         ),
     )
-    """RX and RZZ of IBM's Heron processors."""
+    """What IBM's Heron processors have beside their fixed gates."""
     dynamical_decoupling: Decoupling | None = field(
         default=None, metadata=_said("On idle qubits: XX, XpXm or XY4.", is_physical=True)
     )
