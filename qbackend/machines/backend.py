@@ -323,12 +323,8 @@ class MachineBackend(QuantumBackend):
     def _service(self) -> Service:
         if self._given is not None:
             return self._given
-        return self.vendor.connect(
-            self._credentials,
-            self._profile,
-            is_local=self._is_local,
-            fractional_gates=self.options.fractional_gates,
-        )
+        kind = {"is_local": self._is_local, "fractional_gates": self.options.fractional_gates}
+        return self.vendor.connect(self._credentials, self._profile, **kind)
 
     def _tell(self, words: str) -> None:
         self._progress(Progress(0, 0, words))
