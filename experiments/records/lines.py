@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -87,6 +87,8 @@ class Compiled(Recorded):
         calibration: where it comes from.
         calibrated_at: ISO 8601.
         noise: strengths of the parts that were simulated.
+        fractional_gates: what the layer takes with them and without, and which it was compiled to;
+            None for a device without.
         n_circuits: of this kind in the network.
         n_wires: of the layer.
         copies: side by side on the device, the first of them the layer itself; none where it
@@ -117,6 +119,7 @@ class Compiled(Recorded):
     calibration: str | None = None
     calibrated_at: str | None = None
     noise: dict[str, float] | None = None
+    fractional_gates: dict[str, Any] | None = None
     n_circuits: int = 1
     n_wires: int = 0
     copies: tuple[PlacedCopy, ...] = ()

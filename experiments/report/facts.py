@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from qbackend.circuits.device_form import fractional_words
+
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
 from .numbers import counted, percent
@@ -112,10 +114,12 @@ def compiled_facts(
 
 def compiled_words(compiled: Compiled) -> str:
     """What a circuit takes on the device."""
-    return (
+    words = (
         f"{compiled.two_qubit_gates} two-qubit gates, {preparation_words(compiled)}"
         f"reported gate fidelity {compiled.gate_fidelity:.3f}"
     )
+    saved = fractional_words(compiled.model_dump())
+    return f"{words}; {saved}" if saved else words
 
 
 def preparation_words(compiled: Compiled) -> str:

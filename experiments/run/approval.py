@@ -131,6 +131,8 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
     if price := price_of(cost):
         told = f"{price.per_second:g} {price.currency} per second of QPU time, by your credentials"
         console.print(f"price: {told}", markup=False, soft_wrap=True)
+    if words := getattr(cost, "fractional_gates", ""):
+        console.print(words, markup=False, soft_wrap=True)
     left = getattr(cost, "seconds_left", None)
     if left is not None:
         console.print(f"left in the account's plan: {left:,.0f} s", markup=False)

@@ -3,6 +3,9 @@
 Lowest first, with the names that other folders use:
 
 - `line_plan`
+- `pulses`
+- `zz_rotations`
+- `fractional`: executed, executed_rows, has_fractional_gates
 - `logical`: circuit_record, compile_layer
 - `measuring`: turned, turned_circuits
 - `orthogonal`: QUATERNION_PRODUCTS
@@ -13,5 +16,5 @@ Lowest first, with the names that other folders use:
 - `copying`: Copying
 - `copies`
 - `copied`: moved, with_copies
-- `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits
+- `device_form`: PREPARATIONS, Preparation, compile_for_target, drop_idle_qubits, fractional_words
 """

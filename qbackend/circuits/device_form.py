@@ -4,13 +4,16 @@ Two ways lead there. The compact preparation and the rearranged ansatz (`prepara
 need a line or a ring of neighbouring qubits and nothing else: of all that the device has, the one
 with the best reported errors is taken. Everything else is routed by Qiskit's transpiler from
 several seeds, and the result with the best reported errors is taken. Both are deterministic.
+
+Where the device has fractional gates, the layer is compiled with them and without, and the one with
+the better reported errors is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
@@ -23,10 +26,12 @@ from ..layers.spec import LayerSpec
 from ..layers.spec_circuit import append_operation, encoding_circuit, qubit_of
 from ..layers.spec_inputs import SpecInputs
 from ..seam.requests import CompiledLayer
+from .fractional import executed, has_fractional_gates, without_fractional_gates
 from .line_plan import MAX_WIRES, measured_before, split_final_cnots
 from .logical import circuit_record, compile_layer
-from .placement import active_qubits, place, route
+from .placement import active_qubits, place, reported_fidelity, route
 from .preparation import N_ANGLES, CompactPreparation, append_compact, check_compact
+from .pulses import count_pulses
 from .reported_costs import ReportedCosts
 
 Preparation = Literal["auto", "compact", "textbook"]
@@ -67,7 +72,31 @@ def compile_for_target(
             f"the layer has {spec.n_wires} wires, more than the qubits of '{device}' ({n_qubits}); "
             "choose fewer wires or another device (qhc backends lists them)"
         )
-    costs = ReportedCosts.of(device, target)
+
+    def compiled_for(target: Target) -> CompiledLayer:
+        costs = ReportedCosts.of(device, target)
+        return _compiled(spec, costs, preparation, move_final_cliffords, seeds)
+
+    if not has_fractional_gates(target):
+        return compiled_for(target)
+    plain, short = compiled_for(without_fractional_gates(target)), compiled_for(target)
+    better = max(plain, short, key=reported_fidelity)
+    comparison = {
+        "used": better is short,
+        "without": _length(plain),
+        "with": _length(short),
+    }
+    return replace(better, record={**better.record, "fractional_gates": comparison})
+
+
+def _compiled(
+    spec: Layer,
+    costs: ReportedCosts,
+    preparation: Preparation,
+    move_final_cliffords: bool,
+    seeds: Sequence[int],
+) -> CompiledLayer:
+    """The layer in the gates of the target whose costs these are."""
     if not isinstance(spec, LayerSpec):
         if preparation != "auto":
             raise OptionError(
@@ -75,7 +104,7 @@ def compile_for_target(
                 "circuit of your own brings its own: leave it out"
             )
         compiled = route(compile_layer(spec), costs, seeds)
-        return replace(compiled, record={**compiled.record, "device": device})
+        return replace(compiled, record={**compiled.record, "device": costs.device})
     chosen = choose_preparation(spec, preparation)
     if chosen == "compact" and move_final_cliffords and spec.n_wires <= MAX_WIRES:
         compiled = place(spec, costs)
@@ -83,11 +112,44 @@ def compile_for_target(
         logical = logical_layer(spec, preparation=chosen, move_final_cliffords=move_final_cliffords)
         compiled = route(logical, costs, seeds)
     choices = {
-        "device": device,
+        "device": costs.device,
         "preparation": chosen,
         "final_cliffords_moved": move_final_cliffords,
     }
     return replace(compiled, record={**compiled.record, **choices})
+
+
+def _length(compiled: CompiledLayer) -> dict[str, float]:
+    """What a layer takes on its device, for a comparison with another way."""
+    record = compiled.record
+    return {
+        "two_qubit_gates": record["two_qubit_gates"],
+        "two_qubit_depth": record["two_qubit_depth"],
+        "pulses": count_pulses(executed(compiled.circuit)),
+        "duration": record["duration"],
+        "fidelity": reported_fidelity(compiled),
+    }
+
+
+def fractional_words(record: Mapping[str, Any]) -> str:
+    """What fractional gates save of a compiled layer, by its record; "" for a device without."""
+    comparison = record.get("fractional_gates")
+    if comparison is None:
+        return ""
+    plain, short = comparison["without"], comparison["with"]
+    words = (
+        "fractional gates (without them): "
+        f"{short['two_qubit_gates']} ({plain['two_qubit_gates']}) two-qubit gates, "
+        f"two-qubit depth {short['two_qubit_depth']} ({plain['two_qubit_depth']}), "
+        f"{short['pulses']} ({plain['pulses']}) pulses on one qubit, "
+        f"{1e6 * short['duration']:.2f} ({1e6 * plain['duration']:.2f}) us, "
+        f"reported fidelity of gates and readouts {short['fidelity']:.4f} ({plain['fidelity']:.4f})"
+    )
+    if not comparison["used"]:
+        return f"{words}: nothing gained, the layer is compiled without them"
+    if short["two_qubit_gates"] == plain["two_qubit_gates"]:
+        return f"{words}: no two-qubit gate less"
+    return words
 
 
 def choose_preparation(spec: LayerSpec, preparation: Preparation) -> Literal["compact", "textbook"]:

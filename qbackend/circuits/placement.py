@@ -21,10 +21,13 @@ from ..layers.inputs import Array
 from ..layers.spec import LayerSpec
 from ..layers.spec_inputs import SpecInputs
 from ..seam.requests import CompiledLayer
+from .fractional import constants_folded, executed
 from .line_plan import LinePlan, Turn, plan_line
 from .logical import circuit_record
 from .preparation import N_ANGLES, CompactPreparation, append_compact
+from .pulses import in_few_pulses
 from .reported_costs import ReportedCosts
+from .zz_rotations import with_zz_rotations
 
 # A placed layer only needs the device's gates: from level 2 on the transpiler makes constant
 # two-qubit blocks anew, with more one-qubit gates around them.
@@ -57,6 +60,8 @@ def place(spec: LayerSpec, costs: ReportedCosts) -> CompiledLayer:
 
 def route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) -> CompiledLayer:
     """Of the transpiler's results, one per seed, the one with the best reported errors."""
+    if costs.fractional:
+        logical = replace(logical, circuit=with_zz_rotations(logical.circuit))
     candidates: list[CompiledLayer] = []
     failure = OptionError("routing takes at least one seed")
     for seed in seeds:
@@ -75,7 +80,12 @@ def route(logical: CompiledLayer, costs: ReportedCosts, seeds: Sequence[int]) ->
         candidates.append(replace(compiled, record=record))
     if not candidates:
         raise failure
-    return max(candidates, key=lambda c: c.record["gate_fidelity"] * c.record["readout_fidelity"])
+    return max(candidates, key=reported_fidelity)
+
+
+def reported_fidelity(compiled: CompiledLayer) -> float:
+    """Product of the reported fidelities of a placed or routed layer's gates and readouts."""
+    return float(compiled.record["gate_fidelity"] * compiled.record["readout_fidelity"])
 
 
 def line_layer(spec: LayerSpec, plan: LinePlan) -> CompiledLayer:
@@ -124,8 +134,10 @@ def active_qubits(compiled: CompiledLayer) -> list[int]:
 
 
 def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCosts) -> CompiledLayer:
-    """The layer with its transpiled circuit."""
+    """The layer with its transpiled circuit, shorter where the device has gates for that."""
     observables = tuple(o.apply_layout(circuit.layout) for o in layer.observables)
+    if costs.fractional:
+        circuit = in_few_pulses(constants_folded(circuit))
     return replace(
         layer, circuit=circuit, observables=observables, one_qubit_gates=costs.one_qubit_gates
     )
@@ -133,7 +145,10 @@ def _laid_out(layer: CompiledLayer, circuit: QuantumCircuit, costs: ReportedCost
 
 def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray[np.int_]) -> Array:
     """Costs (N,) of a layer on N lines or rings, whose rows are the qubits at its positions."""
-    native = transpile(layer.circuit, basis_gates=["rz", "sx", "x", "cz"], optimization_level=1)
+    gates = ["rz", "sx", "x", "cz", *(["rx"] if costs.fractional else [])]
+    native = transpile(layer.circuit, basis_gates=gates, optimization_level=1)
+    if costs.fractional:
+        native = in_few_pulses(native)
     one_qubit, readout = np.array(costs.one_qubit), np.array(costs.readout)
     two_qubit = np.full((len(one_qubit), len(one_qubit)), math.inf)
     for (one, other), cost in costs.two_qubit.items():
@@ -152,7 +167,7 @@ def _placement_costs(layer: CompiledLayer, costs: ReportedCosts, places: NDArray
 
 def recorded(compiled: CompiledLayer, costs: ReportedCosts) -> CompiledLayer:
     """The layer with its record; raises `OptionError` for a gate without calibration."""
-    circuit = compiled.circuit
+    circuit = executed(compiled.circuit)
     ends = [0.0] * circuit.num_qubits
     gate_cost = 0.0
     for item in circuit.data:

@@ -14,6 +14,7 @@ from qiskit.circuit import Gate
 from qiskit.transpiler import InstructionProperties, Target
 
 from ..errors import OptionError
+from .fractional import has_fractional_gates, without_bounds
 
 TWO_QUBIT_GATES = ("cz", "ecr", "cx")
 """Native gates that a CNOT takes one of."""
@@ -25,12 +26,13 @@ class ReportedCosts:
 
     Attributes:
         device: its name.
-        target: what it reports.
+        target: what it reports; RZZ by any angle, as `fractional` folds it.
         one_qubit_gates: their names.
         one_qubit: per qubit, the worst of its one-qubit gates.
         two_qubit: per pair of neighbours in ascending order, the best of its two-qubit gates;
             pairs without a calibrated gate are left out.
         readout: per qubit.
+        fractional: whether it has RX and RZZ by any angle.
     """
 
     device: str
@@ -39,10 +41,12 @@ class ReportedCosts:
     one_qubit: tuple[float, ...]
     two_qubit: dict[tuple[int, int], float]
     readout: tuple[float, ...]
+    fractional: bool
 
     @classmethod
     def of(cls, device: str, target: Target) -> ReportedCosts:
         """The costs that `target` reports."""
+        fractional = has_fractional_gates(target)
         gates = [
             name
             for name, operation in zip(target.operation_names, target.operations, strict=True)
@@ -59,7 +63,7 @@ class ReportedCosts:
         measure = _instances(target, "measure")
         return cls(
             device=device,
-            target=target,
+            target=without_bounds(target) if fractional else target,
             one_qubit_gates=tuple(gates),
             one_qubit=tuple(
                 max((_cost(_instances(target, name).get(q)) for name in gates), default=math.inf)
@@ -67,6 +71,7 @@ class ReportedCosts:
             ),
             two_qubit=dict(sorted(two_qubit.items())),
             readout=tuple(_error_cost(measure.get(q)) for q in qubits),
+            fractional=fractional,
         )
 
     def between(self, one: int, other: int) -> float:

@@ -8,6 +8,6 @@ Lowest first, with the names that other folders use:
 - `noise_spec`: NoiseSpec, SavedNoise, load_noise, save_noise
 - `noise`: ModelledLayer, NoisyLayer, WAIT, add_noise, assignment_matrices, build_noise_model,
   channel_after, compile_under_noise, noise_of
-- `snapshots`: list_snapshots, load_snapshot, reported_rep_delay, itself
+- `snapshots`: list_snapshots, load_snapshot, no_fractional_gates, reported_rep_delay, itself
 - `table`: CompiledCost, DeviceInfo, describe, native_two_qubit_gate
 """

@@ -60,9 +60,10 @@ class RuntimeWorkload:
     """The client's object of a batch or a session, which outlives the connection that opened it:
     each has its own, and `owner` is the one in use."""
 
-    def __init__(self, session: Session, owner: object) -> None:
+    def __init__(self, session: Session, owner: object, fractional_gates: bool) -> None:
         self._session = session
         self._owner = owner
+        self._fractional_gates = fractional_gates
 
     @property
     def id(self) -> str:
@@ -71,7 +72,9 @@ class RuntimeWorkload:
     def mode(self, service: object, client: QiskitRuntimeService) -> Session:
         """The client's object for jobs that `service` starts, which may be a later connection."""
         if service is not self._owner:
-            self._session = type(self._session).from_id(self.id, client)
+            self._session = type(self._session).from_id(
+                self.id, client, use_fractional_gates=self._fractional_gates
+            )
             self._owner = service
         return self._session
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..circuits.device_form import fractional_words
 from ..errors import PlanError
 from ..machines.cost import MachineCost
 from ..machines.options import ExecutionOptions
@@ -172,6 +173,7 @@ def estimate(
         readouts=readouts,
         two_qubit_gates=compiled.record.get("two_qubit_gates", 0),
         two_qubit_depth=compiled.record.get("two_qubit_depth", 0),
+        fractional_gates=fractional_words(compiled.record),
         seconds_left=None if plan is None else plan.seconds_left,
         plan="" if plan is None else plan.name,
         price=None if plan is None else plan.price,

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..circuits.fractional import executed
 from ..circuits.measuring import turned_circuits
 from ..machines.options import ExecutionOptions
 from ..seam.requests import CompiledLayer
@@ -65,7 +66,7 @@ class Load:
 
 def load_of(compiled: CompiledLayer, options: ExecutionOptions) -> Load:
     """What one row of a layer takes, in all its readouts; at most, each with a busiest qubit."""
-    loads = [load(circuit, options) for circuit in turned_circuits(compiled)]
+    loads = [load(executed(circuit), options) for circuit in turned_circuits(compiled)]
     return Load(
         sum(each.instructions for each in loads),
         sum(each.two_qubit_gates for each in loads),

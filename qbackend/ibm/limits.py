@@ -1,4 +1,4 @@
-"""What IBM's service takes in one job, and how rows are packed into jobs.
+"""What IBM's service takes: options together, contents of one job; how rows are packed into jobs.
 
 Letters: N rows, P circuit parameters.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ..circuits.fractional import executed
 from ..errors import OptionError
 from ..machines.options import ExecutionOptions
 from ..seam.requests import CompiledLayer
@@ -60,6 +61,24 @@ def check_rep_delay(compiled: CompiledLayer, options: ExecutionOptions) -> None:
         )
 
 
+def check_fractional_gates(options: ExecutionOptions) -> None:
+    """Raise `OptionError` for what does not go with gates by any angle.
+
+    Twirling conjugates gates by Paulis, which it then undoes by other Paulis: those exist for
+    Clifford gates. Extrapolation folds gates with their inverses, which RZZ has not: the client
+    leaves it as it is, and extrapolates nothing.
+    https://quantum.cloud.ibm.com/docs/guides/fractional-gates
+    """
+    if not options.fractional_gates:
+        return
+    for name, chosen in (("gate_twirling", options.gate_twirling), ("zne", bool(options.zne))):
+        if chosen:
+            raise OptionError(
+                f"IBM's machines have no {name} with fractional_gates: leave one of them out; "
+                "measurement_twirling, readout_mitigation and dynamical_decoupling go with them"
+            )
+
+
 def pack(
     n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
 ) -> list[range]:
@@ -90,7 +109,8 @@ def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer
             "take fewer with --shots, or a larger precision"
         )
     # A row's angles travel once for each of its circuits.
-    payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * max(1, len(compiled.parameters)) * readouts)
+    n_angles = max(1, len(compiled.parameters), executed(compiled.circuit).num_parameters)
+    payload = PAYLOAD_BYTES // (BYTES_PER_PARAMETER * n_angles * readouts)
     held = load_of(compiled, options).most_rows
     if held < 1:
         raise OptionError(

@@ -107,7 +107,8 @@ class LocalService:
     is_local = True
     instance = LOCAL
 
-    def __init__(self) -> None:
+    def __init__(self, *, fractional_gates: bool = False) -> None:
+        self._fractional_gates = fractional_gates
         self._jobs: dict[str, tuple[str, Any]] = {}
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
@@ -119,7 +120,7 @@ class LocalService:
         return None
 
     def device(self, machine: str) -> Device:
-        return _snapshot(machine)
+        return _snapshot(machine, fractional_gates=self._fractional_gates)
 
     def machine(self, name: str) -> MachineInfo:
         return _described(_snapshot(name))
@@ -207,9 +208,9 @@ class LocalService:
             return self._jobs[job_id][1]
 
 
-def _snapshot(machine: str) -> Device:
+def _snapshot(machine: str, *, fractional_gates: bool = False) -> Device:
     try:
-        return snapshots.load_snapshot(machine)
+        return snapshots.load_snapshot(machine, fractional_gates=fractional_gates)
     except UnknownNameError as error:
         raise MachineError(str(error)) from None
 

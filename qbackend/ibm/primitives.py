@@ -27,6 +27,7 @@ from qiskit_ibm_runtime import EstimatorV2, IBMBackend, SamplerV2, Session
 from qiskit_ibm_runtime.executor_estimator import Estimator
 from qiskit_ibm_runtime.executor_sampler import Sampler
 
+from ..circuits.fractional import executed_rows
 from ..circuits.measuring import turned_circuits
 from ..machines.service import Call
 from .results import asked, measured_in, measured_qubits, registers
@@ -122,10 +123,13 @@ def pubs(call: Call) -> list[tuple[Any, ...]]:
     values = call.parameters[:, [column[parameter] for parameter in circuit.parameters]]
     if call.options.primitive == "estimator":
         observables = [[asked(observable)] for observable in compiled.observables]
+        circuit, values = executed_rows(circuit, values)
         return [(circuit, observables, values)]
     copies = compiled.copies or (compiled,)
     measured: list[tuple[Any, ...]] = [
-        (_measuring(turned, [measured_in(copy.readouts[index]) for copy in copies]), values)
+        executed_rows(
+            _measuring(turned, [measured_in(copy.readouts[index]) for copy in copies]), values
+        )
         for index, turned in enumerate(turned_circuits(compiled))
     ]
     if call.options.calibrates:

@@ -14,12 +14,9 @@ from typing import Any
 
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime import Batch, QiskitRuntimeService, Session
-from qiskit_ibm_runtime.exceptions import (
-    IBMError,
-    RuntimeInvalidStateError,
-)
+from qiskit_ibm_runtime.exceptions import IBMError, IBMInputValueError, RuntimeInvalidStateError
 
-from ..devices.snapshots import list_snapshots, reported_rep_delay
+from ..devices.snapshots import list_snapshots, no_fractional_gates, reported_rep_delay
 from ..errors import (
     BackendError,
     JobNotFoundError,
@@ -49,8 +46,12 @@ _STATUS = {
 }
 
 
-def connect(credentials: Credentials | None = None) -> RuntimeService:
+def connect(
+    credentials: Credentials | None = None, *, fractional_gates: bool = False
+) -> RuntimeService:
     """The service, for these credentials or for those that are found.
+
+    Its machines have fractional gates where that is asked for; those that have none are refused.
 
     Raises:
         CredentialsError: none, or ones that the service does not know, or an unknown instance.
@@ -59,7 +60,7 @@ def connect(credentials: Credentials | None = None) -> RuntimeService:
     credentials = credentials or find_credentials()
     if credentials is None:
         raise no_credentials()
-    return RuntimeService(credentials, open_client(credentials))
+    return RuntimeService(credentials, open_client(credentials), fractional_gates)
 
 
 class RuntimeService:
@@ -67,8 +68,11 @@ class RuntimeService:
 
     is_local = False
 
-    def __init__(self, credentials: Credentials, client: QiskitRuntimeService) -> None:
+    def __init__(
+        self, credentials: Credentials, client: QiskitRuntimeService, fractional_gates: bool = False
+    ) -> None:
         self._credentials = credentials
+        self._fractional_gates = fractional_gates
         self._client = client
         self._machines: dict[str, Any] = {}
         self._jobs: dict[str, Any] = {}
@@ -132,7 +136,7 @@ class RuntimeService:
             )
         with self.asking():
             kind = Session if session else Batch
-            opened = RuntimeWorkload(kind(backend=backend), self)
+            opened = RuntimeWorkload(kind(backend=backend), self, self._fractional_gates)
         self._workloads[opened.id] = opened
         return opened
 
@@ -217,7 +221,7 @@ class RuntimeService:
         return usage.get("qpu_charge_time_seconds")
 
     def reconnect(self) -> RuntimeService:
-        return RuntimeService(self._credentials, open_client(self._credentials))
+        return connect(self._credentials, fractional_gates=self._fractional_gates)
 
     @contextmanager
     def asking(self, job_id: str | None = None) -> Iterator[None]:
@@ -273,12 +277,17 @@ class RuntimeService:
         """
         if name in self._machines:
             return self._machines[name]
+        chosen = {"use_fractional_gates": self._fractional_gates}
         with self.asking():
             try:
-                backend = self._client.backend(name)
+                backend = self._client.backend(name, **chosen)
                 if not self._is_settled:
                     self._settle(self.instance)
-                    backend = self._client.backend(name)
+                    backend = self._client.backend(name, **chosen)
+            except IBMInputValueError as error:
+                if "fractional gates" in str(error):
+                    raise no_fractional_gates(name) from None
+                raise
             except QiskitBackendNotFoundError:
                 self._client.usage()
                 raise self._unknown(name) from None

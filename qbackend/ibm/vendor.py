@@ -48,6 +48,7 @@ class IbmQuantum:
     def check(self, options: ExecutionOptions, *, is_local: bool) -> None:
         check_installed(options.readout_mitigation)
         limits.check_execution_time(options.max_execution_time)
+        limits.check_fractional_gates(options)
         if is_local:
             from .local import check_local
 
@@ -59,15 +60,23 @@ class IbmQuantum:
         found = find_credentials(credentials, profile)
         return None if found is None else found.source
 
-    def connect(self, credentials: Path | None, profile: str | None, *, is_local: bool) -> Service:
+    def connect(
+        self,
+        credentials: Path | None,
+        profile: str | None,
+        *,
+        is_local: bool,
+        fractional_gates: bool = False,
+    ) -> Service:
         if is_local:
             from .local import LocalService
 
-            return LocalService()
+            return LocalService(fractional_gates=fractional_gates)
         from . import service
         from .credentials import find_credentials
 
-        return service.connect(find_credentials(credentials, profile))
+        found = find_credentials(credentials, profile)
+        return service.connect(found, fractional_gates=fractional_gates)
 
     def calibrated(self, machine: str) -> Device | None:
         from .calibrations import load_live

@@ -149,7 +149,7 @@ class MachineBackend(QuantumBackend):
             MachineError: the account has no such machine.
             OptionError: too many wires, or a gate that the machine has no calibration for.
         """
-        key = layer_key(spec, self.name, self.preparation, self.options.copying)
+        key = layer_key(spec, self.name, self.preparation, self.options)
         text = self.ledger.layer(key)
         if text is not None and self._planner.is_outdated(text):
             self._planner.forget(key)
@@ -329,7 +329,8 @@ class MachineBackend(QuantumBackend):
     def _service(self) -> Service:
         if self._given is not None:
             return self._given
-        return self.vendor.connect(self._credentials, self._profile, is_local=self._is_local)
+        kind = {"is_local": self._is_local, "fractional_gates": self.options.fractional_gates}
+        return self.vendor.connect(self._credentials, self._profile, **kind)
 
     def _tell(self, words: str) -> None:
         self._progress(Progress(0, 0, words))

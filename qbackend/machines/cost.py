@@ -40,6 +40,7 @@ class MachineCost(Cost):
         two_qubit_depth: of one row's circuit.
         max_execution_time: seconds of QPU time after which the service stops a job, of several the
             longest; None where nothing is paid.
+        fractional_gates: what they save of a row's circuit, in words; "" without them.
         seconds_left: of the account's plan; None where the service does not say.
         plan: its name.
         price: of a second; None where it is not known, or nothing is paid.
@@ -54,6 +55,7 @@ class MachineCost(Cost):
     two_qubit_gates: int = 0
     two_qubit_depth: int = 0
     max_execution_time: int | None = None
+    fractional_gates: str = ""
     seconds_left: float | None = None
     plan: str = ""
     price: Price | None = None

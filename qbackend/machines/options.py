@@ -113,6 +113,16 @@ class ExecutionOptions:
             is_physical=True,
         ),
     )
+    fractional_gates: bool = field(
+        default=False,
+        metadata=_said(
+            "Use fractional gates, RX and RZZ by any angle, where they shorten the layer.",
+            SWITCH,
+            is_physical=True,
+            is_later=True,
+        ),
+    )
+    """What IBM's Heron processors have beside their fixed gates."""
     dynamical_decoupling: Decoupling | None = field(
         default=None, metadata=_said("On idle qubits: XX, XpXm or XY4.", is_physical=True)
     )

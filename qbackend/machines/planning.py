@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from qiskit.transpiler import Target
 
+from ..circuits.fractional import executed
 from ..circuits.measuring import turned_circuits
 from ..errors import JobFailedError, MachineError, RunFolderError
 from ..seam.device import Device
@@ -296,7 +297,7 @@ def lost_places(compiled: CompiledLayer, target: Target) -> list[str]:
     wanted = [
         (item.operation.name, tuple(circuit.find_bit(qubit).index for qubit in item.qubits))
         for circuit in turned_circuits(compiled)
-        for item in circuit.data
+        for item in executed(circuit).data
         if item.operation.name != "barrier"
     ]
     wanted += [("measure", (qubit,)) for qubit in compiled.observed or [0]]

@@ -46,8 +46,15 @@ class Vendor(Protocol):
             CredentialsError: what was named is not there, or cannot be read.
         """
 
-    def connect(self, credentials: Path | None, profile: str | None, *, is_local: bool) -> Service:
-        """The service of an account.
+    def connect(
+        self,
+        credentials: Path | None,
+        profile: str | None,
+        *,
+        is_local: bool,
+        fractional_gates: bool = False,
+    ) -> Service:
+        """The service of an account; its machines have `fractional_gates` where that is asked for.
 
         Raises:
             CredentialsError: no account, or one that is refused.

@@ -33,7 +33,7 @@ ACCOUNT_FLAGS = {"--credentials", "--profile"}
 RUN_FLAGS = {
     *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--preparation", "--calibrate",
     "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
-    "--session", "--precision", "--dynamical-decoupling", "--gate-twirling",
+    "--session", "--precision", "--fractional-gates", "--dynamical-decoupling", "--gate-twirling",
     "--measurement-twirling", "--readout-mitigation", "--zne", "--rep-delay",
     "--max-execution-time", "--max-qpu-seconds", "--deadline",
     "--copies", "--border", "--fidelity-within",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qbackend.devices.snapshots import list_snapshots, load_snapshot
-from qbackend.errors import UnknownNameError
+from qbackend.errors import OptionError, UnknownNameError
 from qbackend.seam.device import RepDelay
 
 
@@ -25,6 +25,22 @@ def test_either_name_loads_the_same_calibration() -> None:
     assert ibm.target.num_qubits == 133
     assert ibm.target["cz"][0, 1].error == fake.target["cz"][0, 1].error
     assert ibm.remark == ""
+
+
+def test_fractional_gates_are_reported_like_those_they_stand_in_for() -> None:
+    plain, device = load_snapshot("fake_fez"), load_snapshot("fake_fez", fractional_gates=True)
+    assert not {"rx", "rzz"} & set(plain.target.operation_names)
+    assert dict(device.target["rx"]) == dict(plain.target["sx"])
+    assert dict(device.target["rzz"]) == dict(plain.target["cz"])
+    assert device.remark == "errors of RX and RZZ are those of SX and CZ"
+    reported = load_snapshot("fake_fractional", fractional_gates=True)
+    assert reported.target is load_snapshot("fake_fractional").target
+
+
+@pytest.mark.parametrize("name", ["fake_brisbane", "fake_miami", "fake_manila"])
+def test_other_processors_have_no_fractional_gates(name: str) -> None:
+    with pytest.raises(OptionError, match=f"'{name}' has no fractional gates, which IBM's Heron"):
+        load_snapshot(name, fractional_gates=True)
 
 
 @pytest.mark.usefixtures("remarks_anew")

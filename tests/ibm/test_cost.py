@@ -34,7 +34,7 @@ from tests.support.any_circuit import BASES, own_layer
 
 OPEN = PlanInfo("open", has_sessions=False, seconds_left=600.0)
 OF_A_ROW = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth")
-OF_ALL = ("basis", "plan", "seconds_left", "price", "max_execution_time")
+OF_ALL = ("basis", "plan", "seconds_left", "price", "max_execution_time", "fractional_gates")
 """What is said of every part alike; what stops a job is not known to a vendor."""
 
 

@@ -61,6 +61,25 @@ class Snapshot:
             {**self.configuration, "backend_name": name}, {**self.properties, "backend_name": name}
         )
 
+    def with_fractional_gates(self) -> Snapshot:
+        """The machine with RX and RZZ, reported as IBM's service does: like SX and CZ."""
+        like = {"sx": "rx", "cz": "rzz"}
+        configuration, properties = copy.deepcopy((self.configuration, self.properties))
+        for key in ("basis_gates", "supported_instructions"):
+            configuration[key] = [*configuration[key], *like.values()]
+        configuration["gates"] += [
+            {**gate, "name": like[gate["name"]], "parameters": ["theta"]}
+            for gate in configuration["gates"]
+            if gate["name"] in like
+        ]
+        properties["gates"] += [
+            copy.deepcopy(gate)
+            | {"gate": name, "name": name + gate["name"].removeprefix(gate["gate"])}
+            for gate in properties["gates"]
+            if (name := like.get(gate["gate"]))
+        ]
+        return Snapshot(configuration, properties)
+
     def cut(self, qubits: Sequence[int]) -> Snapshot:
         """The machine that only these qubits make, numbered from 0 in the order given."""
         new = {old: number for number, old in enumerate(qubits)}
@@ -119,7 +138,9 @@ class Snapshot:
         raise ValueError(f"no {size} connected qubits in {self.configuration['backend_name']}")
 
     def target(self) -> Target:
-        configuration = configuration_from_server_data(copy.deepcopy(self.configuration))
+        configuration = configuration_from_server_data(
+            copy.deepcopy(self.configuration), use_fractional_gates=None
+        )
         properties = properties_from_server_data(copy.deepcopy(self.properties))
         return convert_to_target(configuration=configuration, properties=properties)
 
@@ -175,9 +196,12 @@ class Machine:
         noisy: bool = True,
         queue_seconds: float = 0.0,
         run_seconds: float = 0.0,
+        fractional_gates: bool = False,
     ) -> Machine:
         """A machine like `device`, on `n_qubits` connected qubits of it (None: all)."""
         snapshot = Snapshot.load(device)
+        if fractional_gates:
+            snapshot = snapshot.with_fractional_gates()
         if n_qubits is not None:
             snapshot = snapshot.cut(snapshot.region(n_qubits))
         return cls(name, snapshot.named(name), noisy, queue_seconds, run_seconds)

@@ -74,7 +74,8 @@ def test_section_flags_and_identity_follow_from_the_one_statement() -> None:
     waiting = {"mode", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
     # A compiled layer has its copies, or stands alone.
     waiting |= {"copies", "border", "fidelity_within"}
-    assert set(ExecutionOptions(rep_delay=1e-4).physical()) == set(names) - waiting
+    used = ExecutionOptions(rep_delay=1e-4, fractional_gates=True)
+    assert set(used.physical()) == set(names) - waiting
 
 
 def test_what_a_later_option_is_not_used_for_is_known_as_before() -> None:

@@ -133,8 +133,8 @@ def test_ledgers_from_before_copies_know_their_layers() -> None:
     spec = LayerSpec(2)
     content = {"spec": spec.to_dict(), "machine": "ibm_fake", "encoder": "auto"}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    assert layer_key(spec, "ibm_fake", "auto", ExecutionOptions().copying) == digest
-    assert layer_key(spec, "ibm_fake", "auto", ExecutionOptions(copies=2).copying) != digest
+    assert layer_key(spec, "ibm_fake", "auto", ExecutionOptions()) == digest
+    assert layer_key(spec, "ibm_fake", "auto", ExecutionOptions(copies=2)) != digest
     service = FakeService()
     before = backend_of(service, copies=1, border=0)
     alone = before.compile(spec)

@@ -63,7 +63,14 @@ class Acme:
     def account(self, credentials: Path | None, profile: str | None) -> str | None:
         return "the test"
 
-    def connect(self, credentials: Path | None, profile: str | None, *, is_local: bool) -> Service:
+    def connect(
+        self,
+        credentials: Path | None,
+        profile: str | None,
+        *,
+        is_local: bool,
+        fractional_gates: bool = False,
+    ) -> Service:
         return self.service
 
     def calibrated(self, machine: str) -> Device | None:

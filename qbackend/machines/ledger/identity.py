@@ -26,9 +26,6 @@ from ...seam.requests import CompiledLayer
 from ..options import ExecutionOptions
 from .layers import sparse_terms
 
-AS_EVER = Copying()
-"""How layers are copied where nothing else is said."""
-
 ROUNDING = 1e-6
 """Radians by which parameters may differ and be the same.
 
@@ -36,14 +33,17 @@ Float32 networks differ by that much between computers; no number of shots resol
 """
 
 
-def layer_key(spec: Layer, machine: str, preparation: str, copying: Copying = AS_EVER) -> str:
-    """Of a layer before it is compiled."""
+def layer_key(
+    spec: Layer, machine: str, preparation: str, options: ExecutionOptions | None = None
+) -> str:
+    """Of a layer before it is compiled; options that it is not compiled by are no part of it."""
     # "encoder" as ledgers have it: under another word their jobs would be paid for once more. Nor
     # do they know of copies: a layer that such a ledger keeps stands alone, and goes on to.
-    placed = {} if copying == AS_EVER else {"copying": asdict(copying)}
-    return _digest(
-        {"spec": _definition(spec), "machine": machine, "encoder": preparation, **placed}
-    )
+    known = {"spec": _definition(spec), "machine": machine, "encoder": preparation}
+    chosen = options or ExecutionOptions()
+    placed = {} if chosen.copying == Copying() else {"copying": asdict(chosen.copying)}
+    made = {"fractional_gates": True} if chosen.fractional_gates else {}
+    return _digest({**known, **placed, **made})
 
 
 def content_key(

@@ -110,8 +110,9 @@ def test_keys_of_layers_and_rows() -> None:
         layer_key(spec, MACHINE, "textbook"),
         layer_key(spec, "ibm_other", "auto"),
         layer_key(LayerSpec(3), MACHINE, "auto"),
+        layer_key(spec, MACHINE, "auto", ExecutionOptions(fractional_gates=True)),
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
     rows = np.arange(6.0)
     assert request_key("c", rows.reshape(2, 3)) != request_key("c", rows.reshape(3, 2))
 
@@ -140,3 +141,4 @@ def test_keys_are_those_of_ledgers_that_are_there(options: ExecutionOptions, key
     assert what_key(LayerSpec(2), MACHINE, 3, 64, 5, options) == key
     layer = "ddcfed2b139598b9e671d1b5ed3150d833494ce15288fe14ad9f224bd47ff1c1"
     assert layer_key(LayerSpec(2), MACHINE, "auto") == layer
+    assert layer_key(LayerSpec(2), MACHINE, "auto", ExecutionOptions()) == layer
