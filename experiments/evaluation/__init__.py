@@ -8,6 +8,6 @@ Lowest first, with the names that other folders use:
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict
 - `correct`: observe
-- `assess`: assess, assess_on_target, in_order
+- `assess`: assess, assess_on_target, in_order, save_reported
 - `validation`: Validation, ledger_summary
 """

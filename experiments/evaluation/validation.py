@@ -25,7 +25,7 @@ from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
-from .assess import assess, observed_ideally, save_simulated_noise
+from .assess import assess, observed_ideally, save_reported, save_simulated_noise
 from .correct import Observed, corrected, fit_maps
 from .device_run import DeviceRun
 from .evaluate import Evaluation
@@ -53,6 +53,7 @@ class Validation(DeviceRun):
         if noise is not None:
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
+            save_reported(self.target, self.folder)
             self._assess("noise", noise.name)
         observed: list[Observed] = []
         if self.config.run.calibrate is not None:
@@ -64,7 +65,7 @@ class Validation(DeviceRun):
         if observed and "corrected" not in recorded:
             # The same request whether or not the machine was asked for the test before.
             for layer in quantum_layers(self.model):
-                layer.reseed(seed)
+                layer.reseed(self.config.run.sampling_seed)
             maps = fit_maps(self.model, observed)
             with corrected(self.model, maps):
                 self._assess("corrected", maps=maps)

@@ -6,6 +6,7 @@ Lowest first, with the names that other folders use:
 - `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
   save_training
 - `compiled_circuit`: load_compiled, on_qubits, save_compiled
+- `device_file`: save_device
 - `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
 - `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage

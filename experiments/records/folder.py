@@ -14,6 +14,7 @@ validation.npz, .csv    what a machine and the simulators in its place answered,
 rows.csv                rows of feature maps that a device executed, where not whole images were
 compiled.qpy            the circuit of the widest layer as the device executed it
 noise.json              the noise model, where a device's was simulated; a backend can read it
+device.json             what the device reported of all its qubits when the run compiled for it
 report.html, figures/   what a reader looks at first
 
 A run of old has its state in `config.toml` too: its first change goes to a `state.json`.
@@ -65,6 +66,7 @@ class RunFolder:
         self.evaluation = path / "evaluation.npz"
         self.report = path / "report.html"
         self.noise = path / "noise.json"
+        self.device = path / "device.json"
         self.compiled = path / "compiled.qpy"
         self.ledger = path / "jobs.sqlite"
         self.validation = path / "validation.npz"
