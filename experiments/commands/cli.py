@@ -19,7 +19,7 @@ from .ablate import ablate
 from .look import backends, bench, data, report
 from .machine import cancel, jobs
 from .options import Group
-from .run import estimate, resume, run
+from .run import estimate, rerun, resume, run
 
 WAITING = "GOMP_SPINCOUNT"
 """Of GNU's OpenMP, which torch brings along on Linux: how often a thread that has nothing to do
@@ -53,7 +53,7 @@ def cli() -> None:
     """Train a hybrid quantum-classical image classifier, then validate it anywhere."""
 
 
-for command in (run, estimate, resume, jobs, cancel, report, ablate, backends, data, bench):
+for command in (run, estimate, rerun, resume, jobs, cancel, report, ablate, backends, data, bench):
     cli.add_command(command)
 
 

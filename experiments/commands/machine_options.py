@@ -54,6 +54,8 @@ execution_options = options(
 )
 budget_option = _flag("max_qpu_seconds", "Another budget of QPU time for the whole run.")
 deadline_option = _flag("deadline", "Seconds to wait for results, this time.")
+repeat_budget_option = _flag("max_qpu_seconds")
+repeat_deadline_option = _flag("deadline")
 yes_option = click.option("--yes", is_flag=True, cls=MachineOption, help="Send without asking.")
 no_wait_option = click.option(
     "--no-wait", is_flag=True, cls=MachineOption, help="Return once the jobs are sent."

@@ -4,6 +4,9 @@ Lowest first, with the names that other folders use:
 
 - `agreement`
 - `device_run`: DeviceRun
+- `answers`: check_answers
+- `moved_errors`
+- `drift`: compare_runs, record_drift, weights_sha256
 - `meter`
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict

@@ -6,7 +6,6 @@ that goes on later repeats none of them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from qbackend.machines.ledger.ledger import Ledger
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
 from ..records.comparisons import Charges, ValidationRecord
-from ..records.files import csv_content, write_atomically
+from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
@@ -95,7 +94,7 @@ class Validation(DeviceRun):
         arrays |= {f"{stage}_logits": evaluation.predictions.logits.float().cpu().numpy()}
         if evaluation.outputs is not None:
             arrays |= {f"{stage}_outputs": evaluation.outputs.cpu().numpy()}
-        _write(self.folder.validation, arrays)
+        write_arrays(self.folder.validation, arrays)
 
     def _compare(self) -> None:
         arrays = _read(self.folder.validation)
@@ -104,7 +103,7 @@ class Validation(DeviceRun):
         images = self.split.images.cpu().numpy()
         arrays |= {"changed_places": changed[:N_CHANGED]}
         arrays |= {"changed_images": images[changed[:N_CHANGED]]}
-        _write(self.folder.validation, arrays)
+        write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
         # A session is charged until it is closed.
@@ -158,12 +157,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         return {}
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
-    write_atomically(path, content.getvalue())
 
 
 def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterator[Record]:

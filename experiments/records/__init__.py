@@ -2,16 +2,17 @@
 
 Lowest first, with the names that other folders use:
 
-- `files`: append_line, csv_content, is_writable, write_atomically
+- `files`: append_line, csv_content, is_writable, write_arrays, write_atomically
 - `checkpoint`: Best, ModelInfo, load_model, load_model_info, load_training, save_model,
   save_training
 - `compiled_circuit`: load_compiled, on_qubits, save_compiled
-- `device_file`: save_device
+- `device_file`: load_device, save_device
 - `recorded`
 - `scores`: ClassScores, Means, Scores, TrainingMeans
 - `lines`: Compiled, Correction, EpochRecord, EvaluationRecord, FittedMap, STAGES, Stage
 - `comparisons`: Agreement, Charges, LayerErrors, RowRecord, Simulated, ValidationRecord,
   WholeSet
+- `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
 - `state`: Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home

@@ -10,6 +10,7 @@ from typing import Self
 
 from ..config.sections import Config
 from .comparisons import RowRecord, ValidationRecord
+from .drift import DriftRecord
 from .folder import RunFolder
 from .lines import EpochRecord, EvaluationRecord
 from .state import Provenance, State
@@ -28,6 +29,7 @@ class RunRecords:
         epochs, evaluations: in order.
         validation: the comparison of a machine's answers with the simulated ones, if any.
         rows: the error of rows of feature maps on a device, if any were executed.
+        drift: the run beside the one that it repeats, if it repeats one.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class RunRecords:
     evaluations: tuple[EvaluationRecord, ...]
     validation: ValidationRecord | None = None
     rows: RowRecord | None = None
+    drift: DriftRecord | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -59,6 +62,7 @@ class RunRecords:
             evaluations=tuple(folder.evaluations()),
             validation=folder.validation_record,
             rows=folder.row_record,
+            drift=folder.drift_record,
         )
 
     @property

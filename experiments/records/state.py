@@ -19,6 +19,7 @@ class Provenance(Recorded):
         data_sha256: of images, labels and splits; None in runs of before it was recorded.
         checkpoint: path of the one that was given, None for a training from scratch.
         checkpoint_sha256: of its bytes; None in runs that keep no copy of it.
+        repeats: path of the run that this one repeats; None for one of its own.
         credentials: file that a machine's account was read from.
         profile: its section.
     """
@@ -28,6 +29,7 @@ class Provenance(Recorded):
     data_sha256: str | None = None
     checkpoint: str | None = None
     checkpoint_sha256: str | None = None
+    repeats: str | None = None
     credentials: str | None = None
     profile: str | None = None
 

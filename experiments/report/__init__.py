@@ -4,15 +4,16 @@ Lowest first, with the names that other folders use:
 
 - `circuit`
 - `facts`: compiled_facts, compiled_words, device_words, machine_facts
-- `image_grid`
 - `numbers`: counted, percent
 - `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary
 - `style`
+- `image_grid`
 - `render`: Column, Drawing, Section, Table, write_page
 - `studies`
 - `words`
+- `drift`
 - `run`
 - `comparison`
 - `write`: write_report

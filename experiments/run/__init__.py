@@ -1,4 +1,4 @@
-"""One invocation of `qhc run`, `resume`, `estimate`, `jobs` or `cancel`, from plan to result.
+"""One invocation of `qhc run`, `rerun`, `resume`, `estimate`, `jobs`, `cancel`: plan to result.
 
 Lowest first, with the names that other folders use:
 
@@ -14,4 +14,5 @@ Lowest first, with the names that other folders use:
 - `runner`
 - `resume`: resume
 - `start`: Place, plan_of, start, validate
+- `rerun`: rerun
 """

@@ -14,6 +14,7 @@ from ..records.folder import RunFolder
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 from ..records.scores import Means
+from ..report.drift.facts import drift_facts, drift_summary
 from ..report.facts import compiled_facts, compiled_words, device_words, machine_facts
 from ..report.numbers import percent
 from ..report.row_facts import row_facts, row_summary
@@ -64,6 +65,8 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
         facts |= machine_facts(run.validation)
     if run.rows is not None:
         facts |= row_facts(run.rows)
+    if run.drift is not None:
+        facts |= drift_facts(run.drift)
     if run.provenance.checkpoint is not None:
         facts["checkpoint"] = run.provenance.checkpoint
     if best is not None:
@@ -86,6 +89,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         **_device_summary(run),
         **_machine_summary(run),
         **({} if run.rows is None else row_summary(run.rows)),
+        **({} if run.drift is None else drift_summary(run.drift)),
         "seed": run.config.run.seed,
         "report": str(folder.report),
     }

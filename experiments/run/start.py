@@ -14,7 +14,7 @@ from ..assembly.bounds import bounded
 from ..assembly.construct import model_plan
 from ..assembly.fabric import launch
 from ..assembly.feed import data_notes
-from ..assembly.same_data import data_sha256
+from ..assembly.same_data import check_same_data, data_sha256
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
 from ..config.sections import Config
@@ -85,6 +85,8 @@ def validate(
     place: Place,
     display: Display,
     access: Access = DEFAULT_ACCESS,
+    *,
+    repeats: RunFolder | None = None,
 ) -> RunFolder:
     """Evaluate a trained model on the backend that the config names.
 
@@ -96,9 +98,11 @@ def validate(
         place: where to read and write.
         display: told what happens.
         access: to a machine.
+        repeats: the run that this one repeats, if it does.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is for other images.
+        DataError: the images are not those of the run that is repeated.
         UserError: as `start`.
     """
     is_tuned = config.train.weights == "quantum"
@@ -111,6 +115,9 @@ def validate(
         given = Given.read(checkpoint)
         trained = Trained.load(checkpoint, config, place.data_root, fabric)
         model, info, data = trained.model, trained.info, trained.data
+        if repeats is not None:
+            check_same_data(repeats, data)
+            notes = [f"repeats {repeats.path.name} of {repeats.state.started[:10]}", *notes]
         if is_tuned:
             steps_per_epoch(config, data, fabric)
         run = Run(config, target, fabric, trained.scaled, model, display, access)
@@ -121,7 +128,7 @@ def validate(
             *backend_notes(model, config, trains_elsewhere=False),
             *notes,
         ]
-        folder = _folder(place, config, data, access, notes, given)
+        folder = _folder(place, config, data, access, notes, given, repeats)
         # Whatever lies at the checkpoint's path by now, the run is of what it keeps.
         load_model(keep(given, folder, config), model)
         runner = Runner(run, folder, plan)
@@ -169,6 +176,7 @@ def _folder(
     access: Access,
     notes: list[str],
     given: Given | None = None,
+    repeats: RunFolder | None = None,
 ) -> RunFolder:
     """Of a new run, with all that it is begun with."""
     trains = given is None or config.train.weights == "quantum"
@@ -177,6 +185,7 @@ def _folder(
         data_root=without_home(str(place.data_root)),
         data_sha256=data_sha256(data),
         **({} if given is None else given.record()),
+        **({} if repeats is None else {"repeats": without_home(str(repeats.path.absolute()))}),
         **access.record(),
     )
     spec = model_plan(config).layers(config.model.arm)

@@ -16,7 +16,7 @@ import experiments.run.start as run_module
 from experiments.commands.cli import EXAMPLES, cli, main
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
-from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
+from experiments.commands.run import ESTIMATE_EXAMPLES, RERUN_EXAMPLES, RUN_EXAMPLES
 from experiments.config.recipe import load_config
 from experiments.studies.arms import ArmStudy
 from experiments.studies.qpc.study import QpcStudy
@@ -44,6 +44,11 @@ OPTIONS = {
     "resume": {
         *ACCOUNT_FLAGS,
         *("run", "--data-root", "--max-qpu-seconds", "--deadline", "--no-wait", "--yes", "--json"),
+    },
+    "rerun": {
+        *ACCOUNT_FLAGS,
+        *("run", "--backend", "--data-root", "--max-qpu-seconds", "--deadline", "--yes"),
+        *("--no-wait", "--out", "--json"),
     },
     "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
@@ -141,6 +146,7 @@ def test_help_imports_nothing_heavy() -> None:
             EXAMPLES,
             RUN_EXAMPLES,
             ESTIMATE_EXAMPLES,
+            RERUN_EXAMPLES,
             ArmStudy.examples,
             QpcStudy.examples,
             BENCH_EXAMPLES,

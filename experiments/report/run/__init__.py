@@ -10,5 +10,6 @@ Lowest first, with the names that other folders use:
 - `validation_figures`
 - `rows`
 - `validation`
+- `drift`
 - `page`: write_run_page
 """

@@ -12,11 +12,12 @@ from ..numbers import counted, duration, number, percent
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
 from ..words import described_backend, interval_words
-from . import insight, noise, outcome, provenance, rows, validation
+from . import drift, insight, noise, outcome, provenance, rows, validation
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
     ("machine", "Machine and simulation", validation.machine),
+    ("drift", "Beside the run that it repeats", drift.repeated),
     ("rows", "Rows of feature maps", rows.measured),
     ("curves", "Training", outcome.curves),
     ("confusion", "Confusion matrix", outcome.confusion),

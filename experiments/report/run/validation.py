@@ -9,6 +9,7 @@ import numpy as np
 from ...records.comparisons import ValidationRecord
 from ...records.lines import STAGES
 from ..facts import STAGE_WORDS, charge_facts, compiled_words, device_words
+from ..image_grid import changed
 from ..numbers import counted, number, percent
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
@@ -130,4 +131,4 @@ def _changed(arrays: dict[str, Any], found: ValidationRecord) -> tuple[Any, str]
     images = np.moveaxis(arrays["changed_images"], 1, -1)
     title = f"Another answer on the machine: {counted(found.changed, 'image')}"
     words = "; ".join(f"{true}: {ideal} became {other}" for true, ideal, other in captions)
-    return figures.changed(images, captions, title), f"{title}. {words}."
+    return changed(images, captions, title), f"{title}. {words}."
