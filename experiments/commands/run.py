@@ -16,10 +16,12 @@ from .machine_options import (
     account_options,
     budget_option,
     check_machine_flags,
+    check_preference,
     deadline_option,
     execution_options,
     machine_settings,
     no_wait_option,
+    prefer_option,
     repeat_budget_option,
     repeat_deadline_option,
     yes_option,
@@ -53,6 +55,7 @@ Examples:
   qhc run --backend aer:runs/RUN/noise.json
   qhc run --checkpoint runs/RUN --backend fake_brisbane --limit 100
   qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
+  qhc run --checkpoint runs/RUN --backend ibm --prefer queue
   qhc run --checkpoint runs/QPC --backend fake_brisbane --rows 200
   qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa
 """
@@ -61,6 +64,7 @@ Examples:
 ESTIMATE_EXAMPLES = """\b
 Examples:
   qhc estimate --checkpoint runs/RUN --backend ibm_fez --limit 200 --shots 2048
+  qhc estimate --checkpoint runs/RUN --backend ibm
   qhc estimate --recipe mnist --backend ibm_fez --primitive estimator --precision 0.03 --json
 """
 
@@ -68,6 +72,7 @@ RERUN_EXAMPLES = """\b
 Examples:
   qhc rerun runs/RUN
   qhc rerun runs/RUN --backend ibm_marrakesh --yes --no-wait
+  qhc rerun runs/RUN --backend ibm --prefer queue
   qhc rerun runs/RUN --backend fake_fez --json
 """
 
@@ -152,6 +157,7 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
     "--backend", metavar="NAME", help="Where to repeat it.  [default: where it was executed]"
 )
 @data_root
+@prefer_option
 @repeat_budget_option
 @repeat_deadline_option
 @account_options
@@ -181,6 +187,7 @@ def rerun(
         from qbackend.registry import check_name
 
         check_name(backend)
+    check_preference(backend, given)
     with loading():
         from ..records.folder import command_line
         from ..run.display import Display
@@ -229,13 +236,14 @@ def estimate(as_json: bool, **given: Any) -> None:
 
     root = given["data_root"] or DATA_ROOT
     plan = plan_of(config, checkpoint, root, Display(), access_of(given))
-    show_plan(plan, config.run.backend, results_console(stderr=as_json))
+    backend = config.run.backend if plan.choice is None else plan.choice.chosen.name
+    show_plan(plan, backend, results_console(stderr=as_json))
     try:
         plan.check(config.machine.max_qpu_seconds)
     except BudgetError as error:
         click.echo(f"note: {error}", err=True)
     if as_json:
-        click.echo(json.dumps({"backend": config.run.backend, **plan.to_dict()}))
+        click.echo(json.dumps({"backend": backend, **plan.to_dict()}))
 
 
 def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:

@@ -14,7 +14,7 @@ Lowest first, with the names that other folders use:
   WholeSet
 - `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
-- `state`: Provenance, Status
+- `state`: Chosen, Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `folder`: Record, RunFolder, command_line, now
 - `run_records`: RunRecords

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
+from ..records.state import Provenance
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
@@ -58,6 +59,17 @@ def charged_words(charges: Charges) -> str:
     if charges.unsettled:
         return f"{words}; not settled yet: {charges.unsettled} (qhc jobs asks again)"
     return f"{words} ({100 * (charged / estimated - 1):+.0f} %)"
+
+
+def chosen_words(provenance: Provenance) -> str:
+    """Which machines a run chose among, and by what."""
+    machines = []
+    for each in provenance.chosen_from:
+        promised = each.reason
+        if each.fidelity is not None:
+            promised = f"expected fidelity {each.fidelity:.3f}, {each.pending_jobs:,} jobs waiting"
+        machines.append(f"{each.name}: {promised}")
+    return f"by {provenance.chosen_by}, among {'; '.join(machines)}"
 
 
 def device_words(compiled: Compiled) -> str:

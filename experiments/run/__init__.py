@@ -10,6 +10,7 @@ Lowest first, with the names that other folders use:
 - `plan`
 - `approval`: show_plan
 - `results`: show_results, summary, table_text, waiting_summary
+- `choice`
 - `stages`
 - `runner`
 - `resume`: resume

@@ -21,7 +21,7 @@ from .display import Display
 from .given import given_checkpoint
 from .start import Place, validate
 
-OWN_EACH_TIME = ("max_qpu_seconds", "deadline")
+OWN_EACH_TIME = ("max_qpu_seconds", "deadline", "prefer")
 """Options that say what to spend and how to wait: what was allowed once is not allowed again."""
 
 

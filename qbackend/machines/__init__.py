@@ -17,4 +17,5 @@ Lowest first, with the names that other folders use:
 - `job`
 - `planning`
 - `backend`: MachineBackend, say_nothing
+- `choice`: Candidate, Choice, choose_machine
 """

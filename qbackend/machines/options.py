@@ -14,6 +14,7 @@ Primitive = Literal["sampler", "estimator"]
 Generation = Literal["server", "client"]
 Mode = Literal["auto", "job", "batch", "session"]
 Decoupling = Literal["XX", "XpXm", "XY4"]
+Preference = Literal["fidelity", "queue", "seconds"]
 Mitigation = Literal["none", "m3", "tensored", "trex"]
 
 SWITCH = ""
@@ -101,6 +102,14 @@ class ExecutionOptions:
         ),
     )
     """Extrapolated by a line; empty for none."""
+    prefer: Preference = field(
+        default="fidelity",
+        metadata=_said(
+            "Of the account's machines, with --backend ibm: the one with the best fidelity, queue "
+            "or seconds.  [default: {}]"
+        ),
+    )
+    """By what the best machine of an account is chosen, where none is named."""
     max_execution_time: int | None = field(
         default=None,
         metadata=_said(

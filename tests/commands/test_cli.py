@@ -34,7 +34,7 @@ RUN_FLAGS = {
     "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
     "--session", "--precision", "--dynamical-decoupling", "--gate-twirling",
     "--measurement-twirling", "--readout-mitigation", "--zne", "--max-execution-time",
-    "--max-qpu-seconds", "--deadline",
+    "--max-qpu-seconds", "--deadline", "--prefer",
     "--json",
 }  # fmt: skip
 OPTIONS = {
@@ -48,7 +48,7 @@ OPTIONS = {
     "rerun": {
         *ACCOUNT_FLAGS,
         *("run", "--backend", "--data-root", "--max-qpu-seconds", "--deadline", "--yes"),
-        *("--no-wait", "--out", "--json"),
+        *("--no-wait", "--out", "--json", "--prefer"),
     },
     "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
@@ -199,6 +199,10 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
         (["ablate", "qpc", "--set", "layer.n_layers=3"], "use --depth instead"),
         (["ablate", "qpc", "--set", "train.optimiser=sgd"], "use --optimiser instead"),
         (["run", "--set", "machine.mode=batch"], "only has a meaning on a machine"),
+        (["run", "--backend", "ibm"], "fill in the token, or set QISKIT_IBM_TOKEN"),
+        (["estimate", "--backend", "ibm", "--set", "model.arm=linear"], "has no quantum layer"),
+        (["run", "--backend", "ibm_fez", "--prefer", "queue"], "add --backend ibm"),
+        (["run", "--backend", "ibm", "--prefer", "length"], "or 'seconds', got 'length'"),
         (["rum"], "run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

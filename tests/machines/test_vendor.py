@@ -49,6 +49,7 @@ class Acme:
     name = "Acme"
     prefixes = ("acme_",)
     local_prefixes = ()
+    choice = "acme"
     forms = (("acme_NAME", "that machine of Acme's"),)
 
     def __init__(self) -> None:
