@@ -33,6 +33,7 @@ class Answers:
         logits: (N, K).
         outputs: (N, M), None for a model without one layer between two networks.
         errors: of each output by the shots, (M,); empty where that is not known.
+        error: the same of all outputs together; None where nothing was sampled.
     """
 
     indices: NDArray[np.integer]
@@ -41,6 +42,7 @@ class Answers:
     logits: Values
     outputs: Values | None
     errors: tuple[float, ...]
+    error: float | None
 
     @property
     def predictions(self) -> NDArray[np.integer]:
@@ -80,6 +82,7 @@ def answers_of(folder: RunFolder) -> Answers:
                 logits=file[f"{prefix}logits"],
                 outputs=file.get(f"{prefix}outputs"),
                 errors=record.output_errors,
+                error=None if record.calibration else record.shot_error,
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunFolderError(f"{path} is damaged: {error}") from None

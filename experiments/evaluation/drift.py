@@ -78,16 +78,18 @@ def compare_runs(earlier: RunFolder, later: RunFolder) -> Comparison:
     if records.rows is not None:
         n_images = records.rows.n_images
         outputs = _row_drifts(measured_rows(earlier), measured_rows(later))
+        together = _together(outputs, None)
     else:
         then, now = answers_of(earlier), answers_of(later)
         n_images = len(now.labels)
         outputs, answered = _output_drifts(then, now), _answered(then, now)
+        together = _together(outputs, _all_shots(then, now))
     record = DriftRecord(
         then=sides[0],
         now=sides[1],
         n_images=n_images,
         answered=answered,
-        together=_together(outputs),
+        together=together,
         outputs=outputs,
         moved=moved,
         medians=medians,
@@ -241,8 +243,15 @@ def _drift(name: str, differences: Values, shot_rmse: float | None) -> OutputDri
     )
 
 
-def _together(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
-    """All outputs, each weighted by its rows."""
+def _all_shots(then: Answers, now: Answers) -> float | None:
+    """What the shots give all outputs; runs of old know it of all of them together alone."""
+    if then.error is None or now.error is None:
+        return None
+    return float(np.hypot(then.error, now.error))
+
+
+def _together(outputs: Sequence[OutputDrift], all_shots: float | None) -> OutputDrift | None:
+    """All outputs, each weighted by its rows; `all_shots` is for outputs that know none."""
     if not outputs:
         return None
     rows = np.array([each.n_rows for each in outputs])
@@ -254,7 +263,7 @@ def _together(outputs: Sequence[OutputDrift]) -> OutputDrift | None:
         shot_rmse=(
             float(np.sqrt(np.average(np.square(known), weights=rows)))
             if len(known) == len(shots)
-            else None
+            else all_shots
         ),
         shift=float(np.average([each.shift for each in outputs], weights=rows)),
         n_rows=int(rows.max()),

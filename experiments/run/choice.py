@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models import build_model
+from models.exchange import quantum_pointwise
 from qbackend.errors import OptionError
 from qbackend.layers.program import Layer
 from qbackend.machines.choice import Candidate, Choice, choose_machine
@@ -34,13 +35,15 @@ def on_best_machine(
     name, run = config.backend, config.run
     if not name.is_choice:
         return config, None
-    layer = _layer(config)
-    images = (run.limit or 1) + (run.calibrate or 0)
+    layer, n_requests = _layer(config)
+    rows = [run.limit or 1] + ([run.calibrate] if run.calibrate else [])
+    if run.rows is not None:
+        rows = [run.rows // n_requests] * n_requests
     with display.console.status("comparing the machines of the account"):
         choice = choose_machine(
             vendor_of(name.key),
             layer,
-            n_rows=run.rows or images,
+            rows=rows,
             machine=config.machine,
             shots=run.shots,
             preparation=run.preparation or "auto",
@@ -69,7 +72,7 @@ def show_choice(choice: Choice, console: Console) -> None:
             console.print(words, markup=False, soft_wrap=True)
     words = (
         f"{choice.sentence} (--prefer {choice.prefer}). Fidelities are those to expect of the "
-        "layer on its best place, by the calibration of today"
+        "layer on its best place, by the calibration of today; seconds are those of the evaluation"
     )
     console.print(words, markup=False, soft_wrap=True)
 
@@ -93,12 +96,12 @@ def _promised(candidate: Candidate) -> tuple[str, str]:
     return f"{candidate.fidelity:.3f}", f"{candidate.seconds:,.1f}"
 
 
-def _layer(config: Config) -> Layer:
-    """The layer that is to be executed, the widest of several."""
+def _layer(config: Config) -> tuple[Layer, int]:
+    """The layer that is to be executed, the widest of several, and how many requests there are."""
     plan, arm = model_plan(config), config.model.arm
     layer = plan.circuit(arm)
     if layer is not None:
-        return layer
+        return layer, 1
     spec = plan.layers(arm)
     if spec is None:
         raise OptionError(
@@ -106,4 +109,5 @@ def _layer(config: Config) -> Layer:
             "choose a machine for; its arm quantum has"
         )
     model = build_model(config.model.name, arm=arm, spec=spec, seed=0)
-    return max((each.spec for each in quantum_layers(model)), key=lambda each: each.n_wires)
+    widest = max((each.spec for each in quantum_layers(model)), key=lambda each: each.n_wires)
+    return widest, len(list(quantum_pointwise(model)))

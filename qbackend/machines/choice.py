@@ -57,12 +57,10 @@ class Choice:
     Attributes:
         candidates: the best first, those that cannot be taken last.
         prefer: by what it is the best.
-        n_rows: whose seconds were estimated.
     """
 
     candidates: tuple[Candidate, ...]
     prefer: Preference
-    n_rows: int
 
     @property
     def chosen(self) -> Candidate:
@@ -93,7 +91,7 @@ def choose_machine(
     vendor: Vendor,
     layer: Layer,
     *,
-    n_rows: int = 1,
+    rows: Sequence[int] = (1,),
     machine: ExecutionOptions | None = None,
     credentials: Path | None = None,
     profile: str | None = None,
@@ -108,7 +106,7 @@ def choose_machine(
     Args:
         vendor: whose account it is.
         layer: to be executed.
-        n_rows: whose seconds are estimated.
+        rows: of each request whose seconds are estimated.
         machine: how to execute; its `prefer` says what decides.
         credentials, profile, progress, service, shots, preparation: as `MachineBackend` takes them.
         unused: what else a machine's backend takes, which only an execution has a use for.
@@ -141,7 +139,7 @@ def choose_machine(
 
     gateway = Gateway(connect, meanings=vendor.meaning, tell=tell, deadline=options.deadline)
     machines = gateway.ask(lambda service: service.machines())
-    return best_of(layer, machines, backend_of, prefer=options.prefer, n_rows=n_rows)
+    return best_of(layer, machines, backend_of, prefer=options.prefer, rows=rows)
 
 
 def best_of(
@@ -150,22 +148,22 @@ def best_of(
     backend_of: Callable[[str], MachineBackend],
     *,
     prefer: Preference,
-    n_rows: int,
+    rows: Sequence[int],
 ) -> Choice:
-    """The best of these machines for rows of a layer; nothing is sent.
+    """The best of these machines for requests of a layer; nothing is sent.
 
     Args:
         layer: to be executed.
         machines: of the account.
         backend_of: makes the backend of a machine's name.
         prefer: what decides; the others decide between machines that are alike in it.
-        n_rows: whose seconds are estimated.
+        rows: of each request whose seconds are estimated.
 
     Raises:
         MachineError: none of them can be taken; the message says why, one by one.
         QhcError: the service does not answer.
     """
-    found = [_candidate(layer, each, backend_of, n_rows) for each in machines]
+    found = [_candidate(layer, each, backend_of, rows) for each in machines]
     able = sorted((c for c in found if not c.reason), key=lambda c: _rank(c, prefer))
     unable = sorted((c for c in found if c.reason), key=lambda c: c.name)
     if not able:
@@ -174,7 +172,7 @@ def best_of(
             f"the account has no machine that this layer could be executed on now ({reasons}); "
             "to wait for one of them, name it; to rehearse without: --backend fake_fez"
         )
-    return Choice((*able, *unable), prefer, n_rows)
+    return Choice((*able, *unable), prefer)
 
 
 def expected_fidelity(compiled: CompiledLayer) -> float:
@@ -183,7 +181,10 @@ def expected_fidelity(compiled: CompiledLayer) -> float:
 
 
 def _candidate(
-    layer: Layer, machine: MachineInfo, backend_of: Callable[[str], MachineBackend], n_rows: int
+    layer: Layer,
+    machine: MachineInfo,
+    backend_of: Callable[[str], MachineBackend],
+    rows: Sequence[int],
 ) -> Candidate:
     known: dict[str, Any] = {
         "name": machine.name,
@@ -199,8 +200,7 @@ def _candidate(
     backend = backend_of(machine.name)
     try:
         compiled = backend.compile(layer)
-        rows = np.zeros((n_rows, len(compiled.parameters)))
-        cost = backend.estimate(Request(compiled, rows, shots=backend.shots))
+        seconds = sum(_seconds(backend, compiled, n_rows) for n_rows in rows)
     except (MachineError, OptionError, PlanError) as error:
         return Candidate(**known, reason=str(error))
     finally:
@@ -208,9 +208,15 @@ def _candidate(
     return Candidate(
         **known,
         fidelity=expected_fidelity(compiled),
-        seconds=cost.qpu_seconds,
+        seconds=seconds,
         calibrated_at=compiled.record["calibrated_at"],
     )
+
+
+def _seconds(backend: MachineBackend, compiled: CompiledLayer, n_rows: int) -> float:
+    """Of QPU time, of one request."""
+    asked = np.zeros((n_rows, len(compiled.parameters)))
+    return backend.estimate(Request(compiled, asked, shots=backend.shots)).qpu_seconds
 
 
 def _rank(candidate: Candidate, prefer: Preference) -> tuple[float, float, float, str]:

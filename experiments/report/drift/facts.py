@@ -87,7 +87,7 @@ def drift_words(drift: OutputDrift) -> str:
 def shift_words(drift: OutputDrift) -> str:
     """The mean difference, behind a comma."""
     error = "" if drift.shift_error is None else f" ± {drift.shift_error:.4f}"
-    return f", mean shift {drift.shift:+.4f}{error}"
+    return f", mean shift {drift.shift:+.4f}{error}".replace("-", "−")
 
 
 def calibration_words(found: DriftRecord) -> str:

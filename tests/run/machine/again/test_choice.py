@@ -64,7 +64,7 @@ def several() -> Iterator[LoopbackServer]:
 def test_the_machines_stand_in_a_table_and_one_is_chosen(
     qhc: Qhc, trained: Path, several: LoopbackServer
 ) -> None:
-    command = sent(trained, "--json", backend="ibm")
+    command = sent(trained, "--calibrate", "8", "--json", backend="ibm")
     code, out, err = qhc("estimate", *command[1:])
     assert code == 0, err
     line = last_line(out)
@@ -76,7 +76,8 @@ def test_the_machines_stand_in_a_table_and_one_is_chosen(
             record = compile_for_target(SPEC, each.target, device=name).record
             fidelity = record["gate_fidelity"] * record["readout_fidelity"]
             assert found[name]["fidelity"] == pytest.approx(fidelity)
-            assert found[name]["seconds"] == pytest.approx(2 + 0.00035 * N_IMAGES * SHOTS)
+            seconds = 2 * 2 + 0.00035 * (N_IMAGES + 8) * SHOTS
+            assert found[name]["seconds"] == pytest.approx(seconds)
             assert found[name]["seconds"] == pytest.approx(line["qpu_seconds"])
         else:
             assert "fidelity" not in found[name]
@@ -85,7 +86,7 @@ def test_the_machines_stand_in_a_table_and_one_is_chosen(
     assert "paused" in found[PAUSED]["reason"]
     assert "no usable calibration" in found[LOST]["reason"]
     (row,) = (line for line in err.splitlines() if line.split()[:2] == ["→", GOOD])
-    assert row.split()[2:] == ["5", "12", "active", f"{found[GOOD]['fidelity']:.3f}", "3.1"]
+    assert row.split()[2:] == ["5", "12", "active", f"{found[GOOD]['fidelity']:.3f}", "5.8"]
     assert f"{GOOD} is chosen: the highest expected fidelity of this layer" in err
     assert f"not {PAUSED}: " in err
     assert not several.jobs

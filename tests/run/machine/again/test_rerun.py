@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -169,6 +170,25 @@ def test_another_machine_is_compared_without_its_qubits(qhc: Qhc, trained: Path)
     assert (found.then.device, found.now.device) == (FAKE, OTHER_FAKE)
     assert (found.moved, found.medians) == ((), ())
     assert f"of {FAKE}; now" in out
+
+
+def test_of_a_run_of_old_all_outputs_together_are_compared(qhc: Qhc, trained: Path) -> None:
+    """It has neither each output's standard error nor what the whole device reported."""
+    assert qhc(*sent(trained, "--out", "a", backend=FAKE))[0] == 0
+    old = RunFolder.open(Path("a"))
+    old.device.unlink()
+    lines = [json.loads(line) for line in old.metrics.read_text().splitlines()]
+    kept = [{key: value for key, value in line.items() if key != "output_errors"} for line in lines]
+    assert kept != lines
+    old.metrics.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    code, _, err = qhc("rerun", "a", "--out", "b")
+    assert code == 0, err
+    found = drift_of("b")
+    assert [each.shot_rmse for each in found.outputs] == [None] * 4
+    assert found.together is not None
+    errors = [RunFolder.open(Path(run)).evaluations()[-1].shot_error for run in ("a", "b")]
+    assert found.together.shot_rmse == pytest.approx(np.hypot(*errors))
+    assert (found.moved, found.medians) == ((), ())
 
 
 def test_a_simulated_device_is_repeated_with_other_shots(qhc: Qhc, trained: Path) -> None:
