@@ -3,8 +3,8 @@
 Lowest first, with the names that other folders use:
 
 - `circuit`
-- `facts`: compiled_facts, compiled_words, device_words, machine_facts
 - `numbers`: counted, percent
+- `facts`: compiled_facts, compiled_words, device_words, machine_facts
 - `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary

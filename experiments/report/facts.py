@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
 from ..records.state import Provenance
+from .numbers import counted
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
 """Where a device's calibration comes from, in words."""
@@ -67,7 +68,8 @@ def chosen_words(provenance: Provenance) -> str:
     for each in provenance.chosen_from:
         promised = each.reason
         if each.fidelity is not None:
-            promised = f"expected fidelity {each.fidelity:.3f}, {each.pending_jobs:,} jobs waiting"
+            waiting = counted(each.pending_jobs, "job")
+            promised = f"expected fidelity {each.fidelity:.3f}, {waiting} waiting"
         machines.append(f"{each.name}: {promised}")
     return f"by {provenance.chosen_by}, among {'; '.join(machines)}"
 

@@ -136,7 +136,10 @@ def _moved(found: Sequence[MovedError]) -> Table:
     columns.append(Column("Factor"))
     rows = []
     for each in found:
-        ratio = each.now / each.then if each.then and each.now else None
+        ratio = None
+        # An error of 1 is no error, but says that nothing is calibrated.
+        if each.then and each.now and max(each.then, each.now) < 1:
+            ratio = each.now / each.then
         where = qubit_numbers(each.qubits) if each.qubits else "median of the device"
         values = error_words(each.then), error_words(each.now)
         rows.append([ERROR_WORDS[each.kind], where, *values, number(ratio, 2)])
