@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -38,7 +39,7 @@ def on_best_machine(
     layer, n_requests = _layer(config)
     rows = [run.limit or 1] + ([run.calibrate] if run.calibrate else [])
     if run.rows is not None:
-        rows = [run.rows // n_requests] * n_requests
+        rows = [len(part) for part in np.array_split(np.arange(run.rows), n_requests)]
     with display.console.status("comparing the machines of the account"):
         choice = choose_machine(
             vendor_of(name.key),
@@ -51,8 +52,8 @@ def on_best_machine(
             **access.account(),
         )
     show_choice(choice, display.console)
-    chosen = run.model_copy(update={"backend": choice.chosen.name})
-    return config.model_copy(update={"run": chosen}), choice
+    there = run.model_copy(update={"backend": choice.chosen.name})
+    return config.model_copy(update={"run": there}), choice
 
 
 def show_choice(choice: Choice, console: Console) -> None:

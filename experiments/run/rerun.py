@@ -124,7 +124,8 @@ def _check_backend(folder: RunFolder, recorded: Config, config: Config) -> None:
             f"{folder.path} is of {before}: it is repeated on a {kind}, for example {example}; on "
             f"'{now}': qhc run --checkpoint {folder.path} --backend {now}"
         )
-    if now.is_machine or config.run.shots is not None:
+    is_sampled = any(each.shots for each in folder.evaluations()[-1:])
+    if now.is_machine or config.run.shots is not None or is_sampled:
         return
     device = None if now.argument is None else parse_name(now.argument)
     if device is None or (before == now and (not device.is_machine or device.is_fake)):

@@ -86,6 +86,10 @@ def test_a_fake_device_draws_other_shots_for_the_same_images(qhc: Qhc, trained: 
     assert found.together.in_errors is not None
     assert 0 < found.together.in_errors**2 < 1 + 5 * np.sqrt(2 / N_IMAGES)
     assert found.together.shot_rmse <= np.sqrt(2 / SHOTS)
+    for folder in (one, two):
+        (machine,) = (each for each in folder.evaluations() if each.stage == "machine")
+        together = np.sqrt(np.mean(np.square(machine.output_errors)))
+        assert (len(machine.output_errors), together) == (4, pytest.approx(machine.shot_error))
     answers = [each["machine_logits"].argmax(axis=1) for each in (before, now)]
     assert found.answered is not None
     assert found.answered.same == int((answers[0] == answers[1]).sum())
