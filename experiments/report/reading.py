@@ -90,7 +90,7 @@ class Run(RunRecords):
         kept = {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
         if self.provenance.repeats is not None:
             # What is alike in everything else stays apart from what it repeats.
-            kept["rerun"] = self.state.started[:16].replace("T", " ")
+            kept["rerun"] = self.state.started[:19].replace("T", " ")
         return kept
 
     def stages(self) -> dict[str, NDArray[Any]]:

@@ -30,6 +30,12 @@ from .facts import (
 MOST_CHANGED = 100
 """Images that the table names of those whose answer has changed."""
 
+NUMBERED = "An image's number is that in the test split."
+PICTURED = (
+    " Above a picture stand the true class, and the classes before and now: red where a right "
+    "answer became wrong, green where a wrong one became right."
+)
+
 Arrays = Mapping[str, NDArray[Any]]
 """What `Comparison.arrays` gives, with `changed_places` and `changed_images` where there are."""
 
@@ -42,7 +48,7 @@ class DriftSection:
         title: which two.
         sides, outputs, moved, changed: tables, None where there is nothing to say.
         facts: what is to be told first.
-        note: how to read it.
+        note, changed_note: how to read it, and the images whose answer has changed.
         drawings: by name.
     """
 
@@ -53,6 +59,7 @@ class DriftSection:
     changed: Table | None
     facts: list[tuple[str, str]]
     note: str
+    changed_note: str
     drawings: dict[str, Drawing]
 
     @property
@@ -73,6 +80,7 @@ def drift_section(found: DriftRecord, arrays: Arrays, prefix: str = "drift") -> 
         facts["same class in both"] = answered_words(found.answered, found.n_images)
     if found.together is not None:
         facts["drift of the outputs"] = drift_words(found.together)
+    drawings = _drawings(found, arrays)
     return DriftSection(
         title=f"{side_words(found.now)}, beside {side_words(found.then)}",
         sides=_sides(found.then, found.now),
@@ -81,7 +89,8 @@ def drift_section(found: DriftRecord, arrays: Arrays, prefix: str = "drift") -> 
         changed=_changed(arrays),
         facts=titled(facts),
         note=_note(found),
-        drawings={f"{prefix}-{name}": each for name, each in _drawings(found, arrays).items()},
+        changed_note=NUMBERED + (PICTURED if "changed" in drawings else ""),
+        drawings={f"{prefix}-{name}": each for name, each in drawings.items()},
     )
 
 
