@@ -75,6 +75,13 @@ def test_the_line_says_the_essentials() -> None:
     )
 
 
+def test_a_line_names_the_first_of_many_qubits() -> None:
+    many = tuple(range(40))
+    found = RECORD.model_copy(update={key: side(key, qubits=many) for key in ("then", "now")})
+    words = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 28 more in both"
+    assert drift_facts(found)["qubits"] == words
+
+
 def test_tables_and_pictures_are_of_the_record() -> None:
     found = drift_section(RECORD, arrays(), prefix="drift-2")
     assert found.title == "later of 2026-11-27 on ibm_x, beside first of 2026-11-27 on ibm_x"

@@ -11,6 +11,9 @@ from ..numbers import counted, percent, signed
 ERROR_WORDS = {"one-qubit": "one-qubit gate", "two-qubit": "two-qubit gate", "readout": "readout"}
 """Kinds of a device's errors."""
 
+SHOWN_QUBITS = 12
+"""Qubits that a line names of those in use."""
+
 SHOWN_MOVED = 3
 """Errors that a line names of those that have changed."""
 
@@ -105,10 +108,19 @@ def calibration_words(found: DriftRecord) -> str:
 
 def qubit_words(then: Side, now: Side) -> str:
     """The device's qubits in use, and whether they are the same."""
-    one, other = (", ".join(map(str, side.qubits)) or "unknown" for side in (then, now))
+    one, other = (_numbers(side.qubits) for side in (then, now))
     if then.device != now.device:
         return f"before {one} of {then.device}; now {other} of {now.device}"
-    return f"{one} in both" if one == other else f"before {one}; now {other}"
+    return f"{one} in both" if then.qubits == now.qubits else f"before {one}; now {other}"
+
+
+def _numbers(qubits: Sequence[int]) -> str:
+    """The device's numbers of qubits, the first ones of many."""
+    if not qubits:
+        return "unknown"
+    more = len(qubits) - SHOWN_QUBITS
+    shown = ", ".join(map(str, qubits[:SHOWN_QUBITS]))
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def moved_words(moved: MovedError) -> str:
