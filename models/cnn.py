@@ -67,7 +67,8 @@ def to_backend(
     """
     layers = [module for module in model.modules() if isinstance(module, QuantumLayer)]
     if layers and not isinstance(backend, QuantumBackend):
-        backend, shots = get_backend(backend, shots=shots, seed=seed), None
+        widest = max((layer.spec for layer in layers), key=lambda spec: spec.n_wires)
+        backend, shots = get_backend(backend, shots=shots, seed=seed, layer=widest), None
     for index, layer in enumerate(layers):
         # The first keeps the seed as it is: a model with one layer samples as that layer alone.
         stream = seed

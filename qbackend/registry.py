@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .circuits.device_form import Preparation
     from .devices.noise_spec import NoiseSpec
+    from .layers.program import Layer
     from .machines.consent import Approve
     from .machines.gateway import Progress
     from .machines.options import ExecutionOptions
@@ -62,7 +63,12 @@ class BackendInfo:
 
 
 def get_backend(
-    backend: AnyBackend, *, shots: int | None = None, seed: int | None = None, **options: Any
+    backend: AnyBackend,
+    *,
+    shots: int | None = None,
+    seed: int | None = None,
+    layer: Layer | None = None,
+    **options: Any,
 ) -> QuantumBackend:
     """The backend of that name, or what executes layers on an object of Qiskit's.
 
@@ -72,6 +78,7 @@ def get_backend(
             `AerSimulator` without shots is exact, also under a `NoiseModel` that it has.
         shots: per row, where the backend samples.
         seed: of the sampling, for requests that bring none.
+        layer: that "ibm" chooses the account's best machine for; other names need none.
         options: what this kind of backend takes besides, None for its default: `noise` (a
             `NoiseSpec`) and `preparation` ("auto", "compact", "textbook") with a device's noise;
             those of `machines.backend.MachineBackend` with a machine, whose `options` are called
@@ -82,15 +89,14 @@ def get_backend(
         OptionError: shots or a seed out of range, or an option that the backend does not take.
     """
     shots, seed = check_shots(shots), seed_number(seed)
-    given = {
-        FORMER_OPTIONS.get(option, option): value
-        for option, value in options.items()
-        if value is not None
-    }
+    named = ((FORMER_OPTIONS.get(key, key), value) for key, value in options.items())
+    given = {option: value for option, value in named if value is not None}
     if not isinstance(backend, str):
         return _object(backend, shots, seed, given)
     check_name(backend)
     parsed, factories = parse_name(backend), _factories()
+    if parsed.is_choice:
+        parsed = parse_name(_best_machine(parsed, layer, shots, given))
     key = parsed.key
     factory = factories[key]() if key in factories else partial(_machine, key)
     for option in given:
@@ -121,6 +127,7 @@ def parse_name(name: str) -> BackendName:
         is_simulator=key in SIMULATORS,
         is_machine=vendor is not None,
         is_fake=vendor is not None and key.startswith(vendor.local_prefixes),
+        is_choice=vendor is not None and key == getattr(vendor, "choice", None),
     )
 
 
@@ -133,8 +140,13 @@ def vendors() -> tuple[Vendor, ...]:
 
 def find_vendor(machine: str) -> Vendor | None:
     """Who sells the machine of that name; None where nobody does."""
-    sellers = (v for v in vendors() if machine.startswith((*v.prefixes, *v.local_prefixes)))
-    return next(sellers, None)
+
+    def sells(vendor: Vendor) -> bool:
+        is_named = machine.startswith((*vendor.prefixes, *vendor.local_prefixes))
+        # Packages of before there was such a name say nothing of it.
+        return is_named or machine == getattr(vendor, "choice", None)
+
+    return next(filter(sells, vendors()), None)
 
 
 def vendor_of(machine: str) -> Vendor:
@@ -257,6 +269,20 @@ def _machine(
         run_tag=run_tag,
         service=service,
     )
+
+
+def _best_machine(
+    name: BackendName, layer: Layer | None, shots: int | None, options: dict[str, Any]
+) -> str:
+    """The name of the machine that a choice comes to."""
+    if layer is None:
+        raise OptionError(
+            f"'{name}' is the account's best machine for a layer: QuantumLayer(spec, '{name}'), "
+            f"get_backend('{name}', layer=spec), or name a machine"
+        )
+    from .machines.choice import choose_machine
+
+    return choose_machine(vendor_of(name.key), layer, shots=shots, **options).chosen.name
 
 
 def _qiskit(argument: str | None, *, shots: int | None, seed: int | None) -> QuantumBackend:

@@ -17,8 +17,8 @@ from qbackend.errors import OptionError, UnknownNameError
     [
         ("are", "did you mean 'aer'"),
         ("natve", "native"),
-        ("ibm", "did you mean 'ibm_NAME'"),
-        ("brisbane", "aer, aer:DEVICE, fake_NAME, ibm_NAME, native, native:DEVICE, qiskit:"),
+        ("ibn", "did you mean 'ibm'"),
+        ("brisbane", "aer, aer:DEVICE, fake_NAME, ibm, ibm_NAME, native, native:DEVICE, qiskit:"),
         ("qiskit:no_such_module:Thing", "cannot import"),
         ("qiskit:qiskit:NoSuchThing", "has no 'NoSuchThing'"),
     ],

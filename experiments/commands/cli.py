@@ -20,7 +20,7 @@ from .compare import compare
 from .look import backends, bench, data, report
 from .machine import cancel, jobs
 from .options import Group
-from .run import estimate, resume, run
+from .run import estimate, rerun, resume, run
 
 WAITING = "GOMP_SPINCOUNT"
 """Of GNU's OpenMP, which torch brings along on Linux: how often a thread that has nothing to do
@@ -57,6 +57,7 @@ def cli() -> None:
 for command in (
     run,
     estimate,
+    rerun,
     resume,
     jobs,
     cancel,

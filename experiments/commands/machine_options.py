@@ -69,6 +69,9 @@ def execution_flags(without: Collection[str] = ()) -> Callable[[Any], Any]:
 execution_options = execution_flags()
 budget_option = _flag("max_qpu_seconds", "Another budget of QPU time for the whole run.")
 deadline_option = _flag("deadline", "Seconds to wait for results, this time.")
+repeat_budget_option = _flag("max_qpu_seconds")
+prefer_option = _flag("prefer")
+repeat_deadline_option = _flag("deadline")
 yes_option = click.option("--yes", is_flag=True, cls=MachineOption, help="Send without asking.")
 no_wait_option = click.option(
     "--no-wait", is_flag=True, cls=MachineOption, help="Return once the jobs are sent."
@@ -97,10 +100,22 @@ def access_of(given: dict[str, Any]) -> Access:
     )
 
 
+def check_preference(backend: str | None, given: dict[str, Any]) -> None:
+    """Raise `OptionError` for --prefer where there is nothing to choose among."""
+    from qbackend.registry import parse_name
+
+    if given.get("prefer") is not None and (backend is None or not parse_name(backend).is_choice):
+        raise OptionError(
+            "--prefer chooses among an account's machines where none is named: add --backend ibm, "
+            "or leave it out"
+        )
+
+
 def check_machine_flags(backend: str, given: dict[str, Any]) -> None:
     """Raise `OptionError` for flags that only a machine has a use for."""
     from qbackend.registry import parse_name
 
+    check_preference(backend, given)
     if parse_name(backend).is_machine:
         return
     names = (*machine_settings(given), "credentials", "profile", "yes", "no_wait")

@@ -1,4 +1,4 @@
-"""`qhc run`, `qhc estimate` and `qhc resume`."""
+"""`qhc run`, `qhc estimate`, `qhc rerun` and `qhc resume`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from .machine_options import (
     account_options,
     budget_option,
     check_machine_flags,
+    check_preference,
     deadline_option,
     execution_options,
+    machine_settings,
     no_wait_option,
+    prefer_option,
+    repeat_budget_option,
+    repeat_deadline_option,
     yes_option,
 )
 from .options import (
@@ -51,6 +56,7 @@ Examples:
   qhc run --checkpoint runs/RUN --backend fake_brisbane --limit 100
   qhc run --checkpoint runs/RUN --backend fake_fez --limit 2000 --calibrate 32
   qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
+  qhc run --checkpoint runs/RUN --backend ibm --prefer queue
   qhc run --checkpoint runs/QPC --backend fake_brisbane --rows 200
   qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa
 """
@@ -59,7 +65,16 @@ Examples:
 ESTIMATE_EXAMPLES = """\b
 Examples:
   qhc estimate --checkpoint runs/RUN --backend ibm_fez --limit 200 --shots 2048
+  qhc estimate --checkpoint runs/RUN --backend ibm
   qhc estimate --recipe mnist --backend ibm_fez --primitive estimator --precision 0.03 --json
+"""
+
+RERUN_EXAMPLES = """\b
+Examples:
+  qhc rerun runs/RUN
+  qhc rerun runs/RUN --backend ibm_marrakesh --yes --no-wait
+  qhc rerun runs/RUN --backend ibm --prefer queue
+  qhc rerun runs/RUN --backend fake_fez --json
 """
 
 run_options = options(
@@ -137,6 +152,55 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
     show(folder, as_json=as_json)
 
 
+@click.command(cls=Command, epilog=RERUN_EXAMPLES)
+@click.argument("run", type=FILE)
+@click.option(
+    "--backend", metavar="NAME", help="Where to repeat it.  [default: where it was executed]"
+)
+@data_root
+@prefer_option
+@repeat_budget_option
+@repeat_deadline_option
+@account_options
+@yes_option
+@no_wait_option
+@click.option("--out", type=FILE, metavar="DIR", help="Folder of the run.  [default: under runs/]")
+@as_json
+@click.pass_obj
+def rerun(
+    typed: list[str],
+    run: Path,
+    backend: str | None,
+    data_root: Path | None,
+    out: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Repeat a finished validation, and say what has changed.
+
+    On another day or another machine: the weights, the images and all options are those of RUN;
+    plan, question and folder are its own. The report has the two side by side: how far the outputs
+    have drifted and how much of that is chance, both accuracies, calibrations and qubits, and which
+    errors have changed.
+    """
+    _check_run(run)
+    if backend is not None:
+        from qbackend.registry import check_name
+
+        check_name(backend)
+    check_preference(backend, given)
+    with loading():
+        from ..records.folder import command_line
+        from ..run.display import Display
+        from ..run.rerun import rerun as repeat
+        from ..run.start import Place
+
+    place = Place(data_root or DATA_ROOT, out, command_line(typed))
+    options = machine_settings(given)
+    folder = repeat(run, backend, data_root, place, Display(), access_of(given), options)
+    show(folder, as_json=as_json)
+
+
 @click.command(cls=Command)
 @click.argument("run", type=FILE)
 @data_root
@@ -148,8 +212,7 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
 @as_json
 def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> None:
     """Go on with a run that was interrupted, or collect what a machine has done for it."""
-    if not run.exists():
-        raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
+    _check_run(run)
     with loading():
         from ..run.display import Display
         from ..run.resume import resume as go_on
@@ -174,13 +237,14 @@ def estimate(as_json: bool, **given: Any) -> None:
 
     root = given["data_root"] or DATA_ROOT
     plan = plan_of(config, checkpoint, root, Display(), access_of(given))
-    show_plan(plan, config.run.backend, results_console(stderr=as_json))
+    backend = config.run.backend if plan.choice is None else plan.choice.chosen.name
+    show_plan(plan, backend, results_console(stderr=as_json))
     try:
         plan.check(config.machine.max_qpu_seconds)
     except BudgetError as error:
         click.echo(f"note: {error}", err=True)
     if as_json:
-        click.echo(json.dumps({"backend": config.run.backend, **plan.to_dict()}))
+        click.echo(json.dumps({"backend": backend, **plan.to_dict()}))
 
 
 def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:
@@ -198,6 +262,12 @@ def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:
         config = config_of_checkpoint(file, given)
     check_machine_flags(config.run.backend, given)
     return file, config
+
+
+def _check_run(run: Path) -> None:
+    """Raise `RunFolderError` before the libraries load for a folder that there is not."""
+    if not run.exists():
+        raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
 
 
 def checkpoint_file(path: Path) -> Path:

@@ -23,6 +23,9 @@ class RunSection(Section):
     """Per circuit; exact expectations where it is not given."""
     seed: int = Field(default=0, ge=0, le=2**64 - 1)
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
+    shots_seed: int | None = Field(default=None, ge=0, le=2**64 - 1)
+    """Of the shots that a simulator or a fake device draws in an evaluation; the seed where it is
+    not given. A repeated run has another one, as a machine would draw others."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Of each process, for everything on the CPU; what a batch is worth where it is not given
     (`thread_count.with_threads`). The same number gives the same bits."""
@@ -41,6 +44,11 @@ class RunSection(Section):
     called `encoder` before."""
     calibrate: int | None = Field(default=None, ge=2)
     """Training images to fit an affine map per output on, which corrects a device's noise."""
+
+    @property
+    def sampling_seed(self) -> int:
+        """What the shots of an evaluation are drawn by."""
+        return self.seed if self.shots_seed is None else self.shots_seed
 
 
 class NoiseSection(Section):

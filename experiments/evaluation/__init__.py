@@ -4,12 +4,15 @@ Lowest first, with the names that other folders use:
 
 - `agreement`
 - `device_run`: DeviceRun
+- `answers`: check_answers
+- `moved_errors`
+- `drift`: compare_runs, record_drift, weights_sha256
 - `meter`
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict
 - `copies`
 - `correct`: Observed, observe
-- `assess`: assess, assess_on_target, in_order, observed_ideally
+- `assess`: assess, assess_on_target, in_order, observed_ideally, save_reported
 - `calibrated_copies`: fit_copies
 - `validation`: Validation, ledger_summary
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -22,6 +23,7 @@ from ..config.sections import Config
 from ..data.batches import Batches, BatchSource
 from ..data.splits import ImageData, Split
 from ..records.compiled_circuit import save_compiled
+from ..records.device_file import save_device
 from ..records.files import write_atomically
 from ..records.folder import RunFolder
 from ..records.lines import Compiled, Correction, FittedMap
@@ -50,8 +52,9 @@ def assess_on_target(
     to_backend(model, ideal_backend(), seed=seed)
     assess(model, config, data, folder, backend=LOCAL_BACKEND, checkpoint=checkpoint)
     observed = observed_ideally(model, config, data)
-    to_backend(model, target, seed=seed)
+    to_backend(model, target, seed=config.run.sampling_seed)
     save_simulated_noise(model, folder)
+    save_reported(target, folder)
     assess(model, config, data, folder, checkpoint=checkpoint)
     if observed:
         maps = fit_maps(model, observed)
@@ -87,7 +90,7 @@ def assess(
     split = evaluation_split(data.test, config.run.limit, config.run.seed)
     layers = quantum_layers(model)
     for layer in layers:
-        layer.reseed(config.run.seed)
+        layer.reseed(config.run.sampling_seed)
     # A record that another package's backend spoilt is told before anything is executed.
     circuits = _compiled_circuits(layers)
     images = in_order(split, model, config, data)
@@ -99,6 +102,9 @@ def assess(
         more |= {"compiled": circuits[0], "narrower": circuits[1:]}
         if circuits[0].physical_qubits:
             save_compiled(folder.compiled, _widest_first(layers)[0].neural_network.compiled)
+    if maps:
+        # They are of what the device answered, not of what the maps made of it.
+        evaluation = replace(evaluation, output_errors=())
     if maps and config.run.calibrate is not None:
         more["calibration"] = Correction(
             images=min(config.run.calibrate, len(data.train)),
@@ -128,6 +134,13 @@ def save_simulated_noise(model: nn.Module, folder: RunFolder) -> None:
     noise = noise_of(_widest_first(quantum_layers(model))[0].neural_network.compiled)
     if noise is not None:
         save_noise(folder.noise, noise)
+
+
+def save_reported(backend: QuantumBackend, folder: RunFolder) -> None:
+    """Keep what the device of a backend reports of all its qubits, where there is a device."""
+    device = backend.reported_device()
+    if device is not None:
+        save_device(folder.device, device)
 
 
 def _compiled_circuits(layers: Sequence[QuantumLayer]) -> list[Compiled]:

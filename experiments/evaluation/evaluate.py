@@ -25,7 +25,7 @@ from ..data.batches import Batches
 from ..data.splits import Split
 from ..records.lines import EvaluationRecord
 from ..records.scores import Scores
-from .meter import ImageCopies, Meter, image_copies, metered, shot_error
+from .meter import ImageCopies, Meter, image_copies, metered, output_errors, shot_error
 from .metrics import score
 
 N_SAMPLES = 64
@@ -124,6 +124,7 @@ class Evaluation:
         shots: of each row, None on an exact backend.
         shot_error: root mean square of the standard errors that a backend which samples gives
             with its values, None for an exact one.
+        output_errors: the same of each output, (M,); empty where that is not known.
         copies: which copy of the layer on a device answered each image, None where it stands alone
             or an image asks for many rows.
     """
@@ -137,12 +138,15 @@ class Evaluation:
     qpu_seconds: float
     shots: int | None = None
     shot_error: float | None = None
+    output_errors: tuple[float, ...] = ()
     copies: ImageCopies | None = None
 
     def record(self, *, backend: str, split: str, checkpoint: str, **more: Any) -> EvaluationRecord:
         """The line of `metrics.jsonl`, with `more` at its end."""
         if self.shot_error is not None:
             more["shot_error"] = self.shot_error
+        if self.output_errors:
+            more["output_errors"] = self.output_errors
         return EvaluationRecord(
             backend=backend,
             shots=self.shots,
@@ -203,6 +207,7 @@ def evaluate(
         qpu_seconds=sum(meter.qpu_seconds for meter in meters),
         shots=meters[0].performed if meters else None,
         shot_error=shot_error(meters),
+        output_errors=output_errors(meters, len(predictions.labels)) if outputs else (),
         copies=_image_copies(model, meters, features),
     )
 

@@ -34,8 +34,8 @@ class Meter(QuantumBackend):
         jobs: that gave results.
         qpu_seconds: charged for them.
         performed: shots of each row, None before the first result.
-        variance: sum of the squared standard errors of all values.
-        n_values: how many there were.
+        variance: sum over all rows of the squared standard errors, (M,).
+        n_values: how many there were of all outputs together.
         answered: by copies on a device, for each request which one answered its rows (N,), and the
             standard errors (N, M).
     """
@@ -47,7 +47,8 @@ class Meter(QuantumBackend):
         self.jobs = 0
         self.qpu_seconds = 0.0
         self.performed: int | None = None
-        self.variance, self.n_values = 0.0, 0
+        self.variance: Array = np.zeros(1)
+        self.n_values = 0
         self.answered: list[tuple[NDArray[np.int_], Array]] = []
 
     @property
@@ -68,7 +69,7 @@ class Meter(QuantumBackend):
         self.jobs += len(result.job_ids)
         self.qpu_seconds += result.qpu_seconds
         self.performed = result.shots
-        self.variance += float((result.stderr**2).sum())
+        self.variance = self.variance + (result.stderr**2).sum(axis=0)
         self.n_values += result.stderr.size
         if result.copies is not None:
             self.answered.append((result.copies, result.stderr))
@@ -111,7 +112,19 @@ def image_copies(meters: Sequence[Meter], live: NDArray[np.bool_]) -> ImageCopie
 def shot_error(meters: Sequence[Meter]) -> float | None:
     """Root mean square of all standard errors; None where nothing was sampled."""
     n_values = sum(meter.n_values for meter in meters)
-    return math.sqrt(sum(meter.variance for meter in meters) / n_values) if n_values else None
+    variance = sum(float(meter.variance.sum()) for meter in meters)
+    return math.sqrt(variance / n_values) if n_values else None
+
+
+def output_errors(meters: Sequence[Meter], n_images: int) -> tuple[float, ...]:
+    """Root mean square over the images of each output's standard error, (M,).
+
+    Images that no row was executed for have none. Empty where nothing was sampled, and where
+    several layers were.
+    """
+    if len(meters) != 1 or not meters[0].n_values:
+        return ()
+    return tuple(np.sqrt(meters[0].variance / n_images).tolist())
 
 
 @contextmanager

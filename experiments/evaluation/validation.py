@@ -6,7 +6,6 @@ that goes on later repeats none of them.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,11 @@ from qbackend.machines.ledger.ledger import Ledger
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
 from ..records.comparisons import Charges, ValidationRecord
-from ..records.files import csv_content, write_atomically
+from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record, RunFolder
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
-from .assess import assess, in_order, observed_ideally, save_simulated_noise
+from .assess import assess, in_order, observed_ideally, save_reported, save_simulated_noise
 from .calibrated_copies import CorrectedCopies, ask_calibrated, copied_layer, on_backend
 from .copies import copy_scores, explained, save_noise_of_copies
 from .correct import Observed, corrected, fit_maps
@@ -58,6 +57,7 @@ class Validation(DeviceRun):
             to_backend(self.model, noise, seed=seed)
             save_simulated_noise(self.model, self.folder)
             save_noise_of_copies(self.model, self.target, self.folder)
+            save_reported(self.target, self.folder)
             self._assess("noise", noise.name)
         observed: list[Observed] = []
         if self.config.run.calibrate is not None:
@@ -73,7 +73,7 @@ class Validation(DeviceRun):
         if observed and "corrected" not in recorded:
             # The same request whether or not the machine was asked for the test before.
             for layer in quantum_layers(self.model):
-                layer.reseed(seed)
+                layer.reseed(self.config.run.sampling_seed)
             maps = fit_maps(self.model, observed)
             with corrected(self.model, maps):
                 self._assess("corrected", maps=maps)
@@ -123,7 +123,7 @@ class Validation(DeviceRun):
             arrays |= {f"{stage}_copies": evaluation.copies.copies}
             if stage == "machine":
                 arrays |= explained(self.model, evaluation, evaluation.copies, self.folder)
-        _write(self.folder.validation, arrays)
+        write_arrays(self.folder.validation, arrays)
 
     def _compare(self) -> None:
         arrays = _read(self.folder.validation)
@@ -132,7 +132,7 @@ class Validation(DeviceRun):
         images = self.split.images.cpu().numpy()
         arrays |= {"changed_places": changed[:N_CHANGED]}
         arrays |= {"changed_images": images[changed[:N_CHANGED]]}
-        _write(self.folder.validation, arrays)
+        write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))
         copies = copy_scores(arrays, self.folder)
@@ -190,12 +190,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         return {}
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
-    write_atomically(path, content.getvalue())
 
 
 def _rows(arrays: dict[str, np.ndarray], answers: dict[Stage, Answer]) -> Iterator[Record]:

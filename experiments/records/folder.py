@@ -13,8 +13,10 @@ jobs.layers.json        what these jobs were compiled to, once more
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 rows.csv                rows of feature maps that a device executed, where not whole images were
 mitigation.csv          what a machine answered under each mitigation, image by image
+drift.npz               what a repeated run and the one that it repeats answered, image by image
 compiled.qpy            the circuit of the widest layer as the device executed it
 noise.json              the noise model, where a device's was simulated; a backend can read it
+device.json             what the device reported of all its qubits when the run compiled for it
 report.html, figures/   what a reader looks at first
 
 A run of old has its state in `config.toml` too: its first change goes to a `state.json`.
@@ -41,6 +43,7 @@ from qbackend.errors import RunFolderError
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
+from .drift import DriftRecord
 from .environment import versions, without_home
 from .files import append_line, csv_content, write_atomically
 from .lines import EpochRecord, EvaluationRecord, Line
@@ -66,12 +69,14 @@ class RunFolder:
         self.evaluation = path / "evaluation.npz"
         self.report = path / "report.html"
         self.noise = path / "noise.json"
+        self.device = path / "device.json"
         self.compiled = path / "compiled.qpy"
         self.ledger = path / "jobs.sqlite"
         self.validation = path / "validation.npz"
         self.validation_table = path / "validation.csv"
         self.row_table = path / "rows.csv"
         self.mitigation_table = path / "mitigation.csv"
+        self.drift = path / "drift.npz"
 
     @classmethod
     def create(
@@ -132,7 +137,7 @@ class RunFolder:
     def open(cls, path: Path) -> RunFolder:
         """The run at `path`; raises `RunFolderError`."""
         folder = cls(path)
-        if not folder.config_file.is_file():
+        if not is_run(path):
             reason = "has no config.toml" if path.is_dir() else "does not exist"
             raise RunFolderError(f"{path} is not a run: it {reason}")
         _ = folder.provenance, folder.state
@@ -217,6 +222,23 @@ class RunFolder:
         """Ways to mitigate a machine's errors side by side, None before they were compared."""
         return self._last(MitigationRecord)
 
+    @property
+    def drift_record(self) -> DriftRecord | None:
+        """This run beside the one that it repeats, None where it repeats none."""
+        return self._last(DriftRecord)
+
+    @property
+    def repeated(self) -> RunFolder | None:
+        """The run that this one repeats; None where there is none, or none any more.
+
+        It is looked for where it was, and beside this one: folders are moved together.
+        """
+        if self.provenance.repeats is None:
+            return None
+        recorded = Path(self.provenance.repeats).expanduser()
+        places = (recorded, self.path.absolute().parent / recorded.name)
+        return next((RunFolder.open(each) for each in places if is_run(each)), None)
+
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""
         kept = [record for record in self.epochs() if record.epoch <= epoch]
@@ -246,6 +268,11 @@ class RunFolder:
 
     def _write_state(self, state: State) -> None:
         write_atomically(self.state_file, json.dumps(state.to_dict(), indent=1).encode())
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder at `path` is a run's."""
+    return (path / "config.toml").is_file()
 
 
 def now() -> str:

@@ -165,6 +165,7 @@ class EvaluationRecord(Scores, Evaluated):
         jobs: of a backend that samples, 0 on an exact one.
         qpu_seconds: charged.
         shot_error: root mean square of the standard errors of all values; None on an exact backend.
+        output_errors: the same of each output, over the images; empty where that is not known.
         stage: of a validation on a machine.
         compiled: the widest kind of circuit, where a device has a part in it.
         narrower: the other kinds.
@@ -176,6 +177,7 @@ class EvaluationRecord(Scores, Evaluated):
     jobs: int
     qpu_seconds: float
     shot_error: float | None = None
+    output_errors: tuple[float, ...] = ()
     stage: Stage | None = None
     compiled: Compiled | None = None
     narrower: tuple[Compiled, ...] = ()

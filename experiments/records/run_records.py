@@ -10,6 +10,7 @@ from typing import Self
 
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
+from .drift import DriftRecord
 from .folder import RunFolder
 from .lines import EpochRecord, EvaluationRecord
 from .state import Provenance, State
@@ -29,6 +30,7 @@ class RunRecords:
         validation: the comparison of a machine's answers with the simulated ones, if any.
         rows: the error of rows of feature maps on a device, if any were executed.
         mitigation: ways to mitigate a machine's errors, if they were compared.
+        drift: the run beside the one that it repeats, if it repeats one.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class RunRecords:
     validation: ValidationRecord | None = None
     rows: RowRecord | None = None
     mitigation: MitigationRecord | None = None
+    drift: DriftRecord | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -62,6 +65,7 @@ class RunRecords:
             validation=folder.validation_record,
             rows=folder.row_record,
             mitigation=folder.mitigation_record,
+            drift=folder.drift_record,
         )
 
     @property

@@ -12,6 +12,32 @@ Status = Literal["running", "waiting", "interrupted", "failed", "finished"]
 """waiting is for jobs that were sent and go on by themselves."""
 
 
+class Chosen(Recorded):
+    """A machine that a run chose among; its number of jobs and its fidelity were of that day.
+
+    Attributes:
+        name: of the machine.
+        n_qubits: that it has.
+        pending_jobs: that waited there.
+        status: in the service's words.
+        copies: of the layer, side by side.
+        fidelity: that was expected of the layer.
+        seconds: of QPU time that were expected.
+        calibrated_at: ISO 8601.
+        reason: why it could not be taken.
+    """
+
+    name: str
+    n_qubits: int
+    pending_jobs: int
+    status: str
+    copies: int | None = None
+    fidelity: float | None = None
+    seconds: float | None = None
+    calibrated_at: str | None = None
+    reason: str | None = None
+
+
 class Provenance(Recorded):
     """What a run was begun with beside its recipe; under [run] in `config.toml`.
 
@@ -21,6 +47,9 @@ class Provenance(Recorded):
         data_sha256: of images, labels and splits; None in runs of before it was recorded.
         checkpoint: path of the one that was given, None for a training from scratch.
         checkpoint_sha256: of its bytes; None in runs that keep no copy of it.
+        repeats: path of the run that this one repeats; None for one of its own.
+        chosen_by: what decided on the machine, where none was named.
+        chosen_from: the machines of the account, the chosen one first.
         credentials: file that a machine's account was read from.
         profile: its section.
     """
@@ -30,6 +59,9 @@ class Provenance(Recorded):
     data_sha256: str | None = None
     checkpoint: str | None = None
     checkpoint_sha256: str | None = None
+    repeats: str | None = None
+    chosen_by: str | None = None
+    chosen_from: tuple[Chosen, ...] = ()
     credentials: str | None = None
     profile: str | None = None
 

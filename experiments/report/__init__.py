@@ -2,9 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `chip_layout`
 - `circuit`
-- `image_grid`
 - `numbers`: counted, percent
 - `facts`: charge_facts, compiled_facts, compiled_words, copy_words, device_words, far_off_words,
   machine_facts
@@ -13,9 +11,11 @@ Lowest first, with the names that other folders use:
 - `row_facts`: row_facts, row_summary
 - `mitigation_words`: HEADINGS, cells, sentences, summary
 - `style`
+- `image_grid`
 - `render`: Column, Drawing, Section, Table, write_page
 - `studies`
 - `words`
+- `drift`
 - `run`
 - `comparison`
 - `write`: write_report

@@ -8,6 +8,7 @@ from qbackend.circuits.device_form import fractional_words
 
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
+from ..records.state import Provenance
 from .numbers import counted, percent
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}
@@ -86,6 +87,18 @@ def charged_words(charges: Charges) -> str:
     if charges.unsettled:
         return f"{words}; not settled yet: {charges.unsettled} (qhc jobs asks again)"
     return f"{words} ({100 * (charged / estimated - 1):+.0f} %)"
+
+
+def chosen_words(provenance: Provenance) -> str:
+    """Which machines a run chose among, and by what."""
+    machines = []
+    for each in provenance.chosen_from:
+        promised = each.reason
+        if each.fidelity is not None:
+            waiting = counted(each.pending_jobs, "job")
+            promised = f"expected fidelity {each.fidelity:.3f}, {waiting} waiting"
+        machines.append(f"{each.name}: {promised}")
+    return f"by {provenance.chosen_by}, among {'; '.join(machines)}"
 
 
 def device_words(compiled: Compiled) -> str:

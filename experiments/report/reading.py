@@ -21,7 +21,10 @@ from ..records.folder import Record, RunFolder
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 
-NOT_SETTINGS = ("run.seed", "run.threads", "description", "remarks", "data.download", "log.")
+NOT_SETTINGS = (
+    *("run.seed", "run.shots_seed", "run.threads"),
+    *("description", "remarks", "data.download", "log."),
+)
 """Keys of a recipe in which runs of one group may differ."""
 
 
@@ -84,23 +87,25 @@ class Run(RunRecords):
     def settings(self) -> Record:
         """The recipe flat, by dotted key, without what may differ inside a group."""
         flat = _flat(self.config.compared())
-        return {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
+        kept = {key: value for key, value in flat.items() if not key.startswith(NOT_SETTINGS)}
+        if self.provenance.repeats is not None:
+            # What is alike in everything else stays apart from what it repeats.
+            kept["rerun"] = self.state.started[:19].replace("T", " ")
+        return kept
 
     def stages(self) -> dict[str, NDArray[Any]]:
         """The arrays of a validation on a machine (`validation.npz`), empty where there was none.
 
         Raises `RunFolderError` for a damaged file.
         """
-        path = self.folder / "validation.npz"
-        if self.validation is None or not path.exists():
-            return {}
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise RunFolderError(
-                f"{path} is damaged: {error}; remove it to have the report without it"
-            ) from None
+        return {} if self.validation is None else _arrays(self.folder / "validation.npz")
+
+    def drift_arrays(self) -> dict[str, NDArray[Any]]:
+        """What this run and the one that it repeats answered (`drift.npz`), empty without one.
+
+        Raises `RunFolderError` for a damaged file.
+        """
+        return {} if self.drift is None else _arrays(self.folder / "drift.npz")
 
     def compiled_circuit(self) -> QuantumCircuit | None:
         """The circuit that a device executed, None where there was none or it was not kept.
@@ -165,6 +170,18 @@ def read_run(path: Path) -> Run:
         return Run.read(path)
     except ConfigError as error:
         raise RunFolderError(f"{path / 'config.toml'} is not a run's record: {error}") from None
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RunFolderError(
+            f"{path} is damaged: {error}; remove it to have the report without it"
+        ) from None
 
 
 def _flat(values: Record, prefix: str = "") -> Record:

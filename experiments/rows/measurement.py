@@ -25,7 +25,7 @@ from qbackend.seam.side_by_side import side_by_side
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
 from ..data.batches import Batches
-from ..evaluation.assess import assess, in_order
+from ..evaluation.assess import assess, in_order, save_reported
 from ..evaluation.device_run import DeviceRun
 from ..evaluation.validation import ledger_summary
 from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
@@ -51,6 +51,7 @@ class RowMeasurement(DeviceRun):
         assert config.run.rows is not None
         to_backend(self.model, ideal_backend(), seed=seed)
         if "ideal" not in {record.stage for record in self.folder.evaluations()}:
+            save_reported(self.target, self.folder)
             assess(
                 self.model, config, self.data, self.folder,
                 checkpoint=self.checkpoint, backend=LOCAL_BACKEND, stage="ideal",
@@ -101,7 +102,7 @@ class RowMeasurement(DeviceRun):
             weights = np.stack([angles_of(layer.weight) for layer in quantum_layers(convolution)])
             compiled = self.target.compile(convolution.spec)
             parameters = compiled.rows(rows.features, weights[rows.kernels])
-            sampling = np.random.SeedSequence([self.config.run.seed, index])
+            sampling = np.random.SeedSequence([self.config.run.sampling_seed, index])
             seed = int(sampling.generate_state(1)[0] >> 1)
             request = Request(
                 compiled, parameters, shots=self.target.shots, seed=seed, together=together

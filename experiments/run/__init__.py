@@ -1,4 +1,4 @@
-"""One invocation of `qhc run`, `resume`, `estimate`, `jobs` or `cancel`, from plan to result.
+"""One invocation of `qhc run`, `rerun`, `resume`, `estimate`, `jobs`, `cancel`: plan to result.
 
 Lowest first, with the names that other folders use:
 
@@ -13,8 +13,10 @@ Lowest first, with the names that other folders use:
 - `approval`: show_plan
 - `mitigation_table`
 - `results`: show_results, summary, waiting_summary
+- `choice`
 - `stages`
 - `runner`
 - `resume`: resume
 - `start`: Place, plan_of, start, validate
+- `rerun`: rerun
 """

@@ -16,6 +16,7 @@ from models.exchange import quantum_pointwise
 from qbackend import QuantumLayer
 from qbackend.errors import BudgetError, OptionError
 from qbackend.machines.backend import MachineBackend
+from qbackend.machines.choice import Choice
 from qbackend.machines.cost import Price
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Cost, Request
@@ -81,10 +82,12 @@ class RunPlan:
     Attributes:
         shares: by purpose.
         whole: what all images would take, where only rows of their feature maps are executed.
+        choice: of the machine, where none was named.
     """
 
     shares: tuple[Share, ...]
     whole: Share | None = None
+    choice: Choice | None = None
 
     @property
     def total(self) -> Share:
@@ -131,6 +134,9 @@ class RunPlan:
         whole = self.total.to_dict()
         del whole["what"]
         plan = {**whole, "shares": [share.to_dict() for share in self.shares]}
+        if self.choice is not None:
+            plan["chosen_by"] = self.choice.prefer
+            plan["chosen_from"] = [each.to_dict() for each in self.choice.candidates]
         return plan if self.whole is None else {**plan, "whole": self.whole.to_dict()}
 
 

@@ -13,6 +13,7 @@ from ..records.folder import RunFolder
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 from ..records.scores import Means
+from ..report.drift.facts import drift_facts, drift_summary
 from ..report.facts import (
     charge_facts,
     compiled_facts,
@@ -88,6 +89,8 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
     if run.mitigation is not None:
         facts["device"] = device_words(run.mitigation.compiled)
         facts |= charge_facts(run.mitigation.charges)
+    if run.drift is not None:
+        facts |= drift_facts(run.drift)
     if run.provenance.checkpoint is not None:
         facts["checkpoint"] = run.provenance.checkpoint
     if best is not None:
@@ -111,6 +114,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         **_machine_summary(run),
         **({} if run.rows is None else row_summary(run.rows)),
         **({} if run.mitigation is None else mitigation_summary(run.mitigation)),
+        **({} if run.drift is None else drift_summary(run.drift)),
         "seed": run.config.run.seed,
         "report": str(folder.report),
     }

@@ -8,12 +8,20 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from models import count_parameters
-from qbackend.errors import JobsPendingError, JobTimeoutError, QhcError, SendingInterruptedError
+from qbackend.errors import (
+    JobsPendingError,
+    JobTimeoutError,
+    QhcError,
+    RunFolderError,
+    SendingInterruptedError,
+)
 
 from ..assembly.backends import LOCAL_BACKEND, trains_there
 from ..assembly.construct import quantum_layers
 from ..assembly.fabric import device_name, leave
+from ..assembly.feed import evaluation_split
 from ..evaluation.assess import assess, assess_on_target
+from ..evaluation.drift import record_drift
 from ..evaluation.validation import Validation
 from ..mitigation.comparison import MitigationComparison
 from ..records.checkpoint import load_model
@@ -130,6 +138,26 @@ class Runner:
                 Validation(*given, checkpoint=checkpoint).run()
             else:
                 assess_on_target(*given, checkpoint=checkpoint)
+        self._compare_with_repeated()
+
+    def _compare_with_repeated(self) -> None:
+        """Set a repeated run beside the one that it repeats.
+
+        What the machine answered stands by itself: where the other one is lost, a note says so.
+        """
+        run, folder = self.run, self.folder
+        if folder.provenance.repeats is None:
+            return
+        try:
+            earlier = folder.repeated
+            if earlier is None:
+                raise RunFolderError(f"{folder.provenance.repeats} is not there any more")
+            limit, seed = run.config.run.limit, run.config.run.seed
+            record_drift(folder, earlier, evaluation_split(run.data.test, limit, seed))
+        except RunFolderError as error:
+            note = f"not compared with the run that it repeats: {error}"
+            folder.note(notes=[*folder.state.notes, note])
+            run.display.say(f"note: {note}")
 
     def _ended(self) -> RunFolder:
         if self.folder.status == "finished":

@@ -5,8 +5,9 @@ Each is a list of the same stages (`stages`); at their end it is executed and re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.backends import trains_there
@@ -14,7 +15,7 @@ from ..assembly.bounds import bounded
 from ..assembly.construct import model_plan
 from ..assembly.fabric import launch
 from ..assembly.feed import data_notes
-from ..assembly.same_data import data_sha256
+from ..assembly.same_data import check_same_data, data_sha256
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
 from ..config.sections import Config
@@ -25,6 +26,7 @@ from ..records.folder import RunFolder
 from ..records.loggers import check_loggers
 from ..records.state import Provenance
 from ..training.train import steps_per_epoch
+from .choice import choice_record, chosen, on_best_machine
 from .display import Display
 from .given import Given, keep
 from .notes import backend_notes, seed_note
@@ -61,6 +63,7 @@ def start(
     """
     check_has_model(config, None)
     config, notes = bounded(config)
+    config, choice = on_best_machine(config, access, display)
     with connected(config, access, display) as target:
         check_loggers(config)
         RunFolder.check_free(place.out)
@@ -74,7 +77,10 @@ def start(
         notes += backend_notes(model, config, trains_elsewhere=elsewhere)
         path = ""
         if fabric.is_global_zero:
-            path = str(_folder(place, config, data, access, notes).path)
+            begun = choice_record(choice)
+            path = str(
+                _folder(place, config, data, access, [*chosen(choice), *notes], **begun).path
+            )
         folder = RunFolder(Path(fabric.broadcast(path)))
         return Runner(run, folder, plan).train()
 
@@ -85,6 +91,8 @@ def validate(
     place: Place,
     display: Display,
     access: Access = DEFAULT_ACCESS,
+    *,
+    repeats: RunFolder | None = None,
 ) -> RunFolder:
     """Evaluate a trained model on the backend that the config names.
 
@@ -96,13 +104,16 @@ def validate(
         place: where to read and write.
         display: told what happens.
         access: to a machine.
+        repeats: the run that this one repeats, if it does.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is for other images.
+        DataError: the images are not those of the run that is repeated.
         UserError: as `start`.
     """
     is_tuned = config.train.weights == "quantum"
     config, notes = bounded(in_one_process(config))
+    config, choice = on_best_machine(config, access, display)
     with connected(config, access, display) as target:
         check_loggers(config)
         RunFolder.check_free(place.out)
@@ -111,17 +122,23 @@ def validate(
         given = Given.read(checkpoint)
         trained = Trained.load(checkpoint, config, place.data_root, fabric)
         model, info, data = trained.model, trained.info, trained.data
+        begun = {**given.record(), **choice_record(choice)}
+        if repeats is not None:
+            check_same_data(repeats, data)
+            notes = [f"repeats {repeats.path.name} of {repeats.state.started[:10]}", *notes]
+            begun["repeats"] = without_home(str(repeats.path.absolute()))
         if is_tuned:
             steps_per_epoch(config, data, fabric)
         run = Run(config, target, fabric, trained.scaled, model, display, access)
         plan = run.plan_ahead()
         notes = [
+            *chosen(choice),
             *difference_notes(info, data),
             *seed_note(info, config),
             *backend_notes(model, config, trains_elsewhere=False),
             *notes,
         ]
-        folder = _folder(place, config, data, access, notes, given)
+        folder = _folder(place, config, data, access, notes, **begun)
         # Whatever lies at the checkpoint's path by now, the run is of what it keeps.
         load_model(keep(given, folder, config), model)
         runner = Runner(run, folder, plan)
@@ -144,6 +161,7 @@ def plan_of(
     """
     config, bounds = bounded(config)
     check_has_model(config, checkpoint)
+    config, choice = on_best_machine(config, access, display)
     with connected(config, access, display) as target:
         config = settled(config)
         fabric = launch(in_one_process(config).fabric)
@@ -157,6 +175,7 @@ def plan_of(
         for note in (*data_notes(config, data, trains=checkpoint is None), *differences):
             display.say(f"note: {note}")
         plan = Run(config, target, fabric, data, model, display, access).plan()
+        plan = replace(plan, choice=choice)
     for note in bounds:
         display.say(f"note: {note}")
     return plan
@@ -168,16 +187,18 @@ def _folder(
     data: ImageData,
     access: Access,
     notes: list[str],
-    given: Given | None = None,
+    **begun_with: Any,
 ) -> RunFolder:
-    """Of a new run, with all that it is begun with."""
-    trains = given is None or config.train.weights == "quantum"
-    provenance = Provenance(
-        command=place.command,
-        data_root=without_home(str(place.data_root)),
-        data_sha256=data_sha256(data),
-        **({} if given is None else given.record()),
-        **access.record(),
+    """Of a new run, with all that it is begun with: entries of its `Provenance`."""
+    trains = "checkpoint" not in begun_with or config.train.weights == "quantum"
+    provenance = Provenance.from_dict(
+        {
+            "command": place.command,
+            "data_root": without_home(str(place.data_root)),
+            "data_sha256": data_sha256(data),
+            **begun_with,
+            **access.record(),
+        }
     )
     spec = model_plan(config).layers(config.model.arm)
     return RunFolder.create(

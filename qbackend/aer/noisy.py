@@ -81,6 +81,9 @@ class AerNoisy(ExactSimulator):
             )
         return layer
 
+    def reported_device(self) -> Device:
+        return self.device
+
     def check(self, request: Request) -> None:
         _noisy(request)
 
@@ -110,6 +113,9 @@ class AerNoisySampled(SamplingSimulator):
 
     def compile(self, spec: Layer) -> CompiledLayer:
         return self._exact.compile(spec)
+
+    def reported_device(self) -> Device:
+        return self._exact.device
 
     def check(self, request: Request) -> None:
         _noisy(request)

@@ -9,7 +9,7 @@ Lowest first, with the names that other folders use:
 - `logical`: circuit_record, compile_layer
 - `measuring`: turned, turned_circuits
 - `orthogonal`: QUATERNION_PRODUCTS
-- `reported_costs`
+- `reported_costs`: TWO_QUBIT_GATES
 - `splitting`
 - `preparation`: CompactPreparation
 - `placement`

@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `affine_map`: AffineMap, fit_affine_map
 - `mixtures`: TransparentModel
-- `properties`: DeviceProperties, ReportedGate, read_properties
+- `properties`: DeviceProperties, ReportedGate, is_unitary, read_properties
 - `noise_spec`: NoiseSpec, SavedNoise, load_noise, save_noise
 - `noise`: ModelledLayer, NoisyLayer, WAIT, add_noise, assignment_matrices, build_noise_model,
   channel_after, compile_under_noise, noise_of

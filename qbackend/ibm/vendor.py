@@ -24,7 +24,9 @@ class IbmQuantum:
     name = "IBM Quantum"
     prefixes = ("ibm_",)
     local_prefixes = ("fake_",)
+    choice = "ibm"
     forms = (
+        ("ibm", "the account's best machine for the layer, which is told and recorded"),
         ("ibm_NAME", "that machine of IBM Quantum's, with an account"),
         ("fake_NAME", "the same for nothing: its shipped snapshot, simulated here"),
     )

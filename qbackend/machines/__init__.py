@@ -18,4 +18,5 @@ Lowest first, with the names that other folders use:
 - `planning`
 - `compiling`
 - `backend`: MachineBackend, say_nothing
+- `choice`: Candidate, Choice, choose_machine
 """

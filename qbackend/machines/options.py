@@ -15,6 +15,7 @@ Primitive = Literal["sampler", "estimator"]
 Generation = Literal["server", "client"]
 Mode = Literal["auto", "job", "batch", "session"]
 Decoupling = Literal["XX", "XpXm", "XY4"]
+Preference = Literal["fidelity", "queue", "seconds"]
 Mitigation = Literal["none", "m3", "tensored", "trex"]
 Copies = Literal["auto"] | int
 Border = Literal[0, 1]
@@ -158,6 +159,14 @@ class ExecutionOptions:
         ),
     )
     """From a measurement to the next shot, in which the qubits relax; None for the machine's."""
+    prefer: Preference = field(
+        default="fidelity",
+        metadata=_said(
+            "Of the account's machines, with --backend ibm: the one with the best fidelity, queue "
+            "or seconds.  [default: {}]"
+        ),
+    )
+    """By what the best machine of an account is chosen, where none is named."""
     max_execution_time: int | None = field(
         default=None,
         metadata=_said(

@@ -26,6 +26,7 @@ class Vendor(Protocol):
         name: as a person knows it.
         prefixes: of machines that are paid for.
         local_prefixes: of those that this process simulates in their place, for nothing.
+        choice: name that stands for the account's best machine for a layer; None for no such name.
         forms: how such names are written, and what they stand for.
         longest_job: seconds of QPU time that a job may ask for.
     """
@@ -33,6 +34,7 @@ class Vendor(Protocol):
     name: str
     prefixes: tuple[str, ...]
     local_prefixes: tuple[str, ...]
+    choice: str | None
     forms: tuple[tuple[str, str], ...]
     longest_job: float
 

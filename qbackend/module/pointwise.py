@@ -128,7 +128,7 @@ class QuantumPointwiseConv2d(nn.Module):
         count = n_kernels(spec, out_channels)
         streams = np.random.SeedSequence(seed).generate_state(count).tolist()
         if not isinstance(backend, QuantumBackend):
-            backend, shots = get_backend(backend, shots=shots, seed=seed), None
+            backend, shots = get_backend(backend, shots=shots, seed=seed, layer=spec), None
         self.kernels = nn.ModuleList(
             QuantumLayer(spec, backend, shots=shots, seed=stream, gradient=gradient)
             for stream in streams

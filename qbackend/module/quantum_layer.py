@@ -87,7 +87,7 @@ class QuantumLayer(TorchConnector):
         layer, seed = _as_layer(spec), seed_or_drawn(seed)
         self._neural_network = LayerNetwork(
             layer,
-            get_backend(backend, shots=shots, seed=seed, **options),
+            get_backend(backend, shots=shots, seed=seed, layer=layer, **options),
             gradient=gradient,
             seed=seed,
         )
@@ -195,7 +195,7 @@ class QuantumLayer(TorchConnector):
         """Execute on another backend from now on, weights unchanged; returns self."""
         self._neural_network = LayerNetwork(
             self.spec,
-            get_backend(backend, shots=shots, seed=seed, **options),
+            get_backend(backend, shots=shots, seed=seed, layer=self.spec, **options),
             gradient=gradient,
             seed=seed,
         )

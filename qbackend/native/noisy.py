@@ -110,6 +110,9 @@ class NativeNoisy(ExactSimulator, DifferentiableBackend):
 
         return Forward(outputs, pull)
 
+    def reported_device(self) -> Device:
+        return self.device
+
     def check(self, request: Request) -> None:
         self._simulation(request.compiled)
 

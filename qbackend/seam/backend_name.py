@@ -17,6 +17,7 @@ class BackendName:
         is_simulator: our own simulators, exact or, with an argument, under a device's noise.
         is_machine: a machine executes, or a fake device in its place.
         is_fake: the latter, on this computer and for nothing.
+        is_choice: an account's best machine for a layer, which is not chosen yet.
     """
 
     text: str
@@ -25,6 +26,7 @@ class BackendName:
     is_simulator: bool
     is_machine: bool
     is_fake: bool
+    is_choice: bool = False
 
     @property
     def noise_file(self) -> Path | None:

@@ -17,7 +17,7 @@ from experiments.commands.cli import EXAMPLES, cli, main
 from experiments.commands.compare import MITIGATION_EXAMPLES, VARIED
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
-from experiments.commands.run import ESTIMATE_EXAMPLES, RUN_EXAMPLES
+from experiments.commands.run import ESTIMATE_EXAMPLES, RERUN_EXAMPLES, RUN_EXAMPLES
 from experiments.config.recipe import load_config
 from experiments.studies.arms import ArmStudy
 from experiments.studies.qpc.study import QpcStudy
@@ -34,7 +34,7 @@ RUN_FLAGS = {
     *RECIPE_FLAGS, *ACCOUNT_FLAGS, "--seed", "--checkpoint", "--preparation", "--calibrate",
     "--rows", "--train", "--train-limit", "--gradient", "--primitive", "--generation", "--mode",
     "--session", "--precision", "--fractional-gates", "--dynamical-decoupling", "--gate-twirling",
-    "--measurement-twirling", "--readout-mitigation", "--zne", "--rep-delay",
+    "--measurement-twirling", "--readout-mitigation", "--zne", "--rep-delay", "--prefer",
     "--max-execution-time", "--max-qpu-seconds", "--deadline",
     "--copies", "--border", "--fidelity-within",
     "--json",
@@ -46,6 +46,11 @@ OPTIONS = {
     "resume": {
         *ACCOUNT_FLAGS,
         *("run", "--data-root", "--max-qpu-seconds", "--deadline", "--no-wait", "--yes", "--json"),
+    },
+    "rerun": {
+        *ACCOUNT_FLAGS,
+        *("run", "--backend", "--data-root", "--max-qpu-seconds", "--deadline", "--yes"),
+        *("--no-wait", "--out", "--json", "--prefer"),
     },
     "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
@@ -151,6 +156,7 @@ def test_help_imports_nothing_heavy() -> None:
             RUN_EXAMPLES,
             ESTIMATE_EXAMPLES,
             MITIGATION_EXAMPLES,
+            RERUN_EXAMPLES,
             ArmStudy.examples,
             QpcStudy.examples,
             BENCH_EXAMPLES,
@@ -203,6 +209,10 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
         (["ablate", "qpc", "--set", "layer.n_layers=3"], "use --depth instead"),
         (["ablate", "qpc", "--set", "train.optimiser=sgd"], "use --optimiser instead"),
         (["run", "--set", "machine.mode=batch"], "only has a meaning on a machine"),
+        (["run", "--backend", "ibm"], "fill in the token, or set QISKIT_IBM_TOKEN"),
+        (["estimate", "--backend", "ibm", "--set", "model.arm=linear"], "has no quantum layer"),
+        (["run", "--backend", "ibm_fez", "--prefer", "queue"], "add --backend ibm"),
+        (["run", "--backend", "ibm", "--prefer", "length"], "or 'seconds', got 'length'"),
         (["rum"], "run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

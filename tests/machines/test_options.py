@@ -71,7 +71,7 @@ def test_section_flags_and_identity_follow_from_the_one_statement() -> None:
     assert helps["mode"].endswith("[default: auto]")
     assert helps["max_qpu_seconds"].endswith("[default: 60]")
     assert [name for name in names if not told[name]] == ["poll"]
-    waiting = {"mode", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
+    waiting = {"mode", "prefer", "max_execution_time", "max_qpu_seconds", "deadline", "poll"}
     # A compiled layer has its copies, or stands alone.
     waiting |= {"copies", "border", "fidelity_within"}
     used = ExecutionOptions(rep_delay=1e-4, fractional_gates=True)

@@ -121,6 +121,8 @@ def test_copies_come_back_from_text() -> None:
         assert one.circuit == other.circuit
         assert one.observables == other.observables
         assert one.readouts == other.readouts
+        for key in ("physical_qubits", "gate_fidelity", "readout_fidelity"):
+            assert one.record[key] == other.record[key]
     keys = [
         content_key(side_by_side(each), FAKE, SHOTS, 1, ExecutionOptions())
         for each in (compiled, back)

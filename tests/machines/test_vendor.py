@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from qiskit.primitives import StatevectorEstimator
 
-from qbackend import get_backend, list_backends, registry
+from qbackend import LayerSpec, get_backend, list_backends, registry
 from qbackend.errors import ApprovalError, BackendError, OptionError, SendingInterruptedError
 from qbackend.layers.inputs import Array
 from qbackend.machines.backend import MachineBackend
@@ -50,6 +50,7 @@ class Acme:
     name = "Acme"
     prefixes = ("acme_",)
     local_prefixes = ()
+    choice = "acme"
     forms = (("acme_NAME", "that machine of Acme's"),)
     longest_job = math.inf
 
@@ -148,6 +149,18 @@ def test_its_names_are_machines(service: AcmeService) -> None:
     assert "acme_NAME" in {backend.name for backend in list_backends()}
     with pytest.raises(OptionError, match="no Estimator"):
         backend_of(machine=ExecutionOptions("estimator"))
+
+
+def test_its_best_machine_is_chosen_for_a_layer(
+    service: AcmeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machines that are alike are taken by name; a package of before has no name for the best."""
+    service.machine_names = ["acme_two", MACHINE]
+    assert parse_name("acme").is_choice
+    assert get_backend("acme", layer=LayerSpec(2)).name == MACHINE
+    monkeypatch.delattr(Acme, "choice")
+    assert not parse_name("acme").is_machine
+    assert parse_name(MACHINE).is_machine
 
 
 def test_nobody_else_sells_them() -> None:

@@ -18,6 +18,7 @@ from qbackend.registry import parse_name
         ("native:fake_fez", "native", "fake_fez", {"simulator"}),
         ("ibm_fez", "ibm_fez", None, {"machine"}),
         ("fake_fez", "fake_fez", None, {"machine", "fake"}),
+        ("ibm", "ibm", None, {"machine", "choice"}),
         ("qiskit:a.b:C", "qiskit", "a.b:C", set()),
         ("someone's", "someone's", None, set()),
         ("aer:", "aer", None, {"simulator"}),
@@ -26,7 +27,9 @@ from qbackend.registry import parse_name
 def test_the_parts_of_a_name(text: str, key: str, argument: str | None, kinds: set[str]) -> None:
     name = parse_name(text)
     assert (str(name), name.key, name.argument) == (text, key, argument)
-    found = {kind for kind in ("simulator", "machine", "fake") if getattr(name, f"is_{kind}")}
+    found = {
+        kind for kind in ("simulator", "machine", "fake", "choice") if getattr(name, f"is_{kind}")
+    }
     assert found == kinds
     assert name == parse_name(text)
 

@@ -4,5 +4,6 @@ Lowest first, with the names that other folders use:
 
 - `groups`: PairedDifference, Spread, difference_by_seed, spread
 - `figures`
+- `repeated`
 - `page`: write_comparison_page
 """

@@ -22,6 +22,7 @@ from .groups import (
     group_runs,
     paired_differences,
 )
+from .repeated import repeated
 
 CURVES = (
     ("validation", "accuracy"),
@@ -69,6 +70,7 @@ def write_comparison_page(runs: Sequence[Run], folder: Path) -> Path:
     groups = group_runs(runs)
     styles = looks([(group.runs[0].arm, group.runs[0].config.run.backend) for group in groups])
     found = paired_differences(groups, accuracy)
+    drifts = repeated(runs)
     context: dict[str, Any] = {
         "several": True,
         "title": f"{counted(len(runs), 'run')} side by side",
@@ -79,9 +81,12 @@ def write_comparison_page(runs: Sequence[Run], folder: Path) -> Path:
         "differences": _differences(found, paired_differences(groups, f1)),
         "settings": _settings(groups),
         "shared": _shared(groups),
+        "drifts": drifts,
         "rows": [_row(run, group, folder) for group in groups for run in group.runs],
     }
     drawings = _curves(groups, styles)
+    for drift in drifts:
+        drawings |= drift.drawings
     label = "test accuracy (%)"
     drawings["accuracy"] = Drawing(
         figures.dots(groups, styles, accuracy, label),
@@ -94,6 +99,7 @@ def write_comparison_page(runs: Sequence[Run], folder: Path) -> Path:
         )
     sections = [Section("results", "Results")]
     sections += [Section("differences", "Paired differences")] if found else []
+    sections += [Section("drift", "The same images again")] if drifts else []
     sections += [Section("curves", "Training")] if any(run.epochs for run in runs) else []
     sections += [Section("cost", "Cost"), Section("settings", "Settings"), Section("runs", "Runs")]
     return write_page("comparison.html", folder, drawings, {**context, "sections": sections})

@@ -2,6 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
+- `chip_layout`
 - `chip`
 - `figures`: METRICS, as_percent, label_epochs, metric_name
 - `insight`
@@ -14,5 +15,6 @@ Lowest first, with the names that other folders use:
 - `validation_figures`
 - `rows`
 - `validation`
+- `drift`
 - `page`: write_run_page
 """

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from ..chip_layout import Pair, chip_layout
 from ..style import INK, MUTED, WRONG, blank, styled
+from .chip_layout import Pair, chip_layout
 
 SCALE = colormaps["viridis_r"]
 """From light to dark, also without colours; the darker, the larger the error."""

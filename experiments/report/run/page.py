@@ -12,12 +12,13 @@ from ..numbers import counted, duration, number, percent
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
 from ..words import described_backend, interval_words
-from . import copies, insight, mitigation, noise, outcome, provenance, rows, validation
+from . import copies, drift, insight, mitigation, noise, outcome, provenance, rows, validation
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
     ("machine", "Machine and simulation", validation.machine),
     ("copies", "Copies on the chip", copies.side_by_side),
+    ("drift", "Beside the run that it repeats", drift.repeated),
     ("rows", "Rows of feature maps", rows.measured),
     ("mitigation", "Mitigation", mitigation.compared),
     ("curves", "Training", outcome.curves),

@@ -8,7 +8,8 @@ import numpy as np
 
 from ...records.comparisons import ValidationRecord
 from ...records.lines import STAGES
-from ..facts import STAGE_WORDS, charge_facts, compiled_words, device_words
+from ..facts import STAGE_WORDS, charge_facts, chosen_words, compiled_words, device_words
+from ..image_grid import changed
 from ..numbers import counted, number, percent
 from ..projection import MAX_POINTS, subsample
 from ..reading import Run
@@ -66,8 +67,10 @@ def _facts(run: Run, found: ValidationRecord) -> list[tuple[str, str]]:
     """The machine, how much of a difference is chance, and what it cost."""
     answered, machine = run.stage("machine"), run.config.machine
     assert answered.compiled is not None
-    facts = {
-        "machine": device_words(answered.compiled),
+    facts = {"machine": device_words(answered.compiled)}
+    if run.provenance.chosen_from:
+        facts["chosen"] = chosen_words(run.provenance)
+    facts |= {
         "compiled layer": compiled_words(answered.compiled),
         "primitive": f"{machine.primitive}, {machine.generation} side",
         "shots": f"{number(answered.shots, 0)} per circuit",
@@ -130,4 +133,4 @@ def _changed(arrays: dict[str, Any], found: ValidationRecord) -> tuple[Any, str]
     images = np.moveaxis(arrays["changed_images"], 1, -1)
     title = f"Another answer on the machine: {counted(found.changed, 'image')}"
     words = "; ".join(f"{true}: {ideal} became {other}" for true, ideal, other in captions)
-    return figures.changed(images, captions, title), f"{title}. {words}."
+    return changed(images, captions, title), f"{title}. {words}."

@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 
 from ...records.lines import Stage
 from ..facts import STAGE_WORDS
-from ..image_grid import image_grid, shorten
-from ..style import INK, MUTED, RIGHT, STAGE_BARS, STAGES, WRONG, blank, styled
-
-LONGEST_NAME = 9
-"""Letters of a class above an image."""
+from ..style import MUTED, STAGE_BARS, STAGES, blank, styled
 
 
 @styled
@@ -76,17 +72,3 @@ def output_errors(each: Mapping[tuple[Stage, Stage], Sequence[float]]) -> Figure
     axes.set_ylabel("root mean square")
     figure.legend(loc="outside lower center", ncols=1)
     return figure
-
-
-@styled
-def changed(
-    images: NDArray[np.uint8], captions: Sequence[tuple[str, str, str]], title: str
-) -> Figure:
-    """Images (N, H, W, C) with (true class, class without noise, class on the machine)."""
-    texts = []
-    for names in captions:
-        true, ideal, machine = names
-        colour = RIGHT if machine == true else WRONG if ideal == true else INK
-        of_true, of_ideal, of_machine = (shorten(name, LONGEST_NAME) for name in names)
-        texts.append((f"{of_true}\n{of_ideal} → {of_machine}", colour))
-    return image_grid(images, texts, title)

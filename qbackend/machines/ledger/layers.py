@@ -71,8 +71,10 @@ def from_text(text: str) -> CompiledLayer:
         # Ledgers from before there were changes of basis name no gates for them.
         one_qubit_gates=tuple(content.get("one_qubit_gates", ())),
     )
-    places = [each["place"] for each in compiled.record.get("copies", ())]
-    copies = (moved(compiled, *each) for each in zip(places, copied, strict=True))
+    copies = (
+        replace(moved(compiled, each["place"], own), record={**compiled.record, **each})
+        for each, own in zip(compiled.record.get("copies", ()), copied, strict=True)
+    )
     return replace(compiled, copies=tuple(copies))
 
 

@@ -92,6 +92,30 @@ def test_rows_on_a_fake_device_say_what_to_expect(qhc: Qhc, trained: Path) -> No
     assert Path("a/figures/row-outputs.png").exists()
 
 
+def test_rows_are_executed_again(qhc: Qhc, trained: Path) -> None:
+    """The same rows with other shots: the mean square of the differences is theirs."""
+    assert qhc("run", *on(FAKE, trained, *ROWS), "--out", "a")[0] == 0
+    code, out, err = qhc("rerun", "a", "--out", "b", "--json")
+    assert code == 0, err
+    drift = last_line(out)["drift"]
+    tables = []
+    for run in ("a", "b"):
+        with open(f"{run}/rows.csv", newline="") as file:
+            tables.append(list(csv.DictReader(file)))
+    places = ("layer", "image", "pixel", "kernel", "output", "exact")
+    before, now = ([[row[key] for key in places] for row in table] for table in tables)
+    assert before == now
+    before, now = (np.array([float(row["measured"]) for row in table]) for table in tables)
+    assert drift["together"]["in_errors"] > 0
+    names = ["stages.0.pointwise", "stages.1.pointwise"]
+    assert [each["name"] for each in drift["outputs"]] == names
+    for each in drift["outputs"]:
+        mine = [row["layer"] == each["name"] for row in tables[0]]
+        assert each["rmse"] == pytest.approx(np.sqrt(((now - before)[mine] ** 2).mean()))
+        assert each["in_errors"] ** 2 < 1 + 5 * np.sqrt(2 / each["n_rows"])
+    assert sum(each["n_rows"] for each in drift["outputs"]) == N_ROWS
+
+
 def test_a_simulated_device_executes_rows_as_well(qhc: Qhc, trained: Path) -> None:
     few = ("--rows", str(N_ROWS), "--limit", str(N_IMAGES))
     code, out, err = qhc("run", *on(f"native:{FAKE}", trained, *few), "--out", "a", "--json")
