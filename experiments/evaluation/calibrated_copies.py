@@ -22,17 +22,16 @@ from qbackend import QuantumLayer
 from qbackend.devices.affine_map import AffineMap, fit_affine_map
 from qbackend.errors import BackendError
 from qbackend.layers.inputs import Array
-from qbackend.layers.program import Layer
 from qbackend.machines.ledger.identity import are_same
-from qbackend.seam.backend import Capabilities, QuantumBackend
-from qbackend.seam.jobs import Job
-from qbackend.seam.requests import CompiledLayer, Cost, Request, Result
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import Request, Result
 
 from ..assembly.construct import quantum_layers
 from .correct import Observed
+from .handing_on import HandingOn
 
 
-class AskedOnce(QuantumBackend):
+class AskedOnce(HandingOn):
     """A backend that is asked for several requests of one layer at once.
 
     Requests are gathered first, and answered with zeros. Once they were asked for together, the
@@ -40,23 +39,9 @@ class AskedOnce(QuantumBackend):
     """
 
     def __init__(self, inner: QuantumBackend) -> None:
-        self.inner = inner
-        self.name, self.shots = inner.name, inner.shots
+        super().__init__(inner)
         self._gathered: list[Request] = []
         self._answers: list[Result] = []
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
-
-    def compile(self, spec: Layer) -> CompiledLayer:
-        return self.inner.compile(spec)
-
-    def submit(self, request: Request) -> Job:
-        return self.inner.submit(request)
-
-    def estimate(self, request: Request) -> Cost:
-        return self.inner.estimate(request)
 
     def evaluate(self, request: Request) -> Result:
         if not self._answers:

@@ -15,22 +15,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from qbackend.layers.inputs import Array
-from qbackend.layers.program import Layer
-from qbackend.seam.backend import Capabilities, QuantumBackend
-from qbackend.seam.jobs import Job
-from qbackend.seam.requests import CompiledLayer, Cost, Request, Result
+from qbackend.seam.backend import QuantumBackend
+from qbackend.seam.requests import Request, Result
 
 from ..assembly.construct import quantum_layers
+from .handing_on import HandingOn
 
 NO_COPY = -1
 """In place of a copy's number."""
 
 
-class Meter(QuantumBackend):
+class Meter(HandingOn):
     """A backend that hands everything on and keeps count.
 
     Attributes:
-        inner: what executes.
         jobs: that gave results.
         qpu_seconds: charged for them.
         performed: shots of each row, None before the first result.
@@ -41,28 +39,13 @@ class Meter(QuantumBackend):
     """
 
     def __init__(self, inner: QuantumBackend) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self.shots = inner.shots
+        super().__init__(inner)
         self.jobs = 0
         self.qpu_seconds = 0.0
         self.performed: int | None = None
         self.variance: Array = np.zeros(1)
         self.n_values = 0
         self.answered: list[tuple[NDArray[np.int_], Array]] = []
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
-
-    def compile(self, spec: Layer) -> CompiledLayer:
-        return self.inner.compile(spec)
-
-    def submit(self, request: Request) -> Job:
-        return self.inner.submit(request)
-
-    def estimate(self, request: Request) -> Cost:
-        return self.inner.estimate(request)
 
     def evaluate(self, request: Request) -> Result:
         result = self.inner.evaluate(request)
