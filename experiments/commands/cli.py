@@ -36,6 +36,7 @@ Examples:
   qhc run                              train and test on 8x8 digits, no download
   qhc run --recipe mnist               the hybrid network on MNIST
   qhc backends                         what the quantum layer can run on
+  qhc run --checkpoint runs/RUN --backend fake_fez   that model, rehearsed as on a machine
   qhc report runs/ONE runs/OTHER       two runs side by side
 """
 

@@ -56,7 +56,7 @@ def compare() -> None:
     "--backend",
     required=True,
     metavar="NAME",
-    help="The machine: ibm_NAME, or fake_NAME for a rehearsal.",
+    help="The machine: ibm_NAME, ibm for the account's best, or fake_NAME for a rehearsal.",
 )
 @click.option(
     "--variants",
@@ -65,7 +65,14 @@ def compare() -> None:
     metavar="NAME,...",
     help=f"What to compare with none: {', '.join(VARIANTS)}.  [default: all]",
 )
-@recipe_options("", "", without=("recipe", "backend", "epochs"))
+@recipe_options("", "", without=("recipe", "backend", "epochs", "limit", "shots"))
+@click.option(
+    "--limit",
+    type=int,
+    metavar="N",
+    help="Number of test images, drawn by the seed.  [default: 100]",
+)
+@click.option("--shots", type=int, metavar="N", help="Per circuit.  [default: 1024]")
 @click.option(
     "--seed", type=int, metavar="N", help="Of everything random.  [default: the checkpoint's]"
 )
@@ -90,6 +97,7 @@ def mitigation(typed: list[str], as_json: bool, out: Path | None, **given: Any) 
     batch of few jobs: raw, m3, tensored and calibrated are read from the same counts. m3 and
     tensored correct the readout, calibrated maps each output by training images; decoupling is
     dynamical decoupling, twirling that of gates and measurements; trex and zne are the Estimator's.
+
     The plan of them all is shown before the one question. qhc resume goes on with it as with any
     run, and pays for nothing twice.
     """

@@ -14,8 +14,15 @@ from .flags import FILE
 from .machine_options import access_of, account_options
 from .options import Command, as_json, results_console
 
+JOBS_EXAMPLES = """\b
+Examples:
+  qhc jobs                     all runs under runs/, from their ledgers
+  qhc jobs runs/RUN            the machine is asked
+  qhc jobs runs/RUN --rebuild  where its jobs.sqlite is lost
+"""
 
-@click.command(cls=Command)
+
+@click.command(cls=Command, epilog=JOBS_EXAMPLES)
 @click.argument("run", type=FILE, required=False)
 @click.option(
     "--rebuild",
@@ -25,7 +32,9 @@ from .options import Command, as_json, results_console
 @account_options
 @as_json
 def jobs(run: Path | None, as_json: bool, rebuild: bool, **given: Any) -> None:
-    """Show a run's jobs: how far they are, and what they cost.
+    """Show a run's jobs, or all runs that asked a machine.
+
+    Of RUN, a line per job: how far it is, by its service, and what it cost.
 
     Without RUN, all runs under runs/ that asked a machine, newest first: how far they are, what
     they wait for and what they cost, as their ledgers know it; no service is asked.

@@ -89,7 +89,8 @@ run_options = options(
         "--calibrate",
         type=int,
         metavar="N",
-        help="Also correct a device's noise, by a map fitted on N training images.",
+        help="Also correct a device's noise, by a map fitted on N training images; on a machine "
+        "each copy of the layer has its own.",
     ),
     click.option(
         "--rows",

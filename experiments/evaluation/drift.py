@@ -165,11 +165,13 @@ def _device(compiled: Compiled | None) -> dict[str, Any]:
     if compiled is None:
         compiled = Compiled()
     gates, readout = compiled.gate_fidelity, compiled.readout_fidelity
+    alone = () if gates is None or readout is None else (gates * readout,)
+    fidelities = [copy.fidelity for copy in compiled.copies] or alone
     return {
         "device": compiled.device,
         "calibrated_at": compiled.calibrated_at,
         "qubits": tuple(sorted(compiled.physical_qubits)),
-        "fidelity": None if gates is None or readout is None else gates * readout,
+        "fidelity": float(np.mean(fidelities)) if fidelities else None,
     }
 
 

@@ -85,7 +85,7 @@ class Validation(DeviceRun):
         """The machine's answers, and those of every copy corrected, from one request."""
         if {"machine", "corrected"} <= set(recorded):
             return
-        layer.reseed(self.config.run.seed)
+        layer.reseed(self.config.run.sampling_seed)
         images = in_order(self.split, self.model, self.config, self.data)
         asked, maps = ask_calibrated(layer, observed, lambda: predict(self.model, images, 0.0))
         if "machine" not in recorded:

@@ -22,7 +22,8 @@ class Side(Recorded):
         shots: of each circuit, None for exact values.
         device, calibrated_at: that it was compiled for, and the date of its calibration.
         qubits: of the widest circuit, ascending.
-        fidelity: expected, the product of the reported ones of its gates and readouts.
+        fidelity: expected, the product of the reported ones of its gates and readouts; the mean of
+            its copies, where there are.
         accuracy, interval: as the device answered, with a 95 % interval.
         corrected: accuracy of the outputs corrected by a fitted map, if there is one.
     """

@@ -25,7 +25,7 @@ from qbackend.registry import vendor_of
 from ..assembly.access import Access
 from ..records.files import is_writable
 from ..records.folder import RunFolder
-from .ledger import Rebuilt, check_ledger, rebuild_ledger
+from .ledger import ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger
 
 LOOK_SECONDS = 30.0
 """That a service has to tell of all jobs: the ledger's own lines should not wait for ever."""
@@ -38,7 +38,7 @@ class JobLine:
     Attributes:
         state: as the ledger has it.
         job_id: at its service, None before it is submitted.
-        first_row, n_rows: of its request.
+        first_row, n_rows: of its request, each for all copies of the layer at once.
         request: which of the run's requests, counted from 1.
         estimated_seconds: of QPU time, when it was planned.
         charged_seconds: None while that is not known.
@@ -221,7 +221,7 @@ def _charged(lines: list[JobLine]) -> float:
 def print_jobs(lines: list[JobLine], console: Console, price: Price | None = None) -> None:
     """A line per job, then the sums, in money too where a price is known."""
     table = Table("state", "job", box=SIMPLE_HEAD)
-    for heading in ("request", "rows", "queue", "estimated (s)", "charged (s)"):
+    for heading in ("request", "executed rows", "queue", "estimated (s)", "charged (s)"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("remark", overflow="fold")
     for line in lines:
@@ -246,6 +246,7 @@ def print_jobs(lines: list[JobLine], console: Console, price: Price | None = Non
     money = "" if price is None else f", {price.words(settled)}"
     jobs = f"{len(lines)} job{'s' if len(lines) > 1 else ''}"
     console.print(f"{jobs}, {estimated:.1f} s estimated, {settled:.1f} s charged so far{money}")
+    console.print(ROWS_WORDS, markup=False, soft_wrap=True)
 
 
 def _lines(entries: list[Entry], sessions: Mapping[str, float | None]) -> list[JobLine]:

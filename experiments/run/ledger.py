@@ -19,6 +19,9 @@ from qbackend.machines.service import LOCAL
 
 from ..records.folder import RunFolder
 
+ROWS_WORDS = "rows are counted as executed: copies side by side answer one each in one executed row"
+"""Under tables of jobs: a ledger keeps rows as they were sent, folded onto the copies."""
+
 
 def run_tag(folder: RunFolder) -> str | None:
     """The tag of the run's jobs; None for a run that was approved before jobs had one."""

@@ -19,6 +19,7 @@ from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import LOCAL
 
 from ..records.folder import RunFolder
+from .ledger import ROWS_WORDS
 
 RUNS = Path("runs")
 """Where runs are looked for: those of other folders are named one by one."""
@@ -43,7 +44,7 @@ class RunLine:
         state: how far the run has come, or "damaged".
         waits_for: what it would go on with, or what is wrong with it; empty for nothing.
         jobs, jobs_done: the last attempts, and those of them with a result.
-        rows, rows_done: that they take.
+        rows, rows_done: that they execute, each for all copies of the layer at once.
         charged_seconds: of QPU time, of all attempts, as far as it is known.
         price: of a second; None where it was not known.
     """
@@ -82,7 +83,7 @@ def print_runs(lines: Sequence[RunLine], console: Console) -> None:
     table.add_column("run", overflow="fold")
     table.add_column("machine", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for heading in ("jobs", "rows", "charged (s)", *(["cost"] if prices else [])):
+    for heading in ("jobs", "executed rows", "charged (s)", *(["cost"] if prices else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("waits for", overflow="fold")
     for line in lines:
@@ -106,6 +107,7 @@ def print_runs(lines: Sequence[RunLine], console: Console) -> None:
     sums = [f"{seconds:,.1f} s charged", *(f"{each:,.2f} {name}" for name, each in money.items())]
     runs = f"{len(lines)} run{'s' if len(lines) > 1 else ''}"
     console.print(", ".join([runs, *sums]), markup=False)
+    console.print(ROWS_WORDS, markup=False, soft_wrap=True)
     console.print(WHAT_NEXT, markup=False, soft_wrap=True)
 
 

@@ -98,6 +98,11 @@ def _check_repeatable(folder: RunFolder, config: Config) -> None:
             f"first: qhc resume {path}"
         )
     run = RunRecords.read(path)
+    if run.mitigation is not None:
+        raise RunFolderError(
+            f"{path} compares mitigations, which is no validation to repeat; to compare them anew, "
+            f"in another folder: {run.provenance.command}"
+        )
     if run.rows is not None or run.validation is not None:
         return
     if any(each.compiled is not None or each.shots for each in run.evaluations[-1:]):

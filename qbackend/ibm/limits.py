@@ -104,9 +104,10 @@ def _rows_per_job(shots: int, options: ExecutionOptions, compiled: CompiledLayer
         most, reason = EXECUTIONS_PER_SAMPLER_JOB, f"{EXECUTIONS_PER_SAMPLER_JOB} shots per job"
     rows = int((most - fixed) // per_row)
     if rows < 1:
+        longer = "" if options.max_execution_time is None else ", or a longer --max-execution-time"
         raise OptionError(
             f"{per_row + fixed} shots for one row are more than the limit allows: {reason}; "
-            "take fewer with --shots, or a larger precision"
+            f"take fewer with --shots, or a larger precision{longer}"
         )
     # A row's angles travel once for each of its circuits.
     n_angles = max(1, len(compiled.parameters), executed(compiled.circuit).num_parameters)

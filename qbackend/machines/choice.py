@@ -168,10 +168,10 @@ def best_of(
     able = sorted((c for c in found if not c.reason), key=lambda c: _rank(c, prefer))
     unable = sorted((c for c in found if c.reason), key=lambda c: c.name)
     if not able:
-        reasons = "; ".join(f"{each.name}: {each.reason}" for each in unable) or "it has none"
+        reasons = [f"\n  - {each.name}: {each.reason}" for each in unable]
         raise MachineError(
-            f"the account has no machine that this layer could be executed on now ({reasons}); "
-            "to wait for one of them, name it; to rehearse without: --backend fake_fez"
+            "the account has no machine that this layer could be executed on now; to wait for one "
+            "of them, name it; to rehearse without: --backend fake_fez" + "".join(reasons)
         )
     return Choice((*able, *unable), prefer)
 

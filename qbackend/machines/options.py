@@ -87,7 +87,7 @@ class ExecutionOptions:
     copies: Copies = field(
         default="auto",
         metadata=_said(
-            "Copies of the layer side by side on the chip: auto, or how many.  [default: {}]",
+            "Copies of the layer side by side on the chip: as many as fit, or N.  [default: {}]",
             "auto|N",
             least=1,
         ),
@@ -95,7 +95,7 @@ class ExecutionOptions:
     """So many rows one execution answers; auto is as many as fit."""
     border: Border = field(
         default=1,
-        metadata=_said("Idle qubits between copies, 0 or 1.  [default: {}]", "N"),
+        metadata=_said("Idle qubits between two copies, 0 or 1.  [default: {}]", "N"),
     )
     fidelity_within: float = field(
         default=0.1,
@@ -162,8 +162,8 @@ class ExecutionOptions:
     prefer: Preference = field(
         default="fidelity",
         metadata=_said(
-            "Of the account's machines, with --backend ibm: the one with the best fidelity, queue "
-            "or seconds.  [default: {}]"
+            "With --backend ibm, what decides among the account's machines: fidelity, queue or "
+            "seconds.  [default: {}]"
         ),
     )
     """By what the best machine of an account is chosen, where none is named."""

@@ -100,6 +100,9 @@ def test_all_variants_are_compared_on_a_fake_device(
     assert code == 0, err
     assert n_entries("a") == N_JOBS
     assert last_line(out)["variants"] == line["variants"]
+    code, _, err = qhc("rerun", "a")
+    assert code == 2
+    assert "compares mitigations, which is no validation to repeat" in err
 
 
 def test_counts_are_read_as_several_variants_on_every_copy(qhc: Qhc, trained: Path) -> None:

@@ -24,6 +24,7 @@ from tests.support.command_line import Qhc, last_line
 from ..commands import FAKE, MACHINE, N_IMAGES, SHOTS, TUNING, sent, stages
 
 OTHER_FAKE = "fake_belem"
+COPIED = ("--copies", "3", "--calibrate", "4")
 
 
 def arrays(run: str) -> dict[str, np.ndarray]:
@@ -101,6 +102,20 @@ def test_a_fake_device_draws_other_shots_for_the_same_images(qhc: Qhc, trained: 
     line = last_line(out)["drift"]
     assert (line["then"]["run"], line["now"]["run"]) == ("a", "b")
     assert line["together"]["in_errors"] == pytest.approx(found.together.in_errors)
+
+
+def test_calibrated_copies_of_a_fake_device_draw_other_shots_too(qhc: Qhc, trained: Path) -> None:
+    """There test images and calibration are one request."""
+    assert qhc(*sent(trained, *COPIED, "--out", "a", backend="fake_fez"))[0] == 0
+    code, _, err = qhc("rerun", "a", "--out", "b")
+    assert code == 0, err
+    found = drift_of("b")
+    assert found.together is not None
+    assert found.together.rmse > 0
+    compiled = RunFolder.open(Path("b")).evaluations()[-1].compiled
+    assert compiled is not None
+    fidelities = [copy.fidelity for copy in compiled.copies]
+    assert (len(fidelities), found.now.fidelity) == (3, pytest.approx(np.mean(fidelities)))
 
 
 def test_what_a_recalibration_has_moved_is_named(

@@ -69,7 +69,7 @@ def test_a_run_is_told_of_while_it_waits_and_when_it_is_done(
     (row,) = (line for line in out.splitlines() if str(run) in line)
     assert MACHINE in row
     assert "waiting" in row
-    assert f"0 of 1   0 of {N_IMAGES}" in row
+    assert f"0 of 1 0 of {N_IMAGES}" in " ".join(row.split())
     assert "1 job sent, 20" in row
     assert (len(server.requests), files()) == (n_requests, before), "asked, or written"
     server.workload.release()
