@@ -43,6 +43,11 @@ class AskedOnce(HandingOn):
         self._gathered: list[Request] = []
         self._answers: list[Result] = []
 
+    @property
+    def n_rows(self) -> int:
+        """Rows that were gathered."""
+        return sum(len(request.parameters) for request in self._gathered)
+
     def evaluate(self, request: Request) -> Result:
         if not self._answers:
             self._gathered.append(request)
@@ -53,15 +58,17 @@ class AskedOnce(HandingOn):
                 return answer
         raise BackendError(f"{self.name} was not asked for this request before")
 
-    def ask(self) -> list[Result]:
+    def ask(self, distinct: int) -> list[Result]:
         """Execute all that was gathered, in one request; the first answer has what it cost.
+
+        `distinct` is how many different rows there are, whatever the number of copies.
 
         Raises:
             QhcError: as the inner backend's `evaluate`.
         """
         first = self._gathered[0]
         rows = np.concatenate([request.parameters for request in self._gathered])
-        whole = self.inner.evaluate(replace(first, parameters=rows))
+        whole = self.inner.evaluate(replace(first, parameters=rows, distinct=distinct))
         edges = np.cumsum([0, *(len(request.parameters) for request in self._gathered)])
         self._answers = [
             replace(
@@ -124,9 +131,10 @@ def ask_calibrated(
     with on_backend(layer, asked), torch.no_grad():
         evaluate()
         layer(features)
-    answer = asked.ask()[-1]
+    live = _live(layer, features)
+    answer = asked.ask(asked.n_rows - int(live.sum()) * (n_copies - 1) // n_copies)[-1]
     exact = observed.outputs.repeat_interleave(n_copies, dim=0).double().cpu().numpy()
-    return asked, fit_copies(answer, exact[_live(layer, features)], n_copies)
+    return asked, fit_copies(answer, exact[live], n_copies)
 
 
 def fit_copies(answer: Result, exact: Array, n_copies: int) -> list[AffineMap]:

@@ -167,10 +167,12 @@ def _device(compiled: Compiled | None) -> dict[str, Any]:
     gates, readout = compiled.gate_fidelity, compiled.readout_fidelity
     alone = () if gates is None or readout is None else (gates * readout,)
     fidelities = [copy.fidelity for copy in compiled.copies] or alone
+    qubits = [qubit for copy in compiled.copies for qubit in copy.place]
+    qubits = qubits or list(compiled.physical_qubits)
     return {
         "device": compiled.device,
         "calibrated_at": compiled.calibrated_at,
-        "qubits": tuple(sorted(compiled.physical_qubits)),
+        "qubits": tuple(sorted(qubits)),
         "fidelity": float(np.mean(fidelities)) if fidelities else None,
     }
 

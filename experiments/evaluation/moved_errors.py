@@ -76,7 +76,8 @@ def moved_errors(
         MovedError(kind=p[0], qubits=p[1], then=before.get(p), now=after.get(p)) for p in places
     ]
     found.sort(key=lambda each: -abs(each.change))
-    return tuple(each for each in found if each.then != each.now)[:N_MOVED]
+    # What a run of old did not keep has not changed for that.
+    return tuple(each for each in found if each.then not in (None, each.now))[:N_MOVED]
 
 
 def median_errors(then: DeviceProperties, now: DeviceProperties) -> tuple[MovedError, ...]:

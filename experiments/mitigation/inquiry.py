@@ -102,8 +102,11 @@ class Inquiry:
         rows = compiled.rows(
             torch.cat(features).double().cpu().numpy(), angles_of(self.layer.weight)
         )
+        distinct = len(features[0])
+        if question.calibrates:
+            distinct += len(features[1]) // max(1, len(compiled.copies))
         seed = question.seed(self.seed)
-        return Request(compiled, rows, shots=self.machine.shots, seed=seed)
+        return Request(compiled, rows, shots=self.machine.shots, seed=seed, distinct=distinct)
 
     def _calibrated(self, result: Result, n_test: int) -> tuple[Array, Array]:
         """The test rows' values and errors by a map of their output, and of their copy."""

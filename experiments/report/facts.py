@@ -36,7 +36,21 @@ def machine_facts(validation: ValidationRecord) -> dict[str, str]:
             if pair.output_rmse is not None:
                 words += f"; outputs differ by {pair.output_rmse:.4f} (RMSE)"
             facts[f"{STAGE_WORDS[one]} against machine"] = words
+    if harm := harm_words(validation):
+        facts["calibration"] = harm
     return facts | charge_facts(validation.charges)
+
+
+def harm_words(validation: ValidationRecord) -> str:
+    """That a calibration leaves outputs further off than they were; empty where it does not."""
+    stages = {pair.stages: pair.output_rmse for pair in validation.agreement}
+    raw, corrected = (stages.get(("ideal", other)) for other in ("machine", "corrected"))
+    if raw is None or corrected is None or corrected <= raw:
+        return ""
+    return (
+        f"it harms: outputs are {corrected:.4f} from those without noise (RMSE), and were {raw:.4f}"
+        "; fit it on more images: --calibrate N, 16 to 32 of them as a rule"
+    )
 
 
 def copy_words(compiled: Compiled) -> str:

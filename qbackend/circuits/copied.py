@@ -25,7 +25,9 @@ _LEVEL, _SEED = 1, 0
 
 
 def with_copies(compiled: CompiledLayer, target: Target, copying: Copying) -> CompiledLayer:
-    """The layer on its best place, with its copies; alone where one is all that fits.
+    """The layer on the best of its copies' places, with them; alone where one is all that fits.
+
+    Where more fit without the best place of all, they go without it.
 
     Args:
         compiled: over the device's qubits.

@@ -30,8 +30,10 @@ Place = tuple[int, ...]
 
 ORDERS = 64
 """Random orders in which places that shut out equally many are taken."""
-MOST_CANDIDATES = 200_000
-"""Embeddings that are looked at: more belong to circuits of a few loose qubits."""
+MOST_EMBEDDINGS = 50_000
+"""That are looked at; wide layers have more, of which few fit beside each other."""
+MOST_PLACES = 2_000
+"""The best of them, among which disjoint ones are looked for."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,13 @@ def find_copies(
     graph.add_edges_from([(one, other, None) for one, other in costs.two_qubit])
     near = _within(costs, border)
     parts = _parts(needs, n_qubits)
-    found = [_candidates(needs, costs, graph, part) for part in parts]
+    found = [_candidates(needs, costs, graph, part, active_qubits(compiled)) for part in parts]
     if any(len(places) == 0 for places, _ in found):
         return []
     margin = -math.log1p(-within)
     if len(parts) == 1:
         places, totals = found[0]
-        kept = totals <= totals[0] + margin + 1e-12
+        kept = np.flatnonzero(totals <= totals[0] + margin + 1e-12)[:MOST_PLACES]
         return _packed(places[kept], totals[kept], near, most)
     return list(islice(_put_together(parts, found, near, margin), most))
 
@@ -123,9 +125,16 @@ def _parts(needs: _Needs, n_qubits: int) -> list[list[int]]:
 
 
 def _candidates(
-    needs: _Needs, costs: ReportedCosts, graph: rustworkx.PyGraph, part: Sequence[int]
+    needs: _Needs,
+    costs: ReportedCosts,
+    graph: rustworkx.PyGraph,
+    part: Sequence[int],
+    own: Sequence[int],
 ) -> tuple[NDArray[np.int_], Array]:
-    """Places (K, q) of a part with their costs (K,), ascending; of equal qubits the best order."""
+    """Places (K, q) of a part with their costs (K,), ascending; of equal qubits the best order.
+
+    Where the layer was compiled to is among them: `own` has its qubits.
+    """
     pattern = rustworkx.PyGraph()
     pattern.add_nodes_from(part)
     index = {position: number for number, position in enumerate(part)}
@@ -136,10 +145,10 @@ def _candidates(
     else:
         # The mapping leads from the device's qubits to the pattern's.
         mappings = islice(
-            rustworkx.vf2_mapping(graph, pattern, subgraph=True, induced=False), MOST_CANDIDATES
+            rustworkx.vf2_mapping(graph, pattern, subgraph=True, induced=False), MOST_EMBEDDINGS
         )
         rows = [sorted(each, key=each.__getitem__) for each in map(dict, mappings)]
-        places = np.array(rows, dtype=int).reshape(-1, len(part))
+        places = np.array([*rows, [own[position] for position in part]], dtype=int)
     totals = needs.costs(costs, places, part)
     order = np.lexsort((*places.T[::-1], totals))
     order = order[np.isfinite(totals[order])]
@@ -170,9 +179,9 @@ def _packed(
     """As many of K places as fit, in the order of their costs."""
     if len(places) == 0:
         return []
-    taken = np.zeros((len(places), len(near)), dtype=bool)
-    np.put_along_axis(taken, places, values=True, axis=1)
-    shuts_out = (taken.astype(int) @ near.astype(int) @ taken.T.astype(int)) > 0
+    taken = np.zeros((len(places), len(near)), dtype=np.float32)
+    np.put_along_axis(taken, places, values=1.0, axis=1)
+    shuts_out = (taken @ near.astype(np.float32) @ taken.T) > 0
     best = _in_order(shuts_out)
     if most is None or len(best) < most:
         random = np.random.default_rng(0)
@@ -195,12 +204,14 @@ def _fewest_first(shuts_out: NDArray[np.bool_], random: np.random.Generator) -> 
     """Always one of the places that shut out the fewest of those that are left."""
     chosen: list[int] = []
     free = np.ones(len(shuts_out), dtype=bool)
+    lost = shuts_out.sum(axis=1)
     while free.any():
         left = np.flatnonzero(free)
-        lost = shuts_out[np.ix_(left, left)].sum(axis=1)
-        index = int(random.choice(left[lost == lost.min()]))
+        index = int(random.choice(left[lost[left] == lost[left].min()]))
         chosen.append(index)
-        free &= ~shuts_out[index]
+        gone = np.flatnonzero(free & shuts_out[index])
+        free[gone] = False
+        lost = lost - shuts_out[:, gone].sum(axis=1)
     return chosen
 
 

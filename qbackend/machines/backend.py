@@ -184,7 +184,7 @@ class MachineBackend(QuantumBackend):
         shots, seed = self._shots(request), self._seed(request)
         request = widened(request)
         content = content_key(request.compiled, self.name, shots, seed, self.options)
-        n_rows = len(request.slots)
+        n_rows = len(request.slots) if request.distinct is None else request.distinct
         what = what_key(request.compiled.spec, self.name, n_rows, shots, seed, self.options)
         ledger = self.ledger
         with ledger.locked():

@@ -226,6 +226,8 @@ def _check_ranges(options: ExecutionOptions) -> None:
     types = get_type_hints(ExecutionOptions)
     for each in fields(ExecutionOptions):
         value = getattr(options, each.name)
+        if value is None and type(None) not in get_args(types[each.name]):
+            raise OptionError(f"{each.name} takes a value, got None: leave it out for its default")
         if value is not None and not _is_count(value, types[each.name]):
             _check_choice(each.name, value, types[each.name])
         if value is not None and not isinstance(value, str):

@@ -89,6 +89,8 @@ class Request:
         seed: of the sampling; 0 is a seed like any other, None draws one.
         derivatives: how many of the rows, its last, only derivatives need: pairs of neighbours, of
             which the difference is taken.
+        distinct: how many of the rows are different ones, where some are there once for each copy
+            of the layer; None where all are.
         together: rows of each request that is sent before the first of them is waited for, this
             one among them; empty for this one alone.
 
@@ -103,6 +105,7 @@ class Request:
     shots: int | None = None
     seed: int | None = None
     derivatives: int = 0
+    distinct: int | None = None
     together: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -79,6 +79,7 @@ def widened(request: Request) -> WideRequest:
         shots=request.shots,
         seed=request.seed,
         derivatives=request.derivatives,
+        distinct=request.distinct,
         together=request.together,
         slots=slots,
     )

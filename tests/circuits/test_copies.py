@@ -131,3 +131,21 @@ def test_places_where_a_gate_cannot_be_turned_round_are_left_out(device: str) ->
     """One direction is reported to be broken, or there are two kinds of gates."""
     layer, target = copied(device, "line", 1), load_snapshot(device).target
     assert lost_places(side_by_side(layer), target) == []
+
+
+def test_a_wide_layer_is_placed_in_seconds_and_no_worse_than_alone() -> None:
+    """It has more embeddings than are looked at: where it was compiled to is one of them."""
+    angles, circuit = ParameterVector("x", 30), QuantumCircuit(30)
+    for qubit in range(30):
+        circuit.ry(angles[qubit], qubit)
+    for qubit in range(29):
+        circuit.cx(qubit, qubit + 1)
+    target = load_snapshot("fake_fez").target
+    layer = CircuitLayer(circuit, features=[angles])
+    alone = compile_for_target(layer, target, device="fake_fez", seeds=(0,))
+    found = with_copies(alone, target, Copying())
+    fidelities = [
+        each.record["gate_fidelity"] * each.record["readout_fidelity"] for each in (found, alone)
+    ]
+    assert len(found.copies) >= 2
+    assert fidelities[0] >= 0.9 * fidelities[1]

@@ -245,6 +245,22 @@ def test_a_training_step_takes_eight_seconds() -> None:
     assert seconds[1] == pytest.approx(2 + 0.00035 * 272 * SHOTS)
 
 
+def test_what_a_request_is_for_does_not_depend_on_copies(path: Path) -> None:
+    """Rows that every copy takes are one each: a lost ledger's jobs are known by that."""
+    whats = []
+    for copies in (2, 3):
+        service = FakeService()
+        service.target = room().target
+        backend = backend_of(service, run_tag="run", **{**WIDE, "copies": copies})
+        compiled = backend.compile(own_layer())
+        each_copy = np.repeat(FEATURES[:1], copies, axis=0)
+        rows = compiled.rows(np.concatenate([FEATURES, each_copy]), WEIGHTS)
+        backend.evaluate(Request(compiled, rows, shots=64, seed=3, distinct=4))
+        (job,) = service.jobs
+        whats.append(job.call.tags[1].split("-")[2])
+    assert whats[0] == whats[1]
+
+
 def test_every_job_says_how_many_rows_it_answers(path: Path) -> None:
     """In wide rows, as the ledger has them."""
     with served([room()]), instant_retries():
