@@ -79,15 +79,27 @@ def check_fractional_gates(options: ExecutionOptions) -> None:
             )
 
 
+def check_rows(compiled: CompiledLayer, options: ExecutionOptions) -> None:
+    """Raise `OptionError` where the client answers once, however many rows are asked for."""
+    is_client_sampler = (options.primitive, options.generation) == ("sampler", "client")
+    if is_client_sampler and not compiled.circuit.num_parameters:
+        raise OptionError(
+            "the client's Sampler loses the rows of a circuit without parameters: take "
+            "--generation server, or --primitive estimator"
+        )
+
+
 def pack(
     n_rows: int, shots: int, options: ExecutionOptions, compiled: CompiledLayer
 ) -> list[range]:
     """The rows of each job: as few jobs as the limits allow, of nearly equal size, in order.
 
     Raises:
-        OptionError: one row alone is more than a job may hold, or a `rep_delay` out of range.
+        OptionError: one row alone is more than a job may hold, a `rep_delay` out of range, or rows
+            that the client would lose.
     """
     check_rep_delay(compiled, options)
+    check_rows(compiled, options)
     n_jobs = max(1, -(-n_rows // _rows_per_job(shots, options, compiled)))
     edges = [n_rows * job // n_jobs for job in range(n_jobs + 1)]
     return [range(first, last) for first, last in pairwise(edges)]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
 from qbackend import LayerSpec, errors
 from qbackend.circuits.device_form import compile_for_target
@@ -30,7 +31,7 @@ from qbackend.machines.service import PlanInfo
 from qbackend.seam.device import RepDelay
 from qbackend.seam.requests import CompiledLayer
 from tests.machines.fakes import small_target
-from tests.support.any_circuit import BASES, own_layer
+from tests.support.any_circuit import BASES, bell, own_layer
 
 OPEN = PlanInfo("open", has_sessions=False, seconds_left=600.0)
 OF_A_ROW = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth")
@@ -365,3 +366,12 @@ def test_a_machine_whose_time_between_shots_is_fixed() -> None:
     fixed = {**layer().record, "rep_delay": asdict(RepDelay(0.00025))}
     with pytest.raises(errors.OptionError, match=r"the same 0\.00025 s between all shots"):
         IBM.pack(1, 10, ExecutionOptions(rep_delay=0.0001), replace(layer(), record=fixed))
+
+
+def test_rows_that_the_client_would_lose_are_refused_before_they_are_sent() -> None:
+    """Its Sampler answers a circuit without parameters once, however many rows are asked for."""
+    compiled = compile_for_target(bell(SparsePauliOp("ZZ")), small_target(), device="ibm_fake")
+    assert len(limits.pack(3, 64, ExecutionOptions(), compiled)) == 1
+    assert len(limits.pack(3, 64, ExecutionOptions("estimator", "client"), compiled)) == 1
+    with pytest.raises(errors.OptionError, match="take --generation server"):
+        limits.pack(3, 64, ExecutionOptions(generation="client"), compiled)

@@ -90,6 +90,7 @@ def _sentence(run: Run) -> str:
         return f"{model} {done} and not evaluated yet."
     images = counted(found.n_images, f"{found.split} image")
     place = f" by {described_backend(found)}" if run.is_quantum else ""
+    place += "" if found.calibration is None else ", its outputs calibrated"
     return f"{model} {done} and evaluated on {images}{place}."
 
 
@@ -111,8 +112,9 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
     tiles: list[tuple[str, str, str]] = []
     if found:
         split, interval = found.split.capitalize(), interval_words(found.accuracy_interval)
-        tiles.append((f"{split} accuracy", percent(found.accuracy), interval))
-        tiles.append((f"{split} macro F1", percent(found.f1), "mean over the classes"))
+        how = "" if found.calibration is None else ", calibrated"
+        tiles.append((f"{split} accuracy{how}", percent(found.accuracy), interval))
+        tiles.append((f"{split} macro F1{how}", percent(found.f1), "mean over the classes"))
         tiles += [*validation.tiles(run), *rows.tiles(run)]
     if best:
         accuracy = percent(best.validation.accuracy)

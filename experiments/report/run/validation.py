@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...records.comparisons import ValidationRecord
-from ...records.lines import STAGES
+from ...records.lines import STAGES, Stage
 from ..facts import STAGE_WORDS, charge_facts, chosen_words, compiled_words, device_words
 from ..image_grid import changed
 from ..numbers import counted, number, percent
@@ -23,8 +23,12 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
     if run.validation is None:
         return []
     found = []
+    # Where it was calibrated, the uncorrected answers do not stand on top of all.
+    below: tuple[Stage, ...] = ("ideal", "noise")
+    if run.evaluations[-1].stage == "corrected":
+        below += ("machine",)
     for record in run.evaluations:
-        if record.stage in ("ideal", "noise"):
+        if record.stage is not None and record.stage in below:
             name, interval = STAGE_WORDS[record.stage], interval_words(record.accuracy_interval)
             found.append((name.capitalize(), percent(record.accuracy), interval))
     pair = run.validation.pair("ideal", "machine")
