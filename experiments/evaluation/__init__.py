@@ -7,6 +7,7 @@ Lowest first, with the names that other folders use:
 - `answers`: check_answers
 - `moved_errors`
 - `drift`: compare_runs, record_drift, weights_sha256
+- `sending`: all_sent
 - `handing_on`
 - `meter`
 - `metrics`

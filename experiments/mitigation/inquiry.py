@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from qbackend import QuantumLayer
 from qbackend.devices.affine_map import fit_affine_map
-from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.options import CORRECTED_HERE, Mitigation
@@ -23,6 +23,7 @@ from qbackend.seam.requests import Request, Result, angles_of
 
 from ..evaluation.calibrated_copies import fit_copies
 from ..evaluation.correct import Observed
+from ..evaluation.sending import all_sent
 from .variants import Question
 
 
@@ -53,22 +54,16 @@ class Inquiry:
             JobsPendingError: they are sent, and nobody waits.
             QhcError: as the machine's `submit` and `result`.
         """
-        jobs: list[Job] = []
-        pending: JobsPendingError | None = None
         requests = [self._request(question) for question in asked]
         together = tuple(len(request.parameters) for request in requests)
+
+        def submit(question: Question, request: Request) -> Job:
+            raw: Mitigation | None = "none" if question.options.calibrates else None
+            machine = self.machine.asking(question.options, read_as=raw)
+            return machine.submit(replace(request, together=together))
+
         with self.machine.together() if len(asked) > 1 else nullcontext():
-            for question, request in zip(asked, requests, strict=True):
-                raw: Mitigation | None = "none" if question.options.calibrates else None
-                machine = self.machine.asking(question.options, read_as=raw)
-                try:
-                    jobs.append(machine.submit(replace(request, together=together)))
-                except SendingInterruptedError:
-                    raise
-                except JobsPendingError as sent:
-                    pending = sent
-        if pending is not None:
-            raise pending
+            jobs = all_sent(partial(submit, *each) for each in zip(asked, requests, strict=True))
         return [job.result() for job in jobs]
 
     def read(self, question: Question, variant: str, result: Result) -> tuple[Array, Array]:

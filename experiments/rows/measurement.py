@@ -9,13 +9,13 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from models import to_backend
 from models.exchange import quantum_pointwise
 from qbackend.devices.affine_map import fit_affine_map
-from qbackend.errors import JobsPendingError, SendingInterruptedError
 from qbackend.layers.inputs import Array
 from qbackend.registry import vendor_of
 from qbackend.seam.jobs import Job
@@ -27,6 +27,7 @@ from ..assembly.construct import quantum_layers
 from ..data.batches import Batches
 from ..evaluation.assess import assess, in_order, save_reported
 from ..evaluation.device_run import DeviceRun
+from ..evaluation.sending import all_sent
 from ..evaluation.validation import ledger_summary
 from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
 from ..records.files import write_atomically
@@ -93,11 +94,10 @@ class RowMeasurement(DeviceRun):
 
         All are sent before the first is waited for.
         """
-        jobs: list[Job] = []
-        pending: JobsPendingError | None = None
         convolutions = dict(quantum_pointwise(self.model))
         together = tuple(len(rows.features) for rows in drawn)
-        for index, rows in enumerate(drawn):
+
+        def submit(index: int, rows: DrawnRows) -> Job:
             convolution = convolutions[rows.layer]
             weights = np.stack([angles_of(layer.weight) for layer in quantum_layers(convolution)])
             compiled = self.target.compile(convolution.spec)
@@ -107,15 +107,11 @@ class RowMeasurement(DeviceRun):
             request = Request(
                 compiled, parameters, shots=self.target.shots, seed=seed, together=together
             )
-            try:
-                jobs.append(self.target.submit(request))
-            except SendingInterruptedError:
-                raise
-            except JobsPendingError as sent:
-                pending = sent
-        if pending is not None:
-            raise pending
-        return [job.result() for job in jobs]
+            return self.target.submit(request)
+
+        return [
+            job.result() for job in all_sent(partial(submit, *each) for each in enumerate(drawn))
+        ]
 
     def _accuracies(
         self, drawn: Sequence[DrawnRows], results: Sequence[Result]

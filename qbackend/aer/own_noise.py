@@ -227,6 +227,7 @@ def _under_model(compiled: CompiledLayer, simulator: AerSimulator) -> ModelledLa
         inputs=compiled.inputs,
         record=compiled.record,
         one_qubit_gates=compiled.one_qubit_gates,
+        read=compiled.read,
         model=model,
         measured=tuple(_with_measurements(circuit, model) for circuit in measured),
     )

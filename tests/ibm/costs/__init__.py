@@ -1,0 +1,1 @@
+"""What jobs cost, and how rows are packed into them."""
