@@ -37,15 +37,19 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", EXPRESSIONS)
-def test_angles(name: str, dtype: torch.dtype) -> None:
+def layer_of(name: str) -> CircuitLayer:
+    """A wire that is turned by that expression of a feature and a weight."""
     x, w = Parameter("x"), Parameter("w")
     circuit = QuantumCircuit(1)
     circuit.rx(EXPRESSIONS[name](x, w), 0)
     circuit.ry(w, 0)
-    spec = CircuitLayer(circuit, features=[x], weights=[w], observables=["Z", "Y"])
-    check(spec, [[0.25], [0.5], [0.75]], dtype, weights=[0.625])
+    return CircuitLayer(circuit, features=[x], weights=[w], observables=["Z", "Y"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_angles(name: str, dtype: torch.dtype) -> None:
+    check(layer_of(name), [[0.25], [0.5], [0.75]], dtype, weights=[0.625])
 
 
 def test_where_nothing_is_asked_a_pole_is_no_answer() -> None:
