@@ -22,6 +22,7 @@ Lowest first:
 - `registry`: backends by name, or from objects
 - `pixels`: engines for a layer on every pixel of feature maps
 - `module`: the layer as a torch module
+- `validation`: any torch model on any backends, planned and recorded
 """
 
 from __future__ import annotations

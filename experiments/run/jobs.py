@@ -20,7 +20,7 @@ from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import RemoteState, Service
 from qbackend.machines.workloads import close_left_open, settle_sessions
-from qbackend.registry import vendor_of
+from qbackend.registry import parse_name, vendor_of
 
 from ..assembly.access import Access
 from ..records.files import is_writable
@@ -85,7 +85,7 @@ def list_jobs(
     read_only = not is_writable(folder.path)
     ledger = Ledger.existing(folder.ledger, read_only=read_only)
     gateway = _gateway(folder, access, tell)
-    is_local = folder.config().backend.is_fake
+    is_local = parse_name(folder.backend).is_fake
     try:
         if not (is_local or read_only):
             # What is in the ledger is shown without them.
@@ -299,6 +299,6 @@ def _gateway(
 ) -> Gateway:
     """The way to the service that the run's machine belongs to."""
     account = access.with_account_of(folder.provenance).account()
-    backend = folder.config().backend
+    backend = parse_name(folder.backend)
     vendor = vendor_of(backend.key)
     return Gateway(lambda: vendor.connect(**account, is_local=backend.is_fake), tell=tell)

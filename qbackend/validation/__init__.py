@@ -1,0 +1,6 @@
+"""Any torch model with quantum layers on any backends: planned, asked for once, recorded.
+
+Lowest first, with the names that other folders use:
+
+- `records`: what runs of any kind leave on disk
+"""
