@@ -121,6 +121,11 @@ class RunFolder(StoredRun):
 
     def config(self) -> Config:
         """The resolved recipe, with the budget of today; raises `ConfigError`."""
+        if (kind := self.recorded_config().get("kind")) is not None:
+            raise RunFolderError(
+                f"{self.path} is of {kind}, which has no recipe: its page is made by qhc report "
+                f"{self.path}, and qhc jobs, cancel and resume --collect know its jobs"
+            )
         config, budget = load_config(str(self.config_file)), self.state.max_qpu_seconds
         if budget is None:
             return config

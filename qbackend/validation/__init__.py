@@ -7,15 +7,15 @@ Lowest first, with the names that other folders use:
 - `asking`
 - `trips`
 - `measures`
-- `lines`
-- `folder`
+- `lines`: StageLine, WholeLine
+- `folder`: Arrays, OwnRun, is_own, outputs_name
 - `telling`
 - `chosen`
 - `evaluation`
-- `scoring`
+- `scoring`: of_layer
 - `plan`
 - `prepared`
-- `result`
+- `result`: Validation, moved_words, number_words, score_words
 - `estimating`: estimate
 - `validate`: validate
 """

@@ -177,5 +177,7 @@ def _made(
     if not name.is_simulator:
         return get_backend(given, shots=ways.shots, seed=ways.seed)
     # Exact: shots of theirs would only blur what a machine is compared with.
-    device = {"noise": ways.noise, "preparation": ways.preparation} if name.argument else {}
+    device: dict[str, Any] = {}
+    if name.argument:
+        device = {"noise": ways.noise, "preparation": ways.preparation}
     return get_backend(given, seed=ways.seed, **device)

@@ -90,11 +90,11 @@ def moved_since(earlier: OwnRun, later: OwnRun, layers: Sequence[str], measure: 
     outputs = [Tensor(each[name]) for each, name in zip(arrays, names, strict=True)]
     found = []
     for number, layer in enumerate(layers):
-        values = [_of_layer(each, stage, number, "values")
+        values = [of_layer(each, stage, number, "values")
                   for each, stage in zip(arrays, (then, now), strict=True)]  # fmt: skip
         if values[0].shape != values[1].shape or not values[0].size:
             continue
-        errors = [_of_layer(each, stage, number, "stderr")
+        errors = [of_layer(each, stage, number, "stderr")
                   for each, stage in zip(arrays, (then, now), strict=True)]  # fmt: skip
         variances = [np.mean(each**2) for each in errors if each.size]
         found.append(
@@ -118,18 +118,18 @@ def moved_since(earlier: OwnRun, later: OwnRun, layers: Sequence[str], measure: 
     )
 
 
-def _last(folder: OwnRun) -> tuple[int, StageLine]:
-    """The last stage that is as a backend answered it."""
-    stages = [each for each in enumerate(folder.stages()) if each[1].calibrated is None]
-    return stages[-1]
-
-
-def _of_layer(arrays: Arrays, stage: int, layer: int, what: str) -> Array:
+def of_layer(arrays: Arrays, stage: int, layer: int, what: str) -> Array:
     """Of all its calls, one behind another; empty where that is not there."""
     start, end = f"stage{stage}_layer{layer}_call", f"_{what}"
     names = [name for name in arrays if name.startswith(start) and name.endswith(end)]
     found = [arrays[name] for name in sorted(names, key=len)]
     return np.concatenate(found) if found else np.zeros(0)
+
+
+def _last(folder: OwnRun) -> tuple[int, StageLine]:
+    """The last stage that is as a backend answered it."""
+    stages = [each for each in enumerate(folder.stages()) if each[1].calibrated is None]
+    return stages[-1]
 
 
 def _layer_line(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.status import Status
     from rich.table import Table
 
     from ..machines.gateway import Progress
@@ -62,7 +63,7 @@ class _Count:
         self.telling, self.what, self.total = telling, what, total
         self.done, self.start = 0, time.monotonic()
         self._next = self.start + QUIET_SECONDS
-        self._status = None
+        self._status: Status | None = None
 
     def __call__(self, rows: int) -> None:
         self.done += rows

@@ -8,5 +8,6 @@ Lowest first, with the names that other folders use:
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `stored`: Line, StoredRun, is_run, now, reading, written
 - `charges`: Charges, ledger_summary
+- `collecting`: Collected, collect
 - `ledger`: ROWS_WORDS, Rebuilt, check_ledger, has_jobs_under_way, rebuild_ledger, run_tag
 """
