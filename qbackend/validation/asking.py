@@ -17,6 +17,7 @@ from ..devices.affine_map import fit_affine_map
 from ..layers.inputs import Array, check_finite
 from ..module.network import LayerNetwork
 from ..module.quantum_layer import QuantumLayer
+from ..registry import parse_name
 from ..seam.backend import QuantumBackend
 from ..seam.requests import CompiledLayer, Cost, Request, Result, angles_of
 
@@ -54,6 +55,12 @@ class Asked:
     result: Result | None = None
 
 
+def stage_name(backend: QuantumBackend) -> str:
+    """What a validation calls a backend: a simulator that samples is not the exact one."""
+    is_sampled = backend.shots is not None and parse_name(backend.name).is_simulator
+    return f"{backend.name}, {backend.shots} shots" if is_sampled else backend.name
+
+
 class Asker:
     """A backend and what it compiled of a model's layers, each kind of them once.
 
@@ -65,6 +72,11 @@ class Asker:
     def __init__(self, backend: QuantumBackend, seed: int) -> None:
         self.backend, self.seed = backend, seed
         self._networks: dict[str, LayerNetwork] = {}
+
+    @property
+    def name(self) -> str:
+        """See `stage_name`."""
+        return stage_name(self.backend)
 
     def network(self, layer: QuantumLayer) -> LayerNetwork:
         """The layer's network on this backend; raises `OptionError` if that cannot do it."""

@@ -13,6 +13,7 @@ from ..machines.backend import MachineBackend
 from ..machines.options import ExecutionOptions
 from ..registry import AnyBackend, check_name, get_backend, parse_name
 from ..seam.backend import QuantumBackend
+from .asking import stage_name
 
 if TYPE_CHECKING:
     from ..circuits.device_form import Preparation
@@ -136,7 +137,7 @@ def chosen_backends(
         free.sort(key=lambda each: each is not ideal[0])
     else:
         free.insert(0, get_backend(REFERENCE))
-    names = [each.name for each in (*free, *machines)]
+    names = [stage_name(each) for each in (*free, *machines)]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise OptionError(f"backends name {', '.join(twice)} more than once; once is enough")
     kinds = {(each.vendor, parse_name(each.name).is_fake) for each in machines}

@@ -16,11 +16,11 @@ from ..machines.cost import MachineCost
 from ..machines.options import ExecutionOptions
 from ..registry import AnyBackend
 from ..seam.requests import check_shots
+from .asking import stage_name
 from .chosen import Ways, options_of
 from .plan import Plan
 from .prepared import Given, Prepared
-from .result import drawn
-from .telling import Telling
+from .telling import Telling, drawn
 
 if TYPE_CHECKING:
     from ..circuits.device_form import Preparation
@@ -145,7 +145,7 @@ def estimate(
     )
     try:
         plan = Prepared.of(given, telling).plan(given.backends.all)
-        names = [each.name for each in given.backends.all]
+        names = [stage_name(each) for each in given.backends.all]
         return Estimate(len(given.batches), tuple(_of(plan, name) for name in names), plan)
     finally:
         given.backends.close()

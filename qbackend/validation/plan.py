@@ -167,7 +167,7 @@ def plan_of(
                 calibrating = asker.live(layer, known[place].features)
             if rows:
                 cost = asker.cost(layer, rows, calibrating)
-                shares.append(Share(asker.backend.name, names[place], cost, number == 0))
+                shares.append(Share(asker.name, names[place], cost, number == 0))
     return Plan(tuple(shares), items)
 
 

@@ -15,7 +15,7 @@ from ..layers.inputs import whole_number
 from ..module.quantum_layer import QuantumLayer
 from ..registry import AnyBackend
 from ..seam.backend import QuantumBackend
-from .asking import Asker, Known
+from .asking import Asker, Known, stage_name
 from .batches import Batches, read_batches, tensor_bytes
 from .chosen import Backends, Ways, check_names, chosen_backends, is_ideal, options_record
 from .evaluation import Outcome, evaluate
@@ -78,11 +78,11 @@ class Given:
         ways, backends = self.ways, self.backends
         run: dict[str, Any] = {
             "backend": (backends.machines or backends.free)[-1].name,
-            "backends": [each.name for each in backends.all],
+            "backends": [stage_name(each) for each in backends.all],
             "seed": ways.seed,
             "titles": [layer.spec.title for layer in self.layers.values()],
         }
-        shots = {each.name: each.shots for each in backends.all if each.shots is not None}
+        shots = {stage_name(each): each.shots for each in backends.all if each.shots is not None}
         data: dict[str, Any] = {"items": len(self.batches), "sha256": self.batches.sha256}
         if self.calibrating is not None:
             run["calibrate"] = len(self.calibrating)
@@ -133,7 +133,7 @@ class Prepared:
         """Evaluate without noise; raises `QhcError` as `evaluate`."""
         road = Road(given.model, list(given.layers.values()), given.ways.seed)
         asker = Asker(given.backends.reference, given.ways.seed)
-        with telling.counting(f"{asker.backend.name}, without noise", None) as tell:
+        with telling.counting(f"{asker.name}, without noise", None) as tell:
             ideal, _ = evaluate(road, given.batches, asker, tell)
             if not ideal.features:
                 raise OptionError(

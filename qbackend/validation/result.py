@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -19,9 +17,8 @@ from .folder import OwnRun, outputs_name
 from .lines import Moved, StageLine, WholeLine
 from .measures import Score
 from .records.charges import Charges
+from .telling import drawn
 
-WIDTH = 10_000
-"""Characters of a line; no table is as wide."""
 SHOWN_SCORES = 4
 """Columns of scores; the others are in `scores`."""
 
@@ -167,11 +164,3 @@ def moved_words(moved: Moved) -> str:
     ]
     where = moved.now if moved.then == moved.now else f"{moved.now} against {moved.then}"
     return f"since {moved.started[:16]}, {where}: {'; '.join([*layers, *scores])}"
-
-
-def drawn(table: Table) -> str:
-    """A table as text, as wide as its longest names and numbers take."""
-    text = io.StringIO()
-    width = Console(width=WIDTH).measure(table).maximum
-    Console(file=text, width=width).print(table)
-    return text.getvalue().rstrip("\n")

@@ -56,7 +56,7 @@ def stage_line(
         more["agreement"] = measure.agreement(outcome.outputs, ideal.outputs)
     return StageLine(
         stage=name,
-        backend=backend.name,
+        backend=asker.name,
         is_reference=is_reference,
         n_items=len(targets),
         scores=measure.scores(outcome.outputs, targets),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 2.0
 """That something may take before anybody is told how far it is."""
+WIDTH = 10_000
+"""Characters of a line; no table is as wide."""
 BETWEEN_SECONDS = 10.0
 """Between two lines on it where there is no terminal."""
 
@@ -33,8 +36,8 @@ class Telling:
         self.console.print(words, markup=False, soft_wrap=True)
 
     def show(self, table: Table) -> None:
-        """A table."""
-        self.console.print(table)
+        """A table, whole, however narrow the terminal is."""
+        self.say(drawn(table))
 
     def progress(self, progress: Progress) -> None:
         """Where a machine's job is: a line where that is news."""
@@ -90,3 +93,11 @@ class _Count:
             return f"{self.what}: {self.done:,} rows of quantum layers done"
         left = (now - self.start) / self.done * max(0, self.total - self.done)
         return f"{self.what}: {self.done:,} of {self.total:,} rows, about {left:.0f} s left"
+
+
+def drawn(table: Table) -> str:
+    """A table as text, as wide as its longest names and numbers take."""
+    text = io.StringIO()
+    width = Console(width=WIDTH).measure(table).maximum
+    Console(file=text, width=width).print(table)
+    return text.getvalue().rstrip("\n")

@@ -181,7 +181,7 @@ class _Work:
         if not folder.arrays():
             folder.keep({"targets": self.targets.numpy()})
         reference = prepared.asker(backends.reference)
-        self._record(backends.reference.name, reference, prepared.ideal)
+        self._record(reference.name, reference, prepared.ideal)
         for backend in backends.free[1:]:
             self._assess(backend)
         if backends.machines:
@@ -202,18 +202,18 @@ class _Work:
     def _assess(self, backend: QuantumBackend) -> None:
         prepared, can = self.prepared, backend.capabilities
         known = prepared.known if can.noisy or not can.exact else None
-        names = [backend.name, *([] if known is None else [f"{backend.name}, calibrated"])]
+        asker = prepared.asker(backend)
+        names = [asker.name, *([] if known is None else [f"{asker.name}, calibrated"])]
         recorded = {line.stage for line in self.folder.stages()}
         if set(names) <= recorded:
             return
-        asker = prepared.asker(backend)
         total = prepared.ideal.n_rows
         given = prepared.given
-        with self.telling.counting(backend.name, total) as tell:
+        with self.telling.counting(asker.name, total) as tell:
             found = evaluate(prepared.road, given.batches, asker, tell, known)
         for name, outcome in zip(names, found, strict=False):
             assert outcome is not None
-            self._record(name, asker, outcome, name != backend.name)
+            self._record(name, asker, outcome, name != asker.name)
 
     def _record(
         self, name: str, asker: Asker, outcome: Outcome, is_calibrated: bool = False
