@@ -22,6 +22,7 @@ Lowest first:
 - `registry`: backends by name, or from objects
 - `pixels`: engines for a layer on every pixel of feature maps
 - `module`: the layer as a torch module
+- `validation`: any torch model on any backends, planned and recorded
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from .module.pointwise import QuantumPointwiseConv2d
     from .module.quantum_layer import QuantumLayer
     from .registry import get_backend, list_backends
+    from .validation.estimating import estimate
+    from .validation.validate import validate
 
 __all__ = [
     "CircuitLayer",
@@ -45,8 +48,10 @@ __all__ = [
     "QuantumLayer",
     "QuantumPointwiseConv2d",
     "errors",
+    "estimate",
     "get_backend",
     "list_backends",
+    "validate",
 ]
 
 _HOME = {
@@ -55,8 +60,10 @@ _HOME = {
     "NoiseSpec": "devices.noise_spec",
     "QuantumLayer": "module.quantum_layer",
     "QuantumPointwiseConv2d": "module.pointwise",
+    "estimate": "validation.estimating",
     "get_backend": "registry",
     "list_backends": "registry",
+    "validate": "validation.validate",
 }
 
 

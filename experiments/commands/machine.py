@@ -94,3 +94,32 @@ def cancel(run: Path, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({"run": str(run), **found.to_dict()}))
     else:
         print_cancellation(found, run, results_console())
+
+
+def collect_results(run: Path, given: dict[str, Any], root: Path | None, *, as_json: bool) -> None:
+    """What a machine has done of a run, fetched and told."""
+    names = ("max_qpu_seconds", "deadline", "yes", "no_wait")
+    typed = [f"--{name.replace('_', '-')}" for name in names if given.get(name)]
+    typed += [] if root is None else ["--data-root"]
+    if typed:
+        raise OptionError(f"--collect sends nothing and waits for nothing: leave out {typed[0]}")
+    from qbackend.validation.folder import OwnRun
+
+    from ..run.display import Display
+    from ..run.jobs import collect_jobs
+    from ..run.own import go_on_words
+
+    found = collect_jobs(run, access_of(given), Display().say)
+    if as_json:
+        click.echo(json.dumps({"run": str(run), **found.to_dict()}))
+        return
+    go_on = go_on_words(OwnRun.open(run)) if is_own_run(run) else f"qhc resume {run} goes on"
+    for line in found.lines(go_on):
+        click.echo(line)
+
+
+def is_own_run(run: Path) -> bool:
+    """Whether it is a run of `qbackend.validate`."""
+    from qbackend.validation.folder import is_own
+
+    return is_own(run)

@@ -10,7 +10,8 @@ import click
 
 from qbackend.errors import BudgetError, RunFolderError
 
-from .flags import FILE, options
+from .flags import FILE, MachineOption, options
+from .machine import collect_results, is_own_run
 from .machine_options import (
     access_of,
     account_options,
@@ -42,6 +43,13 @@ from .options import (
 if TYPE_CHECKING:
     from ..config.sections import Config
     from ..records.folder import RunFolder
+
+RESUME_EXAMPLES = """\b
+Examples:
+  qhc resume runs/RUN
+  qhc resume runs/RUN --max-qpu-seconds 120
+  qhc resume runs/RUN --collect
+"""
 
 RUN_EXAMPLES = """\b
 Examples:
@@ -189,6 +197,10 @@ def rerun(
         from qbackend.registry import check_name
 
         check_name(backend)
+    if is_own_run(run):
+        from ..run.own import refuse_rerun
+
+        refuse_rerun(run, backend)
     check_preference(backend, given)
     with loading():
         from ..records.folder import command_line
@@ -202,8 +214,14 @@ def rerun(
     show(folder, as_json=as_json)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog=RESUME_EXAMPLES)
 @click.argument("run", type=FILE)
+@click.option(
+    "--collect",
+    is_flag=True,
+    cls=MachineOption,
+    help="Only fetch what its machine has done, and keep it: nothing is sent or waited for.",
+)
 @data_root
 @budget_option
 @deadline_option
@@ -211,9 +229,22 @@ def rerun(
 @yes_option
 @no_wait_option
 @as_json
-def resume(run: Path, data_root: Path | None, as_json: bool, **given: Any) -> None:
-    """Go on with a run that was interrupted, or collect what a machine has done for it."""
+def resume(run: Path, collect: bool, data_root: Path | None, as_json: bool, **given: Any) -> None:
+    """Go on with a run that was interrupted, or collect what a machine has done for it.
+
+    A run of qbackend.validate goes on by the same call from Python: of it, results that are there
+    can be fetched by --collect.
+    """
     _check_run(run)
+    if collect:
+        collect_results(run, given, data_root, as_json=as_json)
+        return
+    if is_own_run(run):
+        from ..run.own import resumed
+
+        found = resumed(run)
+        click.echo(json.dumps(found.to_dict()) if as_json else str(found))
+        return
     with loading():
         from ..run.display import Display
         from ..run.resume import resume as go_on

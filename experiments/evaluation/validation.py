@@ -15,14 +15,13 @@ import numpy as np
 from models import to_backend
 from qbackend import QuantumLayer
 from qbackend.devices.affine_map import AffineMap
-from qbackend.machines.ledger.entries import State
-from qbackend.machines.ledger.ledger import Ledger
+from qbackend.validation.records.charges import ledger_summary as ledger_summary
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
-from ..records.comparisons import Charges, ValidationRecord
+from ..records.comparisons import ValidationRecord
 from ..records.files import csv_content, write_arrays, write_atomically
-from ..records.folder import Record, RunFolder
+from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
 from .assess import assess, in_order, observed_ideally, save_reported, save_simulated_noise
@@ -157,32 +156,6 @@ def answers_of(arrays: dict[str, np.ndarray]) -> dict[Stage, Answer]:
         for stage in STAGES
         if f"{stage}_logits" in arrays
     }
-
-
-def ledger_summary(folder: RunFolder) -> Charges | None:
-    """What the jobs of a run took, as far as its ledger knows; None without a ledger.
-
-    Attempts without a result are charged too; what they took is compared with its estimate. A
-    session is charged as a whole, whatever its jobs took.
-    """
-    if not folder.ledger.exists():
-        return None
-    ledger = Ledger.existing(folder.ledger)
-    entries = ledger.entries()
-    sessions, charged = ledger.sessions(), ledger.charged_seconds()
-    ledger.close()
-    done = [entry for entry in entries if entry.state is State.DONE]
-    executed = [entry for entry in entries if entry.state is State.DONE or entry.qpu_seconds]
-    alone = [e for e in entries if e.job_id is not None and e.workload not in sessions]
-    charges = [*sessions.values(), *(entry.qpu_seconds for entry in alone)]
-    price = folder.state.price
-    return Charges(
-        **({} if price is None else {"price": price}),
-        job_ids=tuple(entry.job_id for entry in done if entry.job_id is not None),
-        estimated_seconds=sum(entry.estimate_seconds for entry in executed),
-        charged_seconds=charged,
-        unsettled=sum(seconds is None for seconds in charges),
-    )
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from qbackend.machines.cost import Price
+from qbackend.validation.records.charges import Charges as Charges
 
 from .lines import Compiled, Line, Stage
 from .recorded import Recorded
@@ -14,36 +14,6 @@ from .scores import Interval
 
 Verdict = Literal["helps", "harms", "unclear"]
 """Of a mitigation: the error is smaller or larger beyond chance, or neither can be told."""
-
-
-class Charges(Recorded):
-    """What the jobs of a run took, as far as its ledger knows.
-
-    Attributes:
-        job_ids: of those that gave results.
-        estimated_seconds: of QPU time, of all that were executed.
-        charged_seconds: so far.
-        unsettled: jobs and sessions whose charge is not known yet.
-        price: of a second, when the run was approved.
-    """
-
-    job_ids: tuple[str, ...]
-    estimated_seconds: float
-    charged_seconds: float
-    unsettled: int
-    price: Price | None = None
-
-    @property
-    def money(self) -> str:
-        """What was charged, in words that follow the seconds; empty without a price."""
-        return "" if self.price is None else f", {self.price.words(self.charged_seconds)}"
-
-    def summary(self) -> dict[str, Any]:
-        """What they took, for a line of JSON."""
-        line = self.only("job_ids", "estimated_seconds", "charged_seconds", "price")
-        if self.price is not None:
-            line["money"] = self.price.money(self.charged_seconds)
-        return line
 
 
 class Charged(Line):

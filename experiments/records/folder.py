@@ -24,30 +24,27 @@ A run of old has its state in `config.toml` too: its first change goes to a `sta
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tomli_w
-
 from qbackend.errors import RunFolderError
+from qbackend.validation.records.stored import StoredRun, is_run, reading, written
+from qbackend.validation.records.stored import now as now
 
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .drift import DriftRecord
-from .environment import versions, without_home
-from .files import append_line, csv_content, write_atomically
+from .environment import without_home
+from .files import csv_content, write_atomically
 from .lines import EpochRecord, EvaluationRecord, Line
-from .state import Provenance, State, Status
+from .state import Provenance, State
 
 Record = dict[str, Any]
 """Plain values by name, as JSON has them."""
@@ -55,25 +52,17 @@ Record = dict[str, Any]
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
-class RunFolder:
+class RunFolder(StoredRun):
     """A run's folder; `create` makes one, `open` finds one."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.config_file = path / "config.toml"
-        self.state_file = path / "state.json"
-        self.metrics = path / "metrics.jsonl"
-        self.checkpoint = path / "checkpoint.safetensors"
+        super().__init__(path)
         self.given = path / "given.safetensors"
         self.training = path / "training.safetensors"
         self.evaluation = path / "evaluation.npz"
-        self.report = path / "report.html"
         self.noise = path / "noise.json"
         self.device = path / "device.json"
         self.compiled = path / "compiled.qpy"
-        self.ledger = path / "jobs.sqlite"
-        self.validation = path / "validation.npz"
-        self.validation_table = path / "validation.csv"
         self.row_table = path / "rows.csv"
         self.mitigation_table = path / "mitigation.csv"
         self.drift = path / "drift.npz"
@@ -102,25 +91,12 @@ class RunFolder:
         """
         cls.check_free(path)
         folder = cls(_free_path(config) if path is None else path)
-        try:
-            folder.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunFolderError(f"{folder.path} cannot be made: {error.strerror}") from None
         values = config.to_dict()
         if provenance is not None:
             values["run"] |= provenance.to_dict()
         if layer is not None:
             values["quantum_layer"] = layer
-        values["versions"] = versions()
-        # A folder with a config is a run, and has a state.
-        folder._write_state(State(status="running", started=now(), notes=tuple(notes)))
-        try:
-            write_atomically(
-                folder.config_file, tomli_w.dumps(values, multiline_strings=True).encode()
-            )
-        except BaseException:
-            folder.state_file.unlink(missing_ok=True)
-            raise
+        folder.begin(values, State(status="running", started=now(), notes=tuple(notes)))
         return folder
 
     @staticmethod
@@ -145,6 +121,11 @@ class RunFolder:
 
     def config(self) -> Config:
         """The resolved recipe, with the budget of today; raises `ConfigError`."""
+        if (kind := self.recorded_config().get("kind")) is not None:
+            raise RunFolderError(
+                f"{self.path} is of {kind}, which has no recipe: its page is made by qhc report "
+                f"{self.path}, and qhc jobs, cancel and resume --collect know its jobs"
+            )
         config, budget = load_config(str(self.config_file)), self.state.max_qpu_seconds
         if budget is None:
             return config
@@ -152,60 +133,25 @@ class RunFolder:
         return config.model_copy(update={"machine": machine})
 
     @property
-    def backend(self) -> str:
-        """Its name, of a config that is not checked: that takes seconds of loading."""
-        content = self._read_config()
-        with _reading(self.config_file):
-            return content["run"]["backend"]
-
-    @property
     def provenance(self) -> Provenance:
         """What the run was begun with, beside its recipe."""
-        content = self._read_config()
-        with _reading(self.config_file):
+        content = self.recorded_config()
+        with reading(self.config_file):
             return Provenance.from_dict(content["run"])
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Of what the run began with."""
-        return self._read_config().get("versions", {})
-
-    @property
-    def state(self) -> State:
-        """What happened to the run; raises `RunFolderError` for a damaged file."""
-        if not self.state_file.exists():
-            content = self._read_config()
-            if "status" not in content["run"]:
-                raise RunFolderError(f"{self.state_file} is missing; put it back")
-            with _reading(self.config_file):
-                return State.from_dict({**content["run"], "computer": content.get("computer")})
-        with _reading(self.state_file):
-            return State.from_dict(json.loads(self.state_file.read_text(encoding="utf-8")))
-
-    @property
-    def status(self) -> Status:
-        """How far the run has come, as far as its folder knows."""
-        return self.state.status
-
-    def note(self, **values: Any) -> None:
-        """Enter values of a `State` into `state.json`; None takes one away."""
-        noted = {**self.state.to_dict(), **values}
-        kept = {key: value for key, value in noted.items() if value is not None}
-        self._write_state(State.from_dict(kept))
 
     def append(self, line: Line) -> None:
         """Add a line to `metrics.jsonl`, and to `metrics.csv` if it is an epoch's."""
-        append_line(self.metrics, _written(line))
+        super().append(line)
         if isinstance(line, EpochRecord):
             self._write_csv()
 
     def epochs(self) -> list[EpochRecord]:
         """The epochs' records, in order."""
-        return list(self._lines(EpochRecord))
+        return list(self.lines(EpochRecord))
 
     def evaluations(self) -> list[EvaluationRecord]:
         """The evaluations' records, in order."""
-        return list(self._lines(EvaluationRecord))
+        return list(self.lines(EvaluationRecord))
 
     @property
     def validation_record(self) -> ValidationRecord | None:
@@ -242,42 +188,16 @@ class RunFolder:
     def rewind(self, epoch: int) -> None:
         """Forget what was recorded after `epoch`: it is about to happen again."""
         kept = [record for record in self.epochs() if record.epoch <= epoch]
-        write_atomically(self.metrics, "".join(f"{_written(each)}\n" for each in kept).encode())
+        write_atomically(self.metrics, "".join(f"{written(each)}\n" for each in kept).encode())
         self._write_csv()
 
     def _last(self, kind: type[AnyLine]) -> AnyLine | None:
-        found = list(self._lines(kind))
+        found = list(self.lines(kind))
         return found[-1] if found else None
-
-    def _lines(self, kind: type[AnyLine]) -> Iterator[AnyLine]:
-        if not self.metrics.exists():
-            return
-        with _reading(self.metrics):
-            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-                # A process that was killed may leave half a line, always the last one.
-                if line.endswith("\n") and (values := json.loads(line))["kind"] == kind.kind:
-                    yield kind.from_dict(values)
 
     def _write_csv(self) -> None:
         rows = [_flat(record.to_dict()) for record in self.epochs()]
         write_atomically(self.path / "metrics.csv", csv_content(rows))
-
-    def _read_config(self) -> Record:
-        with _reading(self.config_file):
-            return tomllib.loads(self.config_file.read_text(encoding="utf-8"))
-
-    def _write_state(self, state: State) -> None:
-        write_atomically(self.state_file, json.dumps(state.to_dict(), indent=1).encode())
-
-
-def is_run(path: Path) -> bool:
-    """Whether the folder at `path` is a run's."""
-    return (path / "config.toml").is_file()
-
-
-def now() -> str:
-    """The time of day, ISO 8601."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def command_line(arguments: list[str]) -> str:
@@ -291,19 +211,6 @@ def _free_path(config: Config) -> Path:
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{config.recipe}{arm}"
     candidates = (Path("runs", name if n == 1 else f"{name}-{n}") for n in range(1, 1000))
     return next(path for path in candidates if not path.exists())
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raises `RunFolderError` where a file does not hold what it should."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{path} is damaged: {error}") from None
-
-
-def _written(line: Line) -> str:
-    return json.dumps({"kind": line.kind, **line.to_dict()}, allow_nan=False)
 
 
 def _flat(record: Mapping[str, Any]) -> Record:

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import AliasChoices, ConfigDict, Field
 
+from qbackend.validation.records.stored import Line as Line
+
 from .recorded import Recorded
 from .scores import Means, Scores, TrainingMeans
 
@@ -13,12 +15,6 @@ Stage = Literal["ideal", "noise", "machine", "corrected"]
 """Without noise; under the machine's simulated noise; on the machine; the machine's outputs
 corrected by a map that was fitted on training images."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
-
-
-class Line(Recorded):
-    """A line, with the `kind` that tells which."""
-
-    kind: ClassVar[str]
 
 
 class EpochRecord(Line):

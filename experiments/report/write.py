@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from qbackend.errors import RunFolderError
+from qbackend.validation.folder import is_own
 
 
 def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
@@ -24,10 +25,18 @@ def write_report(runs: Sequence[Path], out: Path | None = None) -> Path:
     # Drawing takes a second to import; a command that only ends with a report should not wait.
     from .comparison.page import write_comparison_page
     from .reading import read_run
+    from .run.own import write_own_page
     from .run.page import write_run_page
 
     if not runs:
         raise RunFolderError("no run given; type: qhc report runs/<time>-<recipe>")
+    own = [Path(path) for path in runs if is_own(Path(path))]
+    if own and len(runs) > 1:
+        raise RunFolderError(
+            f"{own[0]} is of a model from Python, which has a page of its own: qhc report {own[0]}"
+        )
+    if own:
+        return write_own_page(own[0], out or own[0])
     found = [read_run(Path(path)) for path in runs]
     if len(found) == 1:
         return write_run_page(found[0], out or found[0].folder)

@@ -4,9 +4,9 @@ Lowest first, with the names that other folders use:
 
 - `display`: Aside, Display, table_text
 - `given`
-- `ledger`
-- `jobs`: cancel_jobs, jobs_summary, list_jobs, price_of_run, print_cancellation, print_jobs,
-  rebuild
+- `own`: go_on_words, refuse_rerun, resumed
+- `jobs`: cancel_jobs, collect_jobs, jobs_summary, list_jobs, price_of_run, print_cancellation,
+  print_jobs, rebuild
 - `overview`: list_runs, print_runs
 - `notes`
 - `plan`

@@ -20,12 +20,13 @@ from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import RemoteState, Service
 from qbackend.machines.workloads import close_left_open, settle_sessions
-from qbackend.registry import vendor_of
+from qbackend.registry import parse_name, vendor_of
+from qbackend.validation.records.collecting import Collected, collect
+from qbackend.validation.records.ledger import ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger
 
 from ..assembly.access import Access
 from ..records.files import is_writable
 from ..records.folder import RunFolder
-from .ledger import ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger
 
 LOOK_SECONDS = 30.0
 """That a service has to tell of all jobs: the ledger's own lines should not wait for ever."""
@@ -85,7 +86,7 @@ def list_jobs(
     read_only = not is_writable(folder.path)
     ledger = Ledger.existing(folder.ledger, read_only=read_only)
     gateway = _gateway(folder, access, tell)
-    is_local = folder.config().backend.is_fake
+    is_local = parse_name(folder.backend).is_fake
     try:
         if not (is_local or read_only):
             # What is in the ledger is shown without them.
@@ -97,6 +98,24 @@ def list_jobs(
         ledger.close()
     lines = _lines(entries, sessions)
     return lines if is_local else _asked(lines, gateway)
+
+
+def collect_jobs(
+    run: Path, access: Access, tell: Callable[[str], None] = lambda words: None
+) -> Collected:
+    """Fetch what a machine has done of a run, into its ledger; sends nothing, waits for nothing.
+
+    Raises:
+        RunFolderError: no run, or one that planned no jobs.
+        QhcError: the service does not answer.
+    """
+    folder = RunFolder.open(run)
+    check_ledger(folder)
+    ledger = Ledger.existing(folder.ledger, tell)
+    try:
+        return collect(_gateway(folder, access, tell), ledger)
+    finally:
+        ledger.close()
 
 
 @dataclass(frozen=True)
@@ -299,6 +318,6 @@ def _gateway(
 ) -> Gateway:
     """The way to the service that the run's machine belongs to."""
     account = access.with_account_of(folder.provenance).account()
-    backend = folder.config().backend
+    backend = parse_name(folder.backend)
     vendor = vendor_of(backend.key)
     return Gateway(lambda: vendor.connect(**account, is_local=backend.is_fake), tell=tell)

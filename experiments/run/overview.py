@@ -17,9 +17,9 @@ from qbackend.machines.cost import Price
 from qbackend.machines.ledger.entries import Entry, State
 from qbackend.machines.ledger.ledger import Ledger
 from qbackend.machines.service import LOCAL
+from qbackend.validation.records.ledger import ROWS_WORDS
 
 from ..records.folder import RunFolder
-from .ledger import ROWS_WORDS
 
 RUNS = Path("runs")
 """Where runs are looked for: those of other folders are named one by one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from models.norm_biases import train_norm_biases
 from qbackend.errors import OptionError
 from qbackend.machines.options import ExecutionOptions
+from qbackend.validation.records.ledger import check_ledger
 
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.fabric import launch
@@ -19,7 +20,6 @@ from ..report.write import write_report
 from .display import Display
 from .given import check_proven, given_checkpoint
 from .jobs import close_left
-from .ledger import check_ledger
 from .notes import note_versions
 from .runner import Runner
 from .stages import Run, Trained, check_waits, connected, in_one_process, untrained

@@ -15,6 +15,7 @@ from qbackend.errors import (
     RunFolderError,
     SendingInterruptedError,
 )
+from qbackend.validation.records.ledger import has_jobs_under_way, run_tag
 
 from ..assembly.backends import LOCAL_BACKEND, trains_there
 from ..assembly.construct import quantum_layers
@@ -34,7 +35,6 @@ from ..rows.measurement import RowMeasurement
 from ..training.train import Training
 from .approval import Approval
 from .jobs import sending_words
-from .ledger import has_jobs_under_way, run_tag
 from .plan import RunPlan
 from .stages import Run
 

@@ -34,11 +34,26 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> None:
+def check_approved(
+    machine: str,
+    cost: MachineCost,
+    approve: Approve | None,
+    *,
+    words: str | None = None,
+    example: str | None = None,
+) -> None:
     """Raise `ApprovalError` unless the plan was approved; what costs nothing needs no yes.
 
     Without `approve` the person at the terminal is asked.
+
+    Args:
+        machine: its name.
+        cost: of all that is asked about.
+        approve: is shown the cost.
+        words: the plan in a line, where it is of more than one request.
+        example: of how to say yes where there is nobody to ask.
     """
+    planned = words or plan_words(machine, cost)
     if approve is not None:
         answer = approve(cost)
         if not isinstance(answer, bool | np.bool_):
@@ -54,15 +69,13 @@ def check_approved(machine: str, cost: MachineCost, approve: Approve | None) -> 
         return
     if not can_ask():
         raise ApprovalError(
-            f"{plan_words(machine, cost)}; nothing was sent, because there is nobody to ask: say "
-            f"yes by approve, for example QuantumLayer(spec, '{machine}', approve=lambda cost: "
-            f"cost.qpu_seconds < {cost.qpu_seconds + 1:.0f}), or get_backend('{machine}', "
-            "approve=...)"
+            f"{planned}; nothing was sent, because there is nobody to ask: say yes by approve, for "
+            f"example {example or _example(machine, cost)}"
         )
-    words = f"{plan_words(machine, cost)} ({cost.basis})"
+    question = f"{planned} ({cost.basis})"
     if cost.max_execution_time is not None:
-        words += f"; a job is stopped after {cost.max_execution_time} s"
-    if not _asked(f"{words}. Send it?"):
+        question += f"; a job is stopped after {cost.max_execution_time} s"
+    if not _asked(f"{question}. Send it?"):
         raise ApprovalError(f"nothing was sent to {machine}: the plan was not approved")
 
 
@@ -75,6 +88,13 @@ def plan_words(machine: str, cost: MachineCost) -> str:
     return (
         f"{words} in {_count(cost.jobs, 'job')} on {machine} would take about "
         f"{cost.qpu_seconds:.1f} s of QPU time{money}"
+    )
+
+
+def _example(machine: str, cost: MachineCost) -> str:
+    return (
+        f"QuantumLayer(spec, '{machine}', approve=lambda cost: cost.qpu_seconds < "
+        f"{cost.qpu_seconds + 1:.0f}), or get_backend('{machine}', approve=...)"
     )
 
 

@@ -46,6 +46,7 @@ OPTIONS = {
     "resume": {
         *ACCOUNT_FLAGS,
         *("run", "--data-root", "--max-qpu-seconds", "--deadline", "--no-wait", "--yes", "--json"),
+        "--collect",
     },
     "rerun": {
         *ACCOUNT_FLAGS,

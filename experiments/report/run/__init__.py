@@ -16,5 +16,6 @@ Lowest first, with the names that other folders use:
 - `rows`
 - `validation`
 - `drift`
+- `own`: write_own_page
 - `page`: write_run_page
 """

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qbackend.errors import RunFolderError
-from qbackend.machines.gateway import Gateway
-from qbackend.machines.ledger.entries import State
-from qbackend.machines.ledger.file import DamagedLedgerError
-from qbackend.machines.ledger.ledger import Ledger
-from qbackend.machines.ledger.recovery import rebuild
-from qbackend.machines.ledger.tags import new_run_tag
-from qbackend.machines.service import LOCAL
-
-from ..records.folder import RunFolder
+from ...errors import RunFolderError
+from ...machines.gateway import Gateway
+from ...machines.ledger.entries import State
+from ...machines.ledger.file import DamagedLedgerError
+from ...machines.ledger.ledger import Ledger
+from ...machines.ledger.recovery import rebuild
+from ...machines.ledger.tags import new_run_tag
+from ...machines.service import LOCAL
+from ...registry import parse_name
+from .stored import StoredRun
 
 ROWS_WORDS = "rows are counted as executed: copies side by side answer one each in one executed row"
 """Under tables of jobs: a ledger keeps rows as they were sent, folded onto the copies."""
 
 
-def run_tag(folder: RunFolder) -> str | None:
+def run_tag(folder: StoredRun) -> str | None:
     """The tag of the run's jobs; None for a run that was approved before jobs had one."""
     if folder.state.tag is None and not _was_approved(folder):
         folder.note(tag=new_run_tag())
     return folder.state.tag
 
 
-def check_ledger(folder: RunFolder) -> None:
+def check_ledger(folder: StoredRun) -> None:
     """Raise `RunFolderError` where a run may have sent what its ledger does not tell any more."""
-    backend = folder.config().backend
+    backend = parse_name(folder.backend)
     if not (backend.is_machine and _was_approved(folder)):
         return
     if (reason := _missing(folder)) is None:
@@ -59,7 +59,7 @@ def check_ledger(folder: RunFolder) -> None:
     )
 
 
-def has_jobs_under_way(folder: RunFolder) -> bool:
+def has_jobs_under_way(folder: StoredRun) -> bool:
     """Whether jobs that the run has sent go on by themselves, as far as its ledger tells."""
     if _missing(folder) is not None:
         return False
@@ -81,7 +81,7 @@ class Rebuilt:
 
     jobs: int
     instance: str
-    folder: RunFolder
+    folder: StoredRun
 
     def __str__(self) -> str:
         found = {0: "no job", 1: "1 job"}.get(self.jobs, f"{self.jobs} jobs")
@@ -91,7 +91,7 @@ class Rebuilt:
         )
 
 
-def rebuild_ledger(folder: RunFolder, gateway: Gateway) -> Rebuilt:
+def rebuild_ledger(folder: StoredRun, gateway: Gateway) -> Rebuilt:
     """Make the lost ledger of an approved run anew; what is sent from now on is asked for anew.
 
     Raises:
@@ -113,12 +113,12 @@ def rebuild_ledger(folder: RunFolder, gateway: Gateway) -> Rebuilt:
 MISSING, EMPTY, DAMAGED = "is missing", "was emptied", "is damaged"
 
 
-def _was_approved(folder: RunFolder) -> bool:
+def _was_approved(folder: StoredRun) -> bool:
     """Whether anything may have been sent; a rebuilt ledger does not undo that."""
     return folder.state.approved is not None
 
 
-def _missing(folder: RunFolder) -> str | None:
+def _missing(folder: StoredRun) -> str | None:
     """What is wrong with the run's ledger; None where it is whole."""
     path = folder.ledger
     if not path.is_file():

@@ -1,0 +1,103 @@
+"""What a person sees of a validation on its way, on standard error."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.status import Status
+    from rich.table import Table
+
+    from ..machines.gateway import Progress
+
+QUIET_SECONDS = 2.0
+"""That something may take before anybody is told how far it is."""
+WIDTH = 10_000
+"""Characters of a line; no table is as wide."""
+BETWEEN_SECONDS = 10.0
+"""Between two lines on it where there is no terminal."""
+
+
+class Telling:
+    """Says how a validation gets on; bars only where a person is looking."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._told: dict[str | None, str] = {}
+
+    def say(self, words: str) -> None:
+        """A line of its own."""
+        self.console.print(words, markup=False, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        """A table, whole, however narrow the terminal is."""
+        self.say(drawn(table))
+
+    def progress(self, progress: Progress) -> None:
+        """Where a machine's job is: a line where that is news."""
+        place = progress.queue_position
+        words = progress.words
+        if progress.job_id is not None:
+            words = f"job {progress.job_id}: {words}"
+        if place is not None:
+            words += f", place {place} in the queue"
+        if self._told.get(progress.tag) != words:
+            self._told[progress.tag] = words
+            self.say(words)
+
+    @contextmanager
+    def counting(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Yields what is told how many rows more are done, of a total where that is known."""
+        count = _Count(self, what, total)
+        try:
+            yield count
+        finally:
+            count.close()
+
+
+class _Count:
+    def __init__(self, telling: Telling, what: str, total: int | None) -> None:
+        self.telling, self.what, self.total = telling, what, total
+        self.done, self.start = 0, time.monotonic()
+        self._next = self.start + QUIET_SECONDS
+        self._status: Status | None = None
+
+    def __call__(self, rows: int) -> None:
+        self.done += rows
+        now = time.monotonic()
+        if now < self._next:
+            return
+        console = self.telling.console
+        if not console.is_terminal:
+            self._next = now + BETWEEN_SECONDS
+            self.telling.say(self._words(now))
+            return
+        self._next = now
+        if self._status is None:
+            self._status = console.status("")
+            self._status.start()
+        self._status.update(self._words(now))
+
+    def close(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _words(self, now: float) -> str:
+        if self.total is None or not self.done:
+            return f"{self.what}: {self.done:,} rows of quantum layers done"
+        left = (now - self.start) / self.done * max(0, self.total - self.done)
+        return f"{self.what}: {self.done:,} of {self.total:,} rows, about {left:.0f} s left"
+
+
+def drawn(table: Table) -> str:
+    """A table as text, as wide as its longest names and numbers take."""
+    text = io.StringIO()
+    width = Console(width=WIDTH).measure(table).maximum
+    Console(file=text, width=width).print(table)
+    return text.getvalue().rstrip("\n")
