@@ -20,6 +20,7 @@ from qbackend.machines.ledger.ledger import Ledger
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
+from ..data.own import viewable
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record, RunFolder
@@ -129,9 +130,9 @@ class Validation(DeviceRun):
         arrays = _read(self.folder.validation)
         answers = answers_of(arrays)
         changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
-        images = self.split.images.cpu().numpy()
-        arrays |= {"changed_places": changed[:N_CHANGED]}
-        arrays |= {"changed_images": images[changed[:N_CHANGED]]}
+        images = viewable(self.split.images.cpu()[changed[:N_CHANGED]])
+        if images is not None:
+            arrays |= {"changed_places": changed[:N_CHANGED], "changed_images": images.numpy()}
         write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))

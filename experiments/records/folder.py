@@ -2,6 +2,7 @@
 
 config.toml             the resolved recipe and layer, the command, versions; written once
 state.json              what happened to the run: how far it came, notes, the computer
+code/                   copies of the user's own files that the recipe names, if it names some
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch, or the one that was given
@@ -40,6 +41,7 @@ import tomli_w
 
 from qbackend.errors import RunFolderError
 
+from ..config.own_code import COPIES, code_files
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
@@ -115,6 +117,7 @@ class RunFolder:
         # A folder with a config is a run, and has a state.
         folder._write_state(State(status="running", started=now(), notes=tuple(notes)))
         try:
+            folder._keep_code(config)
             write_atomically(
                 folder.config_file, tomli_w.dumps(values, multiline_strings=True).encode()
             )
@@ -164,6 +167,11 @@ class RunFolder:
         content = self._read_config()
         with _reading(self.config_file):
             return Provenance.from_dict(content["run"])
+
+    @property
+    def own_layers(self) -> list[Record]:
+        """The quantum layers of a network of the user's own, as their `to_dict` gave them."""
+        return self._read_config().get("quantum_layer", {}).get("layers", [])
 
     @property
     def versions(self) -> dict[str, str]:
@@ -266,6 +274,13 @@ class RunFolder:
         with _reading(self.config_file):
             return tomllib.loads(self.config_file.read_text(encoding="utf-8"))
 
+    def _keep_code(self, config: Config) -> None:
+        """Copies of the user's own files, by which the run goes on."""
+        for name, content in code_files(config.code).items() if config.code else ():
+            path = self.path / COPIES / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+
     def _write_state(self, state: State) -> None:
         write_atomically(self.state_file, json.dumps(state.to_dict(), indent=1).encode())
 
@@ -310,7 +325,7 @@ def _flat(record: Mapping[str, Any]) -> Record:
     flat: Record = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}_{name}": entry for name, entry in value.items()}
+            flat |= {f"{key}_{name}": entry for name, entry in _flat(value).items()}
         else:
             flat[key] = value
     return flat
