@@ -140,8 +140,8 @@ def call_by_name(
         raise OptionError(
             f"{name}({', '.join(map(str, taken.values()))}) cannot be called: {'; '.join(said)}. "
             f"It may ask by name for {', '.join(offered)}, and for what [{section}.arguments] "
-            f"says ({', '.join(arguments) or 'nothing'}): --set {section}.arguments."
-            f"{(missing or ['KEY'])[0]}=VALUE"
+            f"says ({', '.join(arguments) or 'nothing'})"
+            + (f": --set {section}.arguments.{missing[0]}=VALUE" if missing else "")
             + (
                 "; `layer` is what [layer] says: --set layer.n_wires=4"
                 if "layer" in missing and section == "model"

@@ -69,7 +69,10 @@ class DataSection(Section):
     @field_validator("name")
     @classmethod
     def _known_dataset(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("factory") is not None:
+        if "factory" not in info.data:
+            # Told of the factory already.
+            return value
+        if info.data["factory"] is not None:
             return value or str(info.data["factory"])
         if not value:
             raise ValueError("must be given")
