@@ -1,6 +1,6 @@
 """`python -m experiments` is `qhc`."""
 
-from .commands.cli import main
+from qhc import main
 
 if __name__ == "__main__":
     main()

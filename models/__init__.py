@@ -16,6 +16,7 @@ Lowest first:
 - `pointwise_controls`: what stands in for quantum pointwise convolutions
 - `pointwise_nets`: networks whose 1x1 convolutions can be exchanged
 - `pointwise_plans`: networks with quantum pointwise convolutions
+- `factory`: networks that a function of the user's own makes
 - `catalogue`: all models by name
 """
 
@@ -24,6 +25,7 @@ from qbackend import QuantumPointwiseConv2d
 from .catalogue import MODELS, arms_of, build_model, find_plan
 from .cnn import ClassicalCNN, HybridCNN, count_parameters, to_backend
 from .exchange import exchange_pointwise, quantize_pointwise, restore_pointwise
+from .factory import FactoryPlan, call_by_name
 from .hybrid import ARMS
 from .plan import ModelPlan
 from .pointwise_plans import POINTWISE_ARMS, PointwiseSpec
@@ -33,12 +35,14 @@ __all__ = [
     "MODELS",
     "POINTWISE_ARMS",
     "ClassicalCNN",
+    "FactoryPlan",
     "HybridCNN",
     "ModelPlan",
     "PointwiseSpec",
     "QuantumPointwiseConv2d",
     "arms_of",
     "build_model",
+    "call_by_name",
     "count_parameters",
     "exchange_pointwise",
     "find_plan",

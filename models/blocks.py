@@ -6,8 +6,9 @@ Letters: B batch, C channels, F features, M outputs of the bottleneck.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,48 @@ from torch.nn import functional
 Layout = tuple[int | Literal["MP"], ...]
 """A stack of convolutions as the paper's table writes it: (16, "MP", 32) is a convolution to 16
 channels, a 2x2 max-pool, a convolution to 32 channels."""
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+POOLINGS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+def staged(layout: Layout, channels: Sequence[int] | None, depth: int | None) -> Layout:
+    """The layout with other channels for its stages, which pools part, and other depths.
+
+    A pool stands behind every stage, and behind the last where the layout has one there. Without
+    `channels` stages keep those they end with, without `depth` each is one convolution.
+    """
+    if channels is None and depth is None:
+        return layout
+    ends_with_pool = layout[-1] == "MP"
+    if channels is None:
+        behind = (*layout[1:], "MP")
+        channels = [
+            step
+            for step, next_step in zip(layout, behind, strict=True)
+            if step != "MP" and next_step == "MP"
+        ]
+    steps = [step for width in channels for step in (*(width,) * (depth or 1), "MP")]
+    return tuple(steps if ends_with_pool else steps[:-1])
+
+
+CONVOLUTION_KEYS = ("channels", "depth", "pooling", "pooled", "head", "dropout", "activation")
+"""What a recipe may change of a network of convolutions and a head."""
+
+
+def convolution_changes(layout: Layout, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of a plan with that layout, from the keys of a recipe."""
+    names = {"head": "hidden", "reducer": "reduced"}
+    kept = {key: value for key, value in changes.items() if key not in ("channels", "depth")}
+    found = {names.get(key, key): value for key, value in kept.items()}
+    return {"layout": staged(layout, changes.get("channels"), changes.get("depth")), **found}
 
 
 class ConvStack(nn.Sequential):
@@ -27,21 +70,32 @@ class ConvStack(nn.Sequential):
 
     Args:
         in_channels: C.
-        layout: the convolutions and max-pools.
+        layout: the convolutions and pools.
         pooled: side of the square that each channel is averaged to.
+        activation: one of `ACTIVATIONS`, in the ReLU's place.
+        pooling: one of `POOLINGS`, in the max-pool's place.
     """
 
-    def __init__(self, in_channels: int, layout: Layout, pooled: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        layout: Layout,
+        pooled: int,
+        activation: str = "relu",
+        pooling: str = "max",
+    ) -> None:
         layers: list[nn.Module] = []
         channels = in_channels
+        commutes = (activation, pooling) == ("relu", "max")
+        act = ACTIVATIONS[activation]
         for step, following in zip(layout, (*layout[1:], None), strict=True):
             if step == "MP":
-                layers += [nn.MaxPool2d(2), nn.ReLU()]
+                layers += [POOLINGS[pooling](2), *([act()] if commutes else [])]
             else:
                 layers += [nn.Conv2d(channels, step, 3, padding=1), nn.BatchNorm2d(step)]
                 channels = step
-                if following != "MP":
-                    layers.append(nn.ReLU())
+                if following != "MP" or not commutes:
+                    layers.append(act())
         super().__init__(*layers, AveragePool(pooled), nn.Flatten())
         self.n_features = channels * pooled**2
 
@@ -102,23 +156,29 @@ class TanhAngle(nn.Module):
         return math.pi * torch.tanh(features)
 
 
-def reducer(n_inputs: int, hidden: int, n_features: int, *, angles: bool) -> nn.Sequential:
+def reducer(
+    n_inputs: int, hidden: int, n_features: int, *, angles: bool, activation: str = "relu"
+) -> nn.Sequential:
     """FC `n_inputs`-`hidden`-ReLU-F, then what suits the circuit.
 
     Pi times tanh for `angles`, softmax for amplitudes (a distribution over the basis states).
     """
-    activation = TanhAngle() if angles else nn.Softmax(dim=1)
     return nn.Sequential(
-        nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, n_features), activation
+        nn.Linear(n_inputs, hidden),
+        ACTIVATIONS[activation](),
+        nn.Linear(hidden, n_features),
+        TanhAngle() if angles else nn.Softmax(dim=1),
     )
 
 
-def classifier(n_inputs: int, hidden: int, n_classes: int, dropout: float) -> nn.Sequential:
+def classifier(
+    n_inputs: int, hidden: int, n_classes: int, dropout: float, activation: str = "relu"
+) -> nn.Sequential:
     """FC `n_inputs`-`hidden`-BN-ReLU-Dropout-`n_classes`: the head of every published network."""
     return nn.Sequential(
         nn.Linear(n_inputs, hidden),
         nn.BatchNorm1d(hidden),
-        nn.ReLU(),
+        ACTIVATIONS[activation](),
         nn.Dropout(dropout),
         nn.Linear(hidden, n_classes),
     )

@@ -6,7 +6,9 @@ scikit-learn's 8x8 digits in the same style, and the networks with quantum point
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -59,6 +61,7 @@ def build_model(
     n_classes: int | None = None,
     in_channels: int | None = None,
     spec: Spec | None = None,
+    network: Mapping[str, Any] | None = None,
     backend: str | QuantumBackend = "aer",
     shots: int | None = None,
     gradient: str = "auto",
@@ -78,6 +81,8 @@ def build_model(
         in_channels: of an image, if not the model's own.
         spec: the quantum layers, if not the model's own: a `LayerSpec` or a `CircuitLayer` of a
             hybrid model, a `PointwiseSpec` of a pointwise one.
+        network: what is changed of the network around the quantum layers, by the keys of a
+            recipe's [model]: channels, depth, pooling, pooled, reducer, head, dropout, activation.
         backend: where the quantum layer runs, or the name of it.
         shots: per circuit, where a named backend samples.
         gradient: how the quantum layer is differentiated, see `QuantumLayer`.
@@ -87,10 +92,12 @@ def build_model(
     Raises:
         UnknownNameError: no such model or arm.
         OptionError: an arm or a spec for a classical model, a spec of the other kind, a pattern
-            that names no pointwise convolution, or fewer than one class or channel.
+            that names no pointwise convolution, fewer than one class or channel, or a key of
+            `network` that the model has not.
     """
     plan = find_plan(name)
     plan.check(name, arm, spec)
+    plan = plan.with_network(network or {})
     plan = replace(
         plan,
         n_classes=whole_number("n_classes", plan.n_classes if n_classes is None else n_classes),

@@ -12,7 +12,14 @@ from qbackend import CircuitLayer, LayerSpec, QuantumLayer
 from qbackend.layers.definitions import layer_of
 from qbackend.layers.program import Layer
 
-from .blocks import ConvStack, Layout, classifier, reducer
+from .blocks import (
+    CONVOLUTION_KEYS,
+    ConvStack,
+    Layout,
+    classifier,
+    convolution_changes,
+    reducer,
+)
 from .cnn import HybridCNN
 from .norm_biases import hold_norm_biases
 from .plan import LayerOptions, ModelPlan, Spec
@@ -53,6 +60,7 @@ class HybridPlan(ModelPlan):
         pooled: side of the square that each channel is averaged to.
         hidden: width of the head's hidden layer.
         dropout: of the head.
+        activation, pooling: see `ConvStack`; the activation is the reducer's and the head's too.
     """
 
     layout: Layout
@@ -61,10 +69,13 @@ class HybridPlan(ModelPlan):
     pooled: int = 4
     hidden: int = 128
     dropout: float = 0.3
+    activation: str = "relu"
+    pooling: str = "max"
 
     arms = ARMS
     quantum_arms = ("quantum", "quantum-frozen")
     plain_arm = "linear"
+    network_keys = (*CONVOLUTION_KEYS, "reducer")
 
     @property
     def bottleneck(self) -> Layer:
@@ -86,6 +97,9 @@ class HybridPlan(ModelPlan):
             del values["observables"]
         return self.with_spec({**values, **changes})
 
+    def resized(self, **changes: Any) -> Self:
+        return replace(self, **convolution_changes(self.layout, changes))
+
     def with_spec(self, values: Mapping[str, Any] | None) -> Self:
         return self if values is None else replace(self, spec=layer_of(values))
 
@@ -101,14 +115,20 @@ class HybridPlan(ModelPlan):
     def build(self, arm: str, seed: int, **options: Unpack[LayerOptions]) -> HybridCNN:
         bridge, n_outputs = self._bridge(arm, seed, options)
         with weights_from(seed, "front"):
-            convolutions = ConvStack(self.in_channels, self.layout, self.pooled)
+            convolutions = ConvStack(
+                self.in_channels, self.layout, self.pooled, self.activation, self.pooling
+            )
             # A circuit of the user's own takes its features as they are: parameters of gates.
             angles = not isinstance(self.spec, LayerSpec) or self.spec.encoding == "angle"
             reduce = reducer(
-                convolutions.n_features, self.reduced, self.spec.n_features, angles=angles
+                convolutions.n_features,
+                self.reduced,
+                self.spec.n_features,
+                angles=angles,
+                activation=self.activation,
             )
         with weights_from(seed, "head"):
-            head = classifier(n_outputs, self.hidden, self.n_classes, self.dropout)
+            head = classifier(n_outputs, self.hidden, self.n_classes, self.dropout, self.activation)
         return hold_norm_biases(HybridCNN(nn.Sequential(convolutions, reduce), bridge, head))
 
     def _bridge(self, arm: str, seed: int, options: LayerOptions) -> tuple[nn.Module, int]:

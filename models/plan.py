@@ -50,6 +50,7 @@ class ModelPlan(ABC):
         quantum_arms: those of them that have quantum layers.
         plain_arm: one without, by which work is counted and an image's size is checked.
         layer_keys: what a recipe's [layer] may say beside the keys of `LayerSpec`.
+        network_keys: what of the network around its layers a recipe's [model] may change.
         is_pixelwise: whether an image is many rows of each layer, one for every pixel.
     """
 
@@ -58,11 +59,24 @@ class ModelPlan(ABC):
     _: KW_ONLY
     spec: Spec | None = None
 
-    arms: ClassVar[tuple[str, ...]]
-    quantum_arms: ClassVar[tuple[str, ...]]
     plain_arm: ClassVar[str]
     layer_keys: ClassVar[tuple[str, ...]] = ()
     is_pixelwise: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def arms(self) -> tuple[str, ...]:
+        """As above."""
+
+    @property
+    def network_keys(self) -> tuple[str, ...]:
+        """As above."""
+        return ()
+
+    @property
+    @abstractmethod
+    def quantum_arms(self) -> tuple[str, ...]:
+        """As above."""
 
     @abstractmethod
     def build(self, arm: str, seed: int, **options: Unpack[LayerOptions]) -> nn.Module:
@@ -107,6 +121,24 @@ class ModelPlan(ABC):
         if self.spec is None or values is None:
             return self
         return replace(self, spec=self.spec.from_dict(values))
+
+    def with_network(self, changes: Mapping[str, Any]) -> Self:
+        """The plan with the changes of a recipe's [model] to the network around the layers.
+
+        Raises `OptionError` for a key that is not among `network_keys`.
+        """
+        for key in changes:
+            if key not in self.network_keys:
+                known = ", ".join(self.network_keys)
+                raise OptionError(
+                    f"{key}: the network has no such key; "
+                    + (f"it has {known}" if known else "it is built as it was published")
+                )
+        return self.resized(**changes) if changes else self
+
+    def resized(self, **changes: Any) -> Self:
+        """The plan with other values for some of its `network_keys`."""
+        return replace(self, **changes)
 
     def check(self, name: str, arm: str, spec: Spec | None) -> None:
         """Raise for an arm that the network of that name has not, or a spec of another kind.

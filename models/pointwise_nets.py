@@ -13,13 +13,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import MobileNetV2, ResNet
 from torchvision.models.resnet import BasicBlock
 
-from .blocks import AveragePool
+from qbackend.errors import OptionError
+
+from .blocks import ACTIVATIONS, AveragePool
 
 MOBILENET_STAGES = (
     (1, 16, 1, 1),
@@ -39,17 +43,20 @@ class PointwiseStage(nn.Sequential):
     (B, C, H, W) -> (B, `out_channels`, H', W'); the stride is the depthwise convolution's.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, activation: str = "relu"
+    ) -> None:
+        act = ACTIVATIONS[activation]
         depthwise = nn.Conv2d(
             in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False
         )
         layers: list[tuple[str, nn.Module]] = [
             ("depthwise", depthwise),
             ("depthwise_norm", nn.BatchNorm2d(in_channels)),
-            ("depthwise_relu", nn.ReLU()),
+            ("depthwise_relu", act()),
             ("pointwise", nn.Conv2d(in_channels, out_channels, 1, bias=False)),
             ("pointwise_norm", nn.BatchNorm2d(out_channels)),
-            ("pointwise_relu", nn.ReLU()),
+            ("pointwise_relu", act()),
         ]
         super().__init__(OrderedDict(layers))
 
@@ -65,6 +72,7 @@ class PointwiseCNN(nn.Module):
         stem: channels behind the first convolution.
         stages: channels behind each stage, and its stride.
         pooled: side of the square that each channel is averaged to before the head.
+        activation: one of `ACTIVATIONS`.
     """
 
     def __init__(
@@ -75,17 +83,18 @@ class PointwiseCNN(nn.Module):
         stem: int,
         stages: Sequence[tuple[int, int]],
         pooled: int = 2,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, stem, 3, 2, padding=1, bias=False),
             nn.BatchNorm2d(stem),
-            nn.ReLU(),
+            ACTIVATIONS[activation](),
         )
         self.stages = nn.Sequential()
         channels = stem
         for wider, stride in stages:
-            self.stages.append(PointwiseStage(channels, wider, stride))
+            self.stages.append(PointwiseStage(channels, wider, stride, activation))
             channels = wider
         self.pool = nn.Sequential(AveragePool(pooled), nn.Flatten())
         self.head = nn.Linear(channels * pooled**2, n_classes)
@@ -96,15 +105,55 @@ class PointwiseCNN(nn.Module):
         return self.head(self.pool(self.stages(self.stem(images))))
 
 
-def qpcnn_s(in_channels: int, n_classes: int) -> PointwiseCNN:
-    """Pointwise convolutions 16 to 32 and 32 to 64, at a quarter and an eighth of the side."""
-    return PointwiseCNN(in_channels, n_classes, stem=16, stages=((32, 2), (64, 2)))
+@dataclass(frozen=True)
+class PointwiseStages:
+    """Makes a `PointwiseCNN`, whose arguments these are.
+
+    Attributes:
+        channels: behind the stem, and behind each stage.
+        strides: of the stages; those beyond have 1.
+        depth: convolutions of each stage, of which the first has its stride.
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    depth: int = 1
+    pooled: int = 2
+    activation: str = "relu"
+
+    keys: ClassVar[tuple[str, ...]] = ("channels", "depth", "pooled", "activation")
+
+    def __post_init__(self) -> None:
+        if len(self.channels) < 2:
+            raise OptionError(
+                "channels: name those behind the first convolution and behind each stage, at "
+                f"least two numbers, got {list(self.channels)}"
+            )
+
+    def __call__(self, in_channels: int, n_classes: int) -> PointwiseCNN:
+        stem, *widths = self.channels
+        strides = (*self.strides, *(1,) * len(widths))
+        firsts = zip(widths, strides, strict=False)
+        stages = [
+            (width, stride if place == 0 else 1)
+            for width, stride in firsts
+            for place in range(self.depth)
+        ]
+        return PointwiseCNN(
+            in_channels,
+            n_classes,
+            stem=stem,
+            stages=stages,
+            pooled=self.pooled,
+            activation=self.activation,
+        )
 
 
-def qpcnn_m(in_channels: int, n_classes: int) -> PointwiseCNN:
-    """Pointwise convolutions 32 to 64, 64 to 128 and 128 to 128, from half of the side to an
-    eighth."""
-    return PointwiseCNN(in_channels, n_classes, stem=32, stages=((64, 1), (128, 2), (128, 2)))
+qpcnn_s = PointwiseStages((16, 32, 64), (2, 2))
+"""Pointwise convolutions 16 to 32 and 32 to 64, at a quarter and an eighth of the side."""
+
+qpcnn_m = PointwiseStages((32, 64, 128, 128), (1, 2, 2))
+"""Pointwise convolutions 32 to 64, 64 to 128 and 128 to 128, from half of the side to an eighth."""
 
 
 def mobilenet_v2(in_channels: int, n_classes: int) -> MobileNetV2:

@@ -20,7 +20,7 @@ from .pointwise_controls import (
     QuadraticPointwise,
     grouped_pointwise,
 )
-from .pointwise_nets import mobilenet_v2, qpcnn_m, qpcnn_s, resnet18
+from .pointwise_nets import PointwiseStages, mobilenet_v2, qpcnn_m, qpcnn_s, resnet18
 from .streams import weights_from
 
 POINTWISE_ARMS = (
@@ -113,6 +113,10 @@ class PointwisePlan(ModelPlan):
     plain_arm = "conv"
     is_pixelwise = True
 
+    @property
+    def network_keys(self) -> tuple[str, ...]:
+        return self.network.keys if isinstance(self.network, PointwiseStages) else ()
+
     def changed(self, changes: Mapping[str, Any]) -> Self:
         if "circuit" in changes:
             raise SpecError(
@@ -125,6 +129,10 @@ class PointwisePlan(ModelPlan):
         if "n_layers" in given:
             given["depth"] = given.pop("n_layers")
         return super().changed(given)
+
+    def resized(self, **changes: Any) -> Self:
+        assert isinstance(self.network, PointwiseStages)  # the others have no keys
+        return replace(self, network=replace(self.network, **changes))
 
     def layers(self, arm: str) -> PointwiseSpec | None:
         return self._entangled(arm) if arm in self.quantum_arms else None

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("qbackend", "models", "experiments")
+PACKAGES = ("qhc", "qbackend", "models", "experiments")
 """Lowest first, as everywhere here."""
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 FOLDERS = sorted({path.parent for path in FILES})

@@ -143,6 +143,8 @@ def _bounded_rows(config: Config) -> tuple[Config, list[str]]:
 
 
 def _has_feature_maps(config: Config) -> bool:
+    if config.model.factory is not None:
+        return False
     # Models bring torch along, which other commands have no use for.
     from models import find_plan
 

@@ -10,10 +10,16 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from models import call_by_name
+from models.streams import weights_from
+from qbackend.errors import OptionError
+
+from ..config.own_code import importing_from
+from ..config.own_objects import own_callable
 from ..config.sections import Config
 from ..data.augment import Augmentation
 from ..data.batches import BatchSource, n_batches
-from ..data.load import load_data
+from ..data.load import load_data, load_own
 from ..data.splits import ImageData, Split
 
 _EVALUATION, _CORRECTION, _TRAINING, _VALIDATION = 2, 3, 4, 5
@@ -36,23 +42,44 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
     Raises `DataError` or `UnknownNameError`.
     """
     section = config.data
-    data = load_data(
-        section.name,
-        root=root,
-        seed=config.run.seed,
-        validation=section.validation,
-        stratified=section.stratified,
-        validation_from_test=section.validation_from_test,
-        size=section.size,
-        value_range=section.range,
-        download=section.download,
-    )
+    division: dict[str, Any] = {
+        "seed": config.run.seed,
+        "validation": section.validation,
+        "stratified": section.stratified,
+        "validation_from_test": section.validation_from_test,
+    }
+    if section.factory is not None:
+        data = load_own(section.name, _returned(config, root), **division)
+    else:
+        data = load_data(
+            section.name,
+            root=root,
+            size=section.size,
+            value_range=section.range,
+            download=section.download,
+            **division,
+        )
+    if data.train.images.ndim != 4 and _augmentation(config) is not None:
+        raise OptionError(
+            f"data.augmentation moves the pixels of images (C, H, W), and inputs of {data.name} "
+            f"are of shape {tuple(data.train.images.shape[1:])}; leave it out"
+        )
     splits = {name: getattr(data, name).to(device) for name in ("train", "validation", "test")}
     limit, seed = config.train.limit, config.run.seed
     for name, stream in (("train", _TRAINING), ("validation", _VALIDATION)):
         if limit is not None and limit < len(splits[name]):
             splits[name] = _drawn(splits[name], limit, seed, stream)
     return replace(data, **splits)
+
+
+def _returned(config: Config, root: Path) -> Any:
+    """What the user's own function returned; what it draws follows from the run's seed."""
+    seed, section = config.run.seed, config.data
+    function = own_callable(config, "data.factory")
+    with importing_from(config.code), weights_from(seed, "data"):
+        return call_by_name(
+            section.name, function, {"root": root, "seed": seed}, section.arguments or {}, "data"
+        )
 
 
 def data_notes(config: Config, data: ImageData, *, trains: bool) -> list[str]:

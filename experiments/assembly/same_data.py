@@ -15,10 +15,21 @@ from ..records.folder import RunFolder
 
 
 def check_size(config: Config, data: ImageData) -> None:
-    """Raise `DataError` for images that the config's network pools away to nothing."""
-    height, width = data.test.images.shape[2:]
-    name, arm = config.model.name, find_plan(config.model.name).plain_arm
-    model = build_model(name, arm=arm, in_channels=data.test.images.shape[1], seed=0)
+    """Raise `DataError` for images that the config's network pools away to nothing.
+
+    What a network of the user's own takes shows once it is made (`own_checks`).
+    """
+    if config.model.factory is not None:
+        return
+    name, shape = config.model.name, tuple(data.test.images.shape[1:])
+    if len(shape) != 3:
+        raise DataError(
+            f"{name} takes images (C, H, W), and inputs of {data.name} are of shape {shape}; give "
+            "a network of your own: --set model.factory=my_net.py:build"
+        )
+    height, width = shape[1:]
+    arm, network = find_plan(name).plain_arm, config.model.network
+    model = build_model(name, arm=arm, in_channels=shape[0], network=network, seed=0)
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, *data.test.images.shape[1:]))

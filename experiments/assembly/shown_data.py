@@ -29,12 +29,15 @@ def in_classes_of(info: ModelInfo, data: ImageData, checkpoint: Path) -> ImageDa
         CheckpointError: other channels, another number of classes under other names, or only some
             names that are the model's, at other places.
     """
-    n_channels = data.test.images.shape[1]
+    shape = tuple(data.test.images.shape[1:])
+    fits = shape[0] == info.in_channels and (info.shape is None or len(info.shape) == len(shape))
+    fits = fits and (len(shape) == 3 or shape == info.shape)
     by_name = set(data.classes) <= set(info.classes)
-    if n_channels != info.in_channels or not (by_name or len(data.classes) == info.n_classes):
+    if not fits or not (by_name or len(data.classes) == info.n_classes):
+        inputs = f"{shape[0]} channels" if len(shape) == 3 else f"inputs of shape {shape}"
         raise CheckpointError(
             f"{checkpoint} holds {info}; {data.name} has {len(data.classes)} classes and "
-            f"{n_channels} channels. {_train_for(data)}"
+            f"{inputs}. {_train_for(data)}"
         )
     moved = {*info.classes} & {*data.classes} - {
         name for name, own in zip(data.classes, info.classes, strict=False) if name == own
@@ -67,8 +70,9 @@ def difference_notes(info: ModelInfo, data: ImageData) -> list[str]:
     own = info.config["data"]["name"]
     if own != data.name:
         notes.append(f"the model was trained on {own}, and is shown {data.name}")
-    height, width = data.test.images.shape[2:]
-    if info.size is not None and info.size != (height, width):
+    size = tuple(data.test.images.shape[2:])
+    if info.size is not None and len(size) == 2 and info.size != size:
+        height, width = size
         notes.append(
             f"the model was trained on images of {info.size[1]}x{info.size[0]} pixels, and is "
             f"shown {width}x{height}"

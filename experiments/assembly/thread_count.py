@@ -8,6 +8,7 @@ from the recipe and the machine's cores alone, never from the load of the moment
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -55,16 +56,27 @@ def batch_work(config: Config) -> float:
     Counted without computing anything, of the network with a classical part in the circuits'
     place, so that every arm has the same, and of the circuits.
     """
+    if config.model.factory is not None:
+        # Nobody knows before it is made, and its inputs are loaded.
+        return 0.0
     plan = model_plan(config)
-    plain = _network_work(config.model.name, plan.spec, _image_shape(config))
+    shape, changes = _image_shape(config), tuple(config.model.network.items())
+    plain = _network_work(config.model.name, plan.spec, shape, changes)
     return config.train.batch_size * (plain + plan.circuit_work)
 
 
 @lru_cache(maxsize=32)
-def _network_work(name: str, spec: Spec | None, shape: tuple[int, int, int]) -> int:
-    arm = find_plan(name).plain_arm
+def _network_work(
+    name: str,
+    spec: Spec | None,
+    shape: tuple[int, int, int],
+    changes: tuple[tuple[str, Any], ...],
+) -> int:
+    arm, network = find_plan(name).plain_arm, dict(changes)
     with torch.device("meta"), torch.no_grad():
-        model = build_model(name, arm=arm, in_channels=shape[0], spec=spec, seed=0).eval()
+        model = build_model(
+            name, arm=arm, in_channels=shape[0], spec=spec, network=network, seed=0
+        ).eval()
         with FlopCounterMode(display=False) as counter:
             model(torch.empty(1, *shape))
     return counter.get_total_flops()

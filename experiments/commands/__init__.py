@@ -12,5 +12,5 @@ Lowest first, with the names that other folders use:
 - `machine`
 - `run`
 - `compare`
-- `cli`: main
+- `cli`
 """

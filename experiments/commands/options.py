@@ -152,7 +152,8 @@ def config_of_checkpoint(file: Path, given: dict[str, Any]) -> Config:
             raise OptionError(f"--checkpoint brings its own recipe; leave --{option} out")
     recorded = load_model_info(file).config
     settings = chosen_settings(given)
-    return config_of_trained(recorded, settings, f"checkpoint {file}", trains=trains)
+    source = f"checkpoint {file}"
+    return config_of_trained(recorded, settings, source, trains=trains, folder=file.parent)
 
 
 def chosen_settings(given: dict[str, Any]) -> list[str]:

@@ -4,12 +4,14 @@ Lowest first, with the names that other folders use:
 
 - `machine`
 - `section`
+- `own_code`: COPIES, changed_notes, code_files, importing_from
 - `data`
-- `model`: CLASSICAL
+- `model`: CLASSICAL, ModelSection
 - `own_circuit`
 - `run`: FabricSection, MitigationVariant
 - `train`: Ties, TrainSection
 - `sections`: Config
-- `recipe`: load_config
+- `own_objects`: own_arms, own_callable, own_model
+- `recipe`: configure, load_config
 - `of_checkpoint`: config_of_trained
 """

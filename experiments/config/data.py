@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Any
 
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from .own_code import check_reference
 from .section import Section, known
 
 
@@ -23,8 +26,14 @@ class AugmentationSection(Section):
 class DataSection(Section):
     """Images and their splits."""
 
-    name: str
-    """A dataset of `qhc data list`, or folder:DIR."""
+    factory: str | None = None
+    """FILE.py:NAME or MODULE:NAME, a function of your own that returns torch Datasets of (inputs,
+    class number): (train, test) or (train, validation, test). It may take `root` (the data root)
+    and `seed`, and takes what `arguments` says."""
+    arguments: dict[str, Any] | None = None
+    """Of that function, by name."""
+    name: str = Field(default="", validate_default=True)
+    """A dataset of `qhc data list`, or folder:DIR; with a factory, what reports call it."""
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training images that is held out for validation."""
     stratified: bool = True
@@ -52,12 +61,36 @@ class DataSection(Section):
             raise ValueError(f"black must lie below white, got {list(value)}")
         return value
 
+    @field_validator("factory")
+    @classmethod
+    def _is_reference(cls, value: str | None) -> str | None:
+        return value and check_reference(value)
+
     @field_validator("name")
     @classmethod
-    def _known_dataset(cls, value: str) -> str:
+    def _known_dataset(cls, value: str, info: ValidationInfo) -> str:
+        if "factory" not in info.data:
+            # Told of the factory already.
+            return value
+        if info.data["factory"] is not None:
+            return value or str(info.data["factory"])
+        if not value:
+            raise ValueError("must be given")
         if value.startswith("folder:"):
             return value
         # The sources bring torch along, which only a recipe with data has to wait for.
         from ..data.sources import SOURCES
 
         return known("dataset", value, SOURCES)
+
+    @model_validator(mode="after")
+    def _of_a_factory(self) -> DataSection:
+        if self.factory is None and self.arguments is not None:
+            raise ValueError("arguments are those of a factory; leave them out")
+        for key in ("size", "range") if self.factory is not None else ():
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"{key} is for qhc's own datasets and folders of images; leave it out, and do "
+                    f"in {self.factory} what it would do"
+                )
+        return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from qbackend.errors import ConfigError
@@ -23,6 +24,7 @@ _OF_A_MODEL = ("model", "layer")
 _EVALUATED = (
     *("run", "noise", "machine", "train.batch_size", "fabric.accelerator"),
     *("data.name", "data.size", "data.range", "data.download"),
+    *("data.factory", "data.arguments", "train.metrics", "code"),
 )
 """What an evaluation depends on beside the model."""
 _TRAINED = (*_EVALUATED, "data", "train", "log", "fabric.precision")
@@ -32,7 +34,12 @@ _FLAGS = {"train.limit": "--train-limit", "train.gradient": "--gradient"}
 
 
 def config_of_trained(
-    recorded: Values, settings: Iterable[str], source: str, *, trains: bool
+    recorded: Values,
+    settings: Iterable[str],
+    source: str,
+    *,
+    trains: bool,
+    folder: Path | None = None,
 ) -> Config:
     """The config of a trained model's evaluation, or of its fine-tuning.
 
@@ -41,6 +48,7 @@ def config_of_trained(
         settings: what was typed, as `key=value`.
         source: whose values they are, for messages.
         trains: whether the circuit's weights are trained before the evaluation.
+        folder: where the checkpoint is, with the user's own code beside it.
 
     Raises:
         ConfigError: every mistake in the settings, and each of them that the checkpoint decides.
@@ -61,7 +69,7 @@ def config_of_trained(
         # A checkpoint's recipe is that of one protocol, the other is not in it.
         mistake = _refusal("protocol", None, recorded["recipe"], trains=trains)
         raise ConfigError(f"{source} is not changed by the values given:", [mistake])
-    own, config = configure(values, [], source), configure(values, settings, source)
+    own, config = (configure(values, given, source, folder) for given in ([], settings))
     before, after = dict(_flat(own.model_dump(mode="json"))), _flat(config.model_dump(mode="json"))
     free = _TRAINED if trains else _EVALUATED
     differing = [

@@ -20,11 +20,14 @@ from qbackend.errors import ConfigError, SpecError, UnknownNameError, suggest
 from .machine import MachineSection
 from .model import CLASSICAL
 from .own_circuit import with_own_circuit
+from .own_objects import with_own_code
 from .run import RunSection
 from .section import table_types
 from .sections import PROTOCOLS, Config
 
 _FOLDER = Path(__file__).parent / "recipes"
+OF_ANY_DATA = ("validation", "stratified", "validation_from_test")
+"""Keys of [data] that have a meaning whatever the data are."""
 _RECORDED = ("versions", "quantum_layer", "computer")
 
 Values = dict[str, Any]
@@ -65,16 +68,35 @@ def configure(
     if overrides or mistakes:
         source += " with the values given"
     resolved = merge(_select(dict(values), overrides, mistakes), overrides)
-    typed = overrides.get("layer")
-    if isinstance(typed, Mapping) and "circuit" in typed:
-        # What the recipe says of another circuit has no meaning for this one.
-        resolved["layer"] = typed
+    _leave_out_others(resolved, overrides)
     config = Config.from_dict(resolved, source, mistakes)
     try:
         layer = with_own_circuit(config.layer, folder or Path())
     except SpecError as error:
         raise ConfigError(f"{source} has a mistake:", [str(error)]) from error
-    return config.model_copy(update={"layer": layer})
+    config = config.model_copy(update={"layer": layer})
+    return with_own_code(config, [Path.cwd(), folder or Path()])
+
+
+def _leave_out_others(resolved: Values, typed: Values) -> None:
+    """What the recipe says of another circuit, network or dataset has none for a typed one."""
+    tables = {key: table for key, table in typed.items() if isinstance(table, Mapping)}
+    if "circuit" in tables.get("layer", {}):
+        resolved["layer"] = tables["layer"]
+    for key in ("model", "data"):
+        table = tables.get(key, {})
+        if "factory" in table:
+            of_both = (
+                {}
+                if key == "model"
+                else {
+                    each: value for each, value in resolved["data"].items() if each in OF_ANY_DATA
+                }
+            )
+            resolved[key] = {**of_both, **table}
+        elif "name" in table and isinstance(resolved[key], dict):
+            for each in ("factory", "arguments"):
+                resolved[key].pop(each, None)
 
 
 def merge(*tables: Mapping[str, Any]) -> Values:
@@ -128,7 +150,8 @@ def _select(values: Values, overrides: Values, mistakes: list[str]) -> Values:
         mistakes.append(f"protocol: the recipe has no [{protocol}] part")
     arms, variant_arms = tables["arms"], _pop_table(variant, "arms", mistakes)
     arm = _arm(merge(values, variant, overrides))
-    if arm == CLASSICAL and arm not in arms and _arm(values) != CLASSICAL:
+    is_own = "factory" in {**_table(values, "model"), **_table(overrides, "model")}
+    if arm == CLASSICAL and arm not in arms and _arm(values) != CLASSICAL and not is_own:
         mistakes.append("model.arm: the recipe names no classical twin in [arms.classical.model]")
     merged = merge(values, arms.get(arm, {}), variant, variant_arms.get(arm, {}))
     optimiser = _entry(merge(merged, overrides), "train", "optimiser")
@@ -142,6 +165,11 @@ def _arm(values: Values) -> str:
 def _entry(values: Values, table: str, key: str) -> str:
     found = values.get(table)
     return str(found.get(key)) if isinstance(found, dict) else ""
+
+
+def _table(values: Values, name: str) -> Values:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _pop_table(values: Values, name: str, mistakes: list[str]) -> Values:

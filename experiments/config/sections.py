@@ -19,6 +19,7 @@ from qbackend.seam.backend_name import BackendName
 from .data import DataSection
 from .machine import MachineSection
 from .model import LayerSection, ModelSection, unknown_layer_keys
+from .own_code import CodeSection
 from .run import FabricSection, LogSection, NoiseSection, RunSection
 from .section import Section, table_types
 from .train import TrainSection
@@ -45,6 +46,8 @@ class Config(Section):
     train: TrainSection
     fabric: FabricSection = FabricSection()
     log: LogSection = LogSection()
+    code: CodeSection | None = None
+    """The user's own files that the recipe names; written by qhc."""
 
     @property
     def backend(self) -> BackendName:
@@ -103,6 +106,9 @@ class Config(Section):
         values = self.to_dict()
         # What is captured has the bits of what is called.
         values["fabric"].pop("capture")
+        if self.code is not None:
+            # The same files may lie anywhere.
+            values["code"] = dict(self.code.sha256)
         if self.layer.circuit is not None:
             layer = layer_of(values["layer"])
             values["layer"] = {"circuit": f"{layer.title}, {layer.key[:12]}"}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from .section import Section
+from .own_code import check_reference
+from .section import Section, known
 
 Ties = Literal["loss", "later"]
+LOSSES = ("cross_entropy", "margin")
 
 
 class TrainSection(Section):
@@ -36,9 +38,14 @@ class TrainSection(Section):
     """Where the cosine schedules end."""
     clip: float = Field(default=0.0, ge=0)
     """Largest norm of the gradient; 0 does not clip."""
-    loss: Literal["cross_entropy", "margin"] = "cross_entropy"
-    """What is made small: cross-entropy, or the multi-class hinge with a margin of 1. Validation
-    and test losses are cross-entropies all the same."""
+    loss: str = "cross_entropy"
+    """What is made small: cross_entropy; margin, the multi-class hinge with a margin of 1; or
+    FILE.py:NAME or MODULE:NAME, a function of your own from logits (B, classes) and labels (B,) to
+    a mean, or a class of modules that are such functions. Validation and test losses are
+    cross-entropies all the same."""
+    metrics: tuple[str, ...] | None = None
+    """Functions of your own from logits and labels to a number, recorded with each validation and
+    test: FILE.py:NAME or MODULE:NAME, also classes of torchmetrics that need no arguments."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Of cross_entropy."""
     ties: Ties = "loss"
@@ -52,6 +59,20 @@ class TrainSection(Section):
     given."""
     gradient: str = "auto"
     """How the quantum layer is differentiated; auto is the backend's own way."""
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        return check_reference(value) if ":" in value else known("loss", value, LOSSES)
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_references(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        names = [check_reference(each).rpartition(":")[2] for each in value or ()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two of them are called '{name}'; give one another name")
+        return value or None
 
     @model_validator(mode="after")
     def _smoothing_of_the_loss(self) -> TrainSection:

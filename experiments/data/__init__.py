@@ -13,5 +13,6 @@ Lowest first, with the names that other folders use:
 - `folder_notes`
 - `folders`
 - `sources`: SOURCES
-- `load`: get_dataset, list_datasets, load_data
+- `own`: viewable
+- `load`: get_dataset, list_datasets, load_data, load_own
 """

@@ -50,7 +50,7 @@ class BatchSource:
         split: where the images come from.
         batch_size: B, of one process.
         device: where the batches are wanted.
-        mean: per channel, on the scale from 0 to 1.
+        mean: per channel, on the scale from 0 to 1; empty for inputs that are taken as they are.
         std: per channel, on the same scale.
         seed: of order and augmentation.
         augment: random changes; they need a seed.
@@ -86,6 +86,7 @@ class BatchSource:
         self._multiple_of, self._share = multiple_of, slice(rank, None, world_size)
         home = split.images.device
         # The values 0 to 255 are scaled and shifted once, to (value / 255 - mean) / std.
+        self._is_normalised = len(mean) > 0
         self._scale = (1 / (255 * _per_channel(std))).to(home, torch.float32)
         self._offset = (-_per_channel(mean) / _per_channel(std)).to(home, torch.float32)
 
@@ -106,7 +107,9 @@ class BatchSource:
         images = self.split.images[positions]
         if self._augment is not None and moves is not None and not self._augments_last:
             images = self._augment.apply(images, moves[positions])
-        normalised = images.to(torch.float32).mul_(self._scale).add_(self._offset)
+        normalised = images.to(torch.float32)
+        if self._is_normalised:
+            normalised = normalised.mul_(self._scale).add_(self._offset)
         if self._augment is not None and moves is not None and self._augments_last:
             normalised = self._augment.apply(normalised, moves[positions])
         labels = self.split.labels[positions]

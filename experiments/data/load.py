@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torchvision.transforms.v2 import functional as transforms
@@ -20,6 +20,7 @@ from qbackend.errors import DataError, OptionError
 
 from .folder_notes import useless_range
 from .folders import FOLDER, read_folder
+from .own import own_data
 from .source import Images, Source
 from .sources import SOURCES, find_source
 from .splits import ImageData, Split, channel_statistics, hold_out, hold_out_at_random
@@ -90,8 +91,6 @@ def load_data(
         OptionError: a share or a size out of range.
         DataError: data missing or damaged; the message says what to type.
     """
-    if not 0 < validation < 1:
-        raise OptionError(f"validation must be a share between 0 and 1, got {validation}")
     if size is not None and size < 1:
         raise OptionError(f"size must be at least 1 pixel, got {size}")
     if name.startswith(FOLDER):
@@ -105,6 +104,55 @@ def load_data(
         n_published = source.n_train + source.n_test
         if value_range is not None:
             images = replace(images, notes=(*images.notes, useless_range()))
+    return divided(
+        name,
+        images,
+        (mean, std),
+        seed=seed,
+        validation=validation,
+        stratified=stratified,
+        validation_from_test=validation_from_test,
+        n_published=n_published,
+    )
+
+
+def load_own(name: str, returned: Any, **division: Any) -> ImageData:
+    """The same of what a function of the user's own returned, by the same rules.
+
+    Args:
+        name: of the function.
+        returned: by it, see `own_data`.
+        division: as `divided` takes it.
+
+    Raises:
+        OptionError: a share out of range.
+        DataError: it is nothing that a classifier could be trained on.
+    """
+    images = own_data(name, returned)
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    if images.train.images.dtype == torch.uint8:
+        statistics = channel_statistics(images.train.images)
+    return divided(name, images, statistics, n_published=_n_images(images), **division)
+
+
+def divided(
+    name: str,
+    images: Images,
+    statistics: tuple[tuple[float, ...], tuple[float, ...]],
+    *,
+    seed: int,
+    validation: float,
+    stratified: bool,
+    validation_from_test: bool,
+    n_published: int,
+) -> ImageData:
+    """Stored images as training, validation and test split; arguments and errors as `load_data`.
+
+    `statistics` are mean and standard deviation of each channel; none where inputs are taken as
+    they are.
+    """
+    if not 0 < validation < 1:
+        raise OptionError(f"validation must be a share between 0 and 1, got {validation}")
     train, held = images.train, images.validation
     if held is None:
         divide = hold_out if stratified else hold_out_at_random
@@ -120,8 +168,8 @@ def load_data(
         validation=images.test if validation_from_test else held,
         test=images.test,
         classes=images.classes,
-        mean=mean,
-        std=std,
+        mean=statistics[0],
+        std=statistics[1],
         n_found=_n_images(images),
         n_published=n_published,
         notes=images.notes,

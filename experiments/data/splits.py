@@ -18,7 +18,7 @@ class Split:
     """Some of a dataset's images.
 
     Attributes:
-        images: (N, C, H, W), uint8.
+        images: (N, C, H, W), uint8; of the user's own data any (N, ...), float32.
         labels: (N,), int64, indices into the dataset's classes.
         indices: (N,), int64, where in the source's own training or test split they are from.
     """
@@ -54,7 +54,8 @@ class ImageData:
         validation: chosen by.
         test: reported.
         classes: their names; a label is an index into them.
-        mean: of a channel's values between 0 and 1, per channel.
+        mean: of a channel's values between 0 and 1, per channel; empty where inputs are taken as
+            they are.
         std: their standard deviation, per channel.
         n_found: images found at the data root, training and test together.
         n_published: images that the dataset has where it was published.

@@ -19,6 +19,7 @@ from qbackend.seam.backend import QuantumBackend
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
 from ..assembly.feed import correction_split, evaluation_split
+from ..assembly.own_checks import own_metrics
 from ..config.sections import Config
 from ..data.batches import Batches, BatchSource
 from ..data.splits import ImageData, Split
@@ -94,7 +95,8 @@ def assess(
     # A record that another package's backend spoilt is told before anything is executed.
     circuits = _compiled_circuits(layers)
     images = in_order(split, model, config, data)
-    evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
+    smoothing, own = config.train.label_smoothing, own_metrics(config)
+    evaluation = evaluate(model, images, data.classes, smoothing, own)
     write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
     if keep is not None:
         keep(evaluation)

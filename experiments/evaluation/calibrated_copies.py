@@ -20,7 +20,7 @@ from torch import nn
 
 from qbackend import QuantumLayer
 from qbackend.devices.affine_map import AffineMap, fit_affine_map
-from qbackend.errors import BackendError
+from qbackend.errors import BackendError, OptionError
 from qbackend.layers.inputs import Array
 from qbackend.machines.ledger.identity import are_same
 from qbackend.seam.backend import QuantumBackend
@@ -42,6 +42,11 @@ class AskedOnce(HandingOn):
         super().__init__(inner)
         self._gathered: list[Request] = []
         self._answers: list[Result] = []
+
+    @property
+    def n_requests(self) -> int:
+        """Requests that were gathered."""
+        return len(self._gathered)
 
     @property
     def n_rows(self) -> int:
@@ -123,6 +128,7 @@ def ask_calibrated(
         evaluate: asks the layer for all that is to be evaluated.
 
     Raises:
+        OptionError: an evaluation takes more than one request.
         QhcError: as the machine's `evaluate`.
     """
     n_copies = len(layer.neural_network.compiled.copies)
@@ -130,6 +136,12 @@ def ask_calibrated(
     features = observed.features.repeat_interleave(n_copies, dim=0)
     with on_backend(layer, asked), torch.no_grad():
         evaluate()
+        if asked.n_requests > 1:
+            raise OptionError(
+                f"an input passes the quantum layer {asked.n_requests} times, each of which takes "
+                "what the one before it answered: copies are not calibrated together with that; "
+                "leave --calibrate out, or calibrate one copy alone: --copies 1"
+            )
         layer(features)
     live = _live(layer, features)
     answer = asked.ask(asked.n_rows - int(live.sum()) * (n_copies - 1) // n_copies)[-1]

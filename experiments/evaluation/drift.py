@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qbackend.errors import RunFolderError
 from qbackend.seam.uncertainty import paired_share_interval
 
+from ..data.own import viewable
 from ..data.splits import Split
 from ..records.drift import Answered, DriftRecord, MovedError, OutputDrift, Side
 from ..records.files import write_arrays
@@ -111,8 +112,10 @@ def record_drift(later: RunFolder, earlier: RunFolder, split: Split) -> None:
     found = compare_runs(earlier, later)
     if arrays := found.arrays():
         shown = found.changed[:N_CHANGED]
-        images = split.images.cpu().numpy()[shown]
-        write_arrays(later.drift, arrays | {"changed_places": shown, "changed_images": images})
+        images = viewable(split.images.cpu()[shown])
+        if images is not None:
+            arrays |= {"changed_places": shown, "changed_images": images.numpy()}
+        write_arrays(later.drift, arrays)
     later.append(found.record)
 
 

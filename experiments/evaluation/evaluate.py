@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import HybridCNN
+from models.exchange import quantum_pointwise
 from qbackend import QuantumLayer
 
 from ..assembly.construct import quantum_layers
+from ..assembly.own_checks import Measure
 from ..data.batches import Batches
+from ..data.own import viewable
 from ..data.splits import Split
 from ..records.lines import EvaluationRecord
 from ..records.scores import Scores
@@ -54,9 +57,19 @@ class Predictions:
         )
         return cls(logits, labels, losses)
 
-    def scores(self, classes: Sequence[str], *, distributed: bool = False) -> Scores:
-        """How good they are; `distributed`: together with the other processes' answers."""
-        return score(self.logits, self.labels, self.losses, classes, distributed=distributed)
+    def scores(
+        self,
+        classes: Sequence[str],
+        *,
+        distributed: bool = False,
+        own: Mapping[str, Measure] | None = None,
+    ) -> Scores:
+        """How good they are, by the recipe's `own` metrics too.
+
+        `distributed`: together with the other processes' answers.
+        """
+        given = (self.logits, self.labels, self.losses, classes)
+        return score(*given, distributed=distributed, own=own)
 
 
 def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predictions:
@@ -152,7 +165,7 @@ class Evaluation:
             shots=self.shots,
             split=split,
             checkpoint=checkpoint,
-            **dict(self.scores),
+            **{name: getattr(self.scores, name) for name in self.scores.model_fields_set},
             seconds=round(self.seconds, 3),
             jobs=self.jobs,
             qpu_seconds=self.qpu_seconds,
@@ -165,7 +178,7 @@ class Evaluation:
         `labels` (N,), `logits` (N, classes), `features` (N, F) and `outputs` (N, M) where the
         model has them, `indices` (N,) of the images in the source's test split, `classes` names;
         `samples` (S, C, H, W) uint8 are the images at the places `sample_places` (S,) among the N,
-        wrong answers first.
+        wrong answers first; where inputs are no images there are none.
 
         Args:
             split: the N images.
@@ -175,14 +188,15 @@ class Evaluation:
         some_wrong = wrong.nonzero()[: N_SAMPLES // 2, 0]
         some_right = (~wrong).nonzero()[: N_SAMPLES - len(some_wrong), 0]
         places = torch.cat([some_wrong, some_right])
+        samples = viewable(split.images[places.to(split.images.device)])
         tensors = {
             "labels": self.predictions.labels,
             "logits": self.predictions.logits.float(),
             "features": self.features,
             "outputs": self.outputs,
             "indices": split.indices,
-            "samples": split.images[places.to(split.images.device)],
-            "sample_places": places,
+            "samples": samples,
+            "sample_places": None if samples is None else places,
         }
         content = io.BytesIO()
         kept = {key: tensor.cpu().numpy() for key, tensor in tensors.items() if tensor is not None}
@@ -191,15 +205,27 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module, batches: Batches, classes: Sequence[str], label_smoothing: float
+    model: nn.Module,
+    batches: Batches,
+    classes: Sequence[str],
+    label_smoothing: float,
+    own: Mapping[str, Measure] | None = None,
 ) -> Evaluation:
-    """The model's answers, what goes into and comes out of its bridge, and what that took."""
+    """The model's answers, what goes into and comes out of its bridge, and what that took.
+
+    `own` are further metrics by name.
+    """
     start = time.perf_counter()
     with metered(model) as meters, _watched(model) as (features, outputs):
         predictions = predict(model, batches, label_smoothing)
+    n_images = len(predictions.labels)
+    if any(each.ndim != 2 for each in features) or sum(map(len, features)) != n_images:
+        # What an image passes several times has no one answer to it.
+        features.clear()
+        outputs.clear()
     return Evaluation(
         predictions=predictions,
-        scores=predictions.scores(classes),
+        scores=predictions.scores(classes, own=own),
         features=torch.cat(features).float() if features else None,
         outputs=torch.cat(outputs).float() if outputs else None,
         seconds=time.perf_counter() - start,
@@ -213,9 +239,17 @@ def evaluate(
 
 
 def bridge_layer(model: nn.Module) -> QuantumLayer | None:
-    """The quantum layer that every image passes once, None for a model without it."""
-    bridge = model.bridge if isinstance(model, HybridCNN) else None
+    """The quantum layer that every image passes, None for a model without it or with several."""
+    bridge = _bridge(model)
     return bridge if isinstance(bridge, QuantumLayer) else None
+
+
+def _bridge(model: nn.Module) -> nn.Module | None:
+    """Of a hybrid, the layer or the control in its place; of other networks their only layer."""
+    if isinstance(model, HybridCNN):
+        return model.bridge
+    layers = quantum_layers(model)
+    return layers[0] if len(layers) == 1 and not list(quantum_pointwise(model)) else None
 
 
 def _image_copies(
@@ -231,10 +265,11 @@ def _image_copies(
 
 @contextmanager
 def _watched(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """What enters and leaves a hybrid's bridge, batch by batch, while it lasts."""
+    """What enters and leaves a network's bridge, batch by batch, while it lasts."""
     features: list[Tensor] = []
     outputs: list[Tensor] = []
-    if not isinstance(model, HybridCNN):
+    bridge = _bridge(model)
+    if bridge is None:
         yield features, outputs
         return
 
@@ -242,7 +277,7 @@ def _watched(model: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
         features.append(given[0].detach())
         outputs.append(output.detach())
 
-    handle = model.bridge.register_forward_hook(keep)
+    handle = bridge.register_forward_hook(keep)
     try:
         yield features, outputs
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,11 +17,18 @@ from torchmetrics.classification import (
 
 from qbackend.seam.uncertainty import share_interval
 
+from ..assembly.own_checks import Measure, measured
 from ..records.scores import ClassScores, Scores
 
 
 def score(
-    logits: Tensor, labels: Tensor, losses: Tensor, classes: Sequence[str], *, distributed: bool
+    logits: Tensor,
+    labels: Tensor,
+    losses: Tensor,
+    classes: Sequence[str],
+    *,
+    distributed: bool,
+    own: Mapping[str, Measure] | None = None,
 ) -> Scores:
     """Scores of logits (N, classes) with labels (N,) and losses (N,).
 
@@ -31,6 +38,7 @@ def score(
         losses: of each image.
         classes: names, in the order of the logits.
         distributed: all processes call, each with its own share of the images.
+        own: further metrics by name.
     """
     n_classes = len(classes)
     options: dict[str, Any] = {"sync_on_compute": distributed, "validate_args": False}
@@ -71,4 +79,5 @@ def score(
             for name, precision, recall, f1, row in per_class
         ),
         confusion=tuple(tuple(row) for row in confusion),
+        **({"metrics": measured(own, logits, labels)} if own else {}),
     )

@@ -19,6 +19,7 @@ from qbackend.validation.records.charges import ledger_summary as ledger_summary
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
+from ..data.own import viewable
 from ..records.comparisons import ValidationRecord
 from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record
@@ -128,9 +129,9 @@ class Validation(DeviceRun):
         arrays = _read(self.folder.validation)
         answers = answers_of(arrays)
         changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
-        images = self.split.images.cpu().numpy()
-        arrays |= {"changed_places": changed[:N_CHANGED]}
-        arrays |= {"changed_images": images[changed[:N_CHANGED]]}
+        images = viewable(self.split.images.cpu()[changed[:N_CHANGED]])
+        if images is not None:
+            arrays |= {"changed_places": changed[:N_CHANGED], "changed_images": images.numpy()}
         write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))

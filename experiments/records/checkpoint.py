@@ -50,7 +50,9 @@ class ModelInfo:
         seed: of the run.
         epoch: after which the weights were taken.
         config: the resolved recipe, as `Config.to_dict` gives it.
-        size: height and width of an image; None in checkpoints of before it was kept.
+        size: height and width of an image; None in checkpoints of before it was kept, and of
+            inputs that are no images.
+        shape: of one input, where data or network are the user's own.
     """
 
     model: str
@@ -66,11 +68,18 @@ class ModelInfo:
     epoch: int
     config: dict[str, Any]
     size: tuple[int, int] | None = None
+    shape: tuple[int, ...] | None = None
+
+    @property
+    def inputs(self) -> str:
+        """What it takes, in words."""
+        is_image = self.shape is None or len(self.shape) == 3
+        return f"{self.in_channels} channels" if is_image else f"inputs of shape {self.shape}"
 
     def __str__(self) -> str:
         return (
             f"{self.model}, arm {self.arm}, {self.n_classes} classes, "
-            f"{self.in_channels} channels, epoch {self.epoch} of recipe {self.recipe}"
+            f"{self.inputs}, epoch {self.epoch} of recipe {self.recipe}"
         )
 
 
@@ -95,7 +104,10 @@ class Best:
 def save_model(path: Path, model: nn.Module, info: ModelInfo) -> None:
     """Write the model's weights and what they belong to; raises `RecordError`."""
     metadata = {"format": _MODEL, "version": str(VERSION)}
-    metadata |= {key: json.dumps(value) for key, value in asdict(info).items()}
+    values = asdict(info)
+    if info.shape is None:
+        del values["shape"]
+    metadata |= {key: json.dumps(value) for key, value in values.items()}
     write_atomically(path, _content(model.state_dict(), metadata))
 
 

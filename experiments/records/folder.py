@@ -2,6 +2,7 @@
 
 config.toml             the resolved recipe and layer, the command, versions; written once
 state.json              what happened to the run: how far it came, notes, the computer
+code/                   copies of the user's own files that the recipe names, if it names some
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch, or the one that was given
@@ -37,6 +38,7 @@ from qbackend.errors import RunFolderError
 from qbackend.validation.records.stored import StoredRun, is_run, reading, written
 from qbackend.validation.records.stored import now as now
 
+from ..config.own_code import COPIES, code_files
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
@@ -96,7 +98,10 @@ class RunFolder(StoredRun):
             values["run"] |= provenance.to_dict()
         if layer is not None:
             values["quantum_layer"] = layer
-        folder.begin(values, State(status="running", started=now(), notes=tuple(notes)))
+        code = code_files(config.code).items() if config.code else ()
+        copies = {f"{COPIES}/{name}": content for name, content in code}
+        state = State(status="running", started=now(), notes=tuple(notes))
+        folder.begin(values, state, copies)
         return folder
 
     @staticmethod
@@ -138,6 +143,11 @@ class RunFolder(StoredRun):
         content = self.recorded_config()
         with reading(self.config_file):
             return Provenance.from_dict(content["run"])
+
+    @property
+    def own_layers(self) -> list[Record]:
+        """The quantum layers of a network of the user's own, as their `to_dict` gave them."""
+        return self.recorded_config().get("quantum_layer", {}).get("layers", [])
 
     def append(self, line: Line) -> None:
         """Add a line to `metrics.jsonl`, and to `metrics.csv` if it is an epoch's."""
@@ -217,7 +227,7 @@ def _flat(record: Mapping[str, Any]) -> Record:
     flat: Record = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}_{name}": entry for name, entry in value.items()}
+            flat |= {f"{key}_{name}": entry for name, entry in _flat(value).items()}
         else:
             flat[key] = value
     return flat

@@ -17,13 +17,18 @@ class TrainingMeans(Recorded):
 
 
 class Means(Recorded):
-    """Over the validation images; precision, recall and F1 over the classes."""
+    """Over the validation images; precision, recall and F1 over the classes.
+
+    Attributes:
+        metrics: the recipe's own, by name.
+    """
 
     loss: float
     accuracy: float
     precision: float
     recall: float
     f1: float
+    metrics: dict[str, float] | None = None
 
 
 class ClassScores(Recorded):
@@ -47,6 +52,7 @@ class Scores(Recorded):
         precision, recall, f1: means over the classes that occur in labels or predictions.
         per_class: the classes in the order of the logits.
         confusion: images by label (outer) and prediction (inner).
+        metrics: the recipe's own, by name; None where it has none.
     """
 
     n_images: int
@@ -58,6 +64,7 @@ class Scores(Recorded):
     f1: float
     per_class: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
+    metrics: dict[str, float] | None = None
 
     @property
     def means(self) -> Means:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
 from qbackend.errors import ConfigError, RunFolderError
+from qbackend.layers.definitions import layer_of
 from qbackend.layers.program import Layer
 
 from ..assembly.construct import model_plan
@@ -37,7 +38,7 @@ class Answers:
         logits: (N, classes).
         features: (N, F) before the bridge, None for a model without one.
         outputs: (N, M) behind it.
-        samples: (S, C, H, W) uint8 images.
+        samples: (S, C, H, W) uint8 images; None where inputs are no images.
         sample_places: (S,), where the samples stand among the N.
     """
 
@@ -45,7 +46,7 @@ class Answers:
     logits: NDArray[np.floating]
     features: NDArray[np.floating] | None
     outputs: NDArray[np.floating] | None
-    samples: NDArray[np.uint8]
+    samples: NDArray[np.uint8] | None
     sample_places: NDArray[np.integer]
 
     def predictions(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
@@ -69,8 +70,18 @@ class Run(RunRecords):
 
     @property
     def spec(self) -> Layer | None:
-        """The quantum layer that every image passes once, None for a model without it."""
+        """The quantum layer that every image passes, None for a model without it.
+
+        Of a network of the user's own the widest, as it is on record.
+        """
+        if self.config.model.factory is not None:
+            return max(self.own_layers, key=lambda layer: layer.n_wires, default=None)
         return model_plan(self.config).circuit(self.arm)
+
+    @property
+    def own_layers(self) -> list[Layer]:
+        """All quantum layers of a network of the user's own, in order; empty of the catalogue's."""
+        return [layer_of(values) for values in RunFolder(self.folder).own_layers]
 
     @property
     def is_quantum(self) -> bool:
@@ -144,8 +155,8 @@ class Run(RunRecords):
                     logits=file["logits"],
                     features=file.get("features"),
                     outputs=file.get("outputs"),
-                    samples=file["samples"],
-                    sample_places=file["sample_places"],
+                    samples=file.get("samples"),
+                    sample_places=file.get("sample_places", np.zeros(0, np.int64)),
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunFolderError(

@@ -59,4 +59,6 @@ def loss_words(config: Config) -> str:
     train = config.train
     if train.loss == "margin":
         return "multi-class hinge with a margin of 1; losses reported are cross-entropies"
+    if ":" in train.loss:
+        return f"{train.loss}; losses of validation and test are cross-entropies"
     return f"cross-entropy, label smoothing {train.label_smoothing:g}"

@@ -100,6 +100,11 @@ def _promised(candidate: Candidate) -> tuple[str, str, str]:
 
 def _layer(config: Config) -> tuple[Layer, int]:
     """The layer that is to be executed, the widest of several, and how many requests there are."""
+    if config.model.factory is not None:
+        raise OptionError(
+            f"the layers of {config.model.name} are known once its data are read, after the "
+            "machine is chosen: name one, for example --backend ibm_fez (qhc backends lists them)"
+        )
     plan, arm = model_plan(config), config.model.arm
     layer = plan.circuit(arm)
     if layer is not None:
@@ -110,6 +115,7 @@ def _layer(config: Config) -> tuple[Layer, int]:
             f"{config.model.name} (arm {arm}) has no quantum layer for '{config.backend}' to "
             "choose a machine for; its arm quantum has"
         )
-    model = build_model(config.model.name, arm=arm, spec=spec, seed=0)
+    network = config.model.network
+    model = build_model(config.model.name, arm=arm, spec=spec, network=network, seed=0)
     widest = max((each.spec for each in quantum_layers(model)), key=lambda each: each.n_wires)
     return widest, len(list(quantum_pointwise(model)))

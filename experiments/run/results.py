@@ -98,6 +98,8 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
         seconds = run.median(lambda epoch: epoch.seconds)
         facts["time per epoch"] = f"{seconds:.2f} s (median), validation not counted"
         facts["peak memory"] = f"{run.peak_memory_mib:,.0f} MiB"
+    if last.metrics:
+        facts["own metrics"] = ", ".join(f"{k} {value:.4g}" for k, value in last.metrics.items())
     return facts
 
 
@@ -108,7 +110,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     return {
         "run": str(folder.path),
         **record.only("backend", "split", "n_images", "accuracy"),
-        **record.only("accuracy_interval", "loss", "precision", "recall", "f1"),
+        **record.only("accuracy_interval", "loss", "precision", "recall", "f1", "metrics"),
         **(record.only("shots", "jobs", "qpu_seconds") if record.jobs > 0 else {}),
         **_device_summary(run),
         **_machine_summary(run),

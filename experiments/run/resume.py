@@ -14,6 +14,7 @@ from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.fabric import launch
 from ..assembly.same_data import check_same_data
 from ..assembly.thread_count import settled
+from ..config.own_code import changed_notes
 from ..config.sections import Config
 from ..records.folder import RunFolder
 from ..report.write import write_report
@@ -60,6 +61,8 @@ def resume(
             write_report([folder.path])
         return folder
     note_versions(folder)
+    for note in changed_notes(config.code):
+        display.say(f"note: {note}")
     check_ledger(folder)
     # A run that recorded no threads began before they were recorded, and goes on as it began.
     is_older = config.run.threads is None

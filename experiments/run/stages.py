@@ -21,6 +21,7 @@ from ..assembly.backends import ideal_backend, target_backend, training_backend
 from ..assembly.bounds import check_hours
 from ..assembly.construct import layer_spec, new_model, trained_model
 from ..assembly.feed import load_images
+from ..assembly.own_checks import check_own
 from ..assembly.same_data import check_size
 from ..assembly.shown_data import in_classes_of
 from ..config.sections import Config
@@ -104,7 +105,9 @@ def untrained(
     """The config's images, and its model for them on the backend to train with."""
     data = load_images(config, root, fabric.device)
     check_size(config, data)
-    return data, new_model(config, data, backend=training_backend(config, target))
+    model = new_model(config, data, backend=training_backend(config, target))
+    check_own(model, config, data)
+    return data, model
 
 
 @dataclass(frozen=True)

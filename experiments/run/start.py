@@ -12,14 +12,14 @@ from typing import Any
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.backends import trains_there
 from ..assembly.bounds import bounded
-from ..assembly.construct import model_plan
+from ..assembly.construct import recorded_layer
 from ..assembly.fabric import launch
 from ..assembly.feed import data_notes
 from ..assembly.same_data import check_same_data, data_sha256
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
+from ..config.own_code import changed_notes
 from ..config.sections import Config
-from ..data.splits import ImageData
 from ..records.checkpoint import load_model
 from ..records.environment import without_home
 from ..records.folder import RunFolder
@@ -78,9 +78,8 @@ def start(
         path = ""
         if fabric.is_global_zero:
             begun = choice_record(choice)
-            path = str(
-                _folder(place, config, data, access, [*chosen(choice), *notes], **begun).path
-            )
+            said = [*chosen(choice), *notes]
+            path = str(_folder(place, run, said, **begun).path)
         folder = RunFolder(Path(fabric.broadcast(path)))
         return Runner(run, folder, plan).train()
 
@@ -138,7 +137,7 @@ def validate(
             *backend_notes(model, config, trains_elsewhere=False),
             *notes,
         ]
-        folder = _folder(place, config, data, access, notes, **begun)
+        folder = _folder(place, run, notes, **begun)
         # Whatever lies at the checkpoint's path by now, the run is of what it keeps.
         load_model(keep(given, folder, config), model)
         runner = Runner(run, folder, plan)
@@ -181,15 +180,9 @@ def plan_of(
     return plan
 
 
-def _folder(
-    place: Place,
-    config: Config,
-    data: ImageData,
-    access: Access,
-    notes: list[str],
-    **begun_with: Any,
-) -> RunFolder:
+def _folder(place: Place, run: Run, notes: list[str], **begun_with: Any) -> RunFolder:
     """Of a new run, with all that it is begun with: entries of its `Provenance`."""
+    config, data = run.config, run.data
     trains = "checkpoint" not in begun_with or config.train.weights == "quantum"
     provenance = Provenance.from_dict(
         {
@@ -197,14 +190,18 @@ def _folder(
             "data_root": without_home(str(place.data_root)),
             "data_sha256": data_sha256(data),
             **begun_with,
-            **access.record(),
+            **run.access.record(),
         }
     )
-    spec = model_plan(config).layers(config.model.arm)
     return RunFolder.create(
         place.out,
         config,
         provenance,
-        layer=None if spec is None else spec.to_dict(),
-        notes=[*config.notes(), *data_notes(config, data, trains=trains), *notes],
+        layer=recorded_layer(config, run.model),
+        notes=[
+            *config.notes(),
+            *data_notes(config, data, trains=trains),
+            *changed_notes(config.code),
+            *notes,
+        ],
     )

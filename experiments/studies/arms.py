@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from qbackend.errors import OptionError
+
 from .axes import Axis
 from .frame import Cell, Results, ScoreColumn, Seeds
 from .trained import TrainedScores, TrainedStudy, accuracies_and_difference, outcome_of, parameters
@@ -68,6 +70,23 @@ Examples:
     seeds = Seeds(5, least=2, help="Runs of each arm, with seeds 0 to N-1.")
     at_a_time = counted = "runs"
     usual_jobs = 1
+
+    def settled(self, config: Config, settings: Sequence[ArmSetting]) -> Sequence[ArmSetting]:
+        """Of a network of the user's own all its arms, where none were named."""
+        from ..config.own_objects import own_arms
+
+        if config.model.factory is None:
+            return settings
+        arms = own_arms(config)
+        if [each.arm for each in settings] == list(self.axes[0].values):
+            settings = [ArmSetting(arm) for arm in arms]
+        if REFERENCE not in arms or len(arms) < 2:
+            raise OptionError(
+                f"{config.model.factory} has the arms {', '.join(arms)}: arms are compared with "
+                f'\'{REFERENCE}\'; write ARMS = ("{REFERENCE}", "linear") beside it, and have it '
+                "take `arm`"
+            )
+        return settings
 
     def threads(self, config: Config) -> None:
         """A run's own number, as if it were alone."""

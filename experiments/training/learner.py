@@ -58,7 +58,7 @@ class Learner:
         self._model, self._fabric = model.to(fabric.device), fabric
         if config.fabric.channels_last:
             model.to(memory_format=torch.channels_last)
-        self._section, self.loss = section, build_loss(section)
+        self._section, self.loss = section, build_loss(config)
         # Fabric cannot clip the gradients of a fused optimiser while it scales the loss.
         is_fused = config.fabric.precision != "16-mixed"
         self.optimiser = build_optimiser(model, section, fused=is_fused)

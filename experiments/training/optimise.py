@@ -16,19 +16,22 @@ from torch.optim.lr_scheduler import (
     OneCycleLR,
 )
 
+from ..assembly.own_checks import own_loss
+from ..config.sections import Config
 from ..config.train import TrainSection
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits (B, classes) and labels (B,) to their mean loss."""
 
 
-def build_loss(train: TrainSection) -> Loss:
+def build_loss(config: Config) -> Loss:
     """What the training makes small; the margin is that of `torch.nn.MultiMarginLoss`."""
-    match train.loss:
-        case "cross_entropy":
-            return partial(functional.cross_entropy, label_smoothing=train.label_smoothing)
-        case "margin":
-            return _margin
+    train, own = config.train, own_loss(config)
+    if own is not None:
+        return own
+    if train.loss == "margin":
+        return _margin
+    return partial(functional.cross_entropy, label_smoothing=train.label_smoothing)
 
 
 def build_optimiser(model: nn.Module, train: TrainSection, *, fused: bool) -> Optimizer:

@@ -27,6 +27,7 @@ from ..assembly.arithmetic import arithmetic
 from ..assembly.construct import model_info, quantum_layers
 from ..assembly.denormals import flushing_denormals
 from ..assembly.feed import n_training_batches
+from ..assembly.own_checks import own_metrics
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..records.checkpoint import Best, load_training, save_model, save_training
@@ -117,6 +118,7 @@ class Training:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.watcher, self.loggers = watcher, loggers
         self.model, self.n_steps = model, steps_per_epoch(config, data, fabric)
+        self._metrics = own_metrics(config)
         # What was found not to be capturable before is not tried again.
         captures = config.fabric.capture == "auto" and not any(
             NOT_CAPTURED in note for note in folder.state.notes
@@ -255,7 +257,8 @@ class Training:
     def _validate(self, epoch: int) -> Scores:
         """Of the epoch's weights, on the validation split, by all processes together."""
         predictions = self.learner.predictions(epoch)
-        scores = predictions.scores(self.data.classes, distributed=self.fabric.world_size > 1)
+        distributed = self.fabric.world_size > 1
+        scores = predictions.scores(self.data.classes, distributed=distributed, own=self._metrics)
         if not math.isfinite(scores.loss):
             raise self._diverged(epoch, "the validation loss is not finite")
         return scores

@@ -23,6 +23,10 @@ from . import figures
 FEWEST_POINTS = 10
 """A picture of fewer features would show nothing."""
 
+COMES_AS_ANGLES = (
+    " Features come as angles in (-π, π): π times tanh of what the network before it makes."
+)
+
 SHOWN_NAMES = 16
 """Of parameters and observables."""
 
@@ -36,7 +40,7 @@ def features(run: Run) -> Part | None:
         return None
     names = run.headline.classes
     chosen = subsample(len(answers.labels))
-    bridge = model_plan(run.config).bridge(run.arm)
+    bridge = _bridge_words(run)
     drawings = {}
     for where, values in _places_of(answers, bridge):
         points = values[chosen].astype(float)
@@ -61,6 +65,12 @@ def features(run: Run) -> Part | None:
     return Part({"features_note": note}, drawings)
 
 
+def _bridge_words(run: Run) -> str | None:
+    if run.config.model.factory is not None:
+        return "quantum layer"
+    return model_plan(run.config).bridge(run.arm)
+
+
 def _places_of(answers: Answers, bridge: str | None) -> list[tuple[str, Any]]:
     """Features before the bridge and, where there is one, outputs after it."""
     found = [("before", answers.features)]
@@ -78,19 +88,24 @@ def circuit(run: Run) -> Part | None:
         f"{record['gates']} gates on {record['qubits']} qubits, depth {record['depth']}; "
         f"{record['two_qubit_gates']} two-qubit gates, depth {record['two_qubit_depth']}; "
     )
+    of_all = _among_others(run)
     if isinstance(spec, CircuitLayer):
         facts = _own_facts(spec, frozen)
         facts.append(("In rotations", f"{gates}before it is compiled for a device"))
-        return Part(*_own_drawing(spec, facts))
+        comes = "" if run.config.model.factory is not None else COMES_AS_ANGLES
+        return Part(*_own_drawing(spec, [*of_all, *facts], comes))
     assert isinstance(spec, LayerSpec)
     facts = [
+        *of_all,
         ("Encoding", f"{spec.encoding}, {spec.n_features} features"),
         ("Ansatz", f"{spec.ansatz}, {counted(spec.n_layers, 'layer')}"),
         ("Weights", f"{spec.n_weights}{frozen}"),
         ("Observables", ", ".join(spec.observables)),
         ("Circuit", f"{gates}before it is compiled for a device"),
     ]
-    words = f"Circuit on {spec.n_wires} wires: {spec.encoding} encoding, then {facts[1][1]}."
+    words = (
+        f"Circuit on {spec.n_wires} wires: {spec.encoding} encoding, then {dict(facts)['Ansatz']}."
+    )
     return Part(
         {"circuit_note": _circuit_note(spec), "circuit_facts": facts},
         {"circuit": Drawing(figures.circuit(readable_circuit(spec)), words)},
@@ -111,15 +126,21 @@ def _own_facts(spec: CircuitLayer, frozen: str) -> list[tuple[str, str]]:
     ]
 
 
+def _among_others(run: Run) -> list[tuple[str, str]]:
+    """Which layer of several is drawn."""
+    layers = run.own_layers
+    if len(layers) < 2:
+        return []
+    widths = ", ".join(str(layer.n_wires) for layer in layers)
+    return [("Layers", f"{len(layers)}, in order of {widths} wires; the widest is drawn")]
+
+
 def _own_drawing(
-    spec: CircuitLayer, facts: list[tuple[str, str]]
+    spec: CircuitLayer, facts: list[tuple[str, str]], comes: str
 ) -> tuple[dict[str, Any], dict[str, Drawing]]:
     whole = opened(spec.circuit)
     drawn, cut = beginning(on_qubits(whole, [f"qubit {each}" for each in range(spec.n_wires)]))
-    note = (
-        "Qubit 0 is the right-most letter of an observable. Features come as angles in (-π, π): "
-        f"π times tanh of what the network before it makes.{cut}"
-    )
+    note = f"Qubit 0 is the right-most letter of an observable.{comes}{cut}"
     words = f"Circuit {spec.circuit.name} on {counted(spec.n_wires, 'qubit')}."
     drawing = Drawing(figures.circuit(drawn, fold=LINE), words)
     return {"circuit_note": note, "circuit_facts": facts}, {"circuit": drawing}

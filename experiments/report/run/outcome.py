@@ -27,7 +27,9 @@ def results(run: Run) -> Part | None:
     has_charges = run.validation is None and any(record.qpu_seconds for record in run.evaluations)
     columns = [Column("Evaluated", False)] + ([Column("Backend", False)] if quantum else [])
     columns += [Column("Images"), Column("Loss"), Column("Accuracy (%)"), Column("95 % interval")]
-    columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)"), Column("Time (s)")]
+    columns += [Column("Precision (%)"), Column("Recall (%)"), Column("F1 (%)")]
+    own = list(run.evaluations[0].metrics or {})
+    columns += [*(Column(name) for name in own), Column("Time (s)")]
     columns += [Column("Jobs")] if has_jobs else []
     columns += [Column("QPU (s)")] if has_charges else []
     rows = []
@@ -39,6 +41,7 @@ def results(run: Run) -> Part | None:
         row += [number(record.n_images, 0), number(record.loss)]
         row += [number(100 * record.accuracy, 2), f"{100 * low:.2f} to {100 * high:.2f}"]
         row += _points(record)
+        row += [number((record.metrics or {}).get(name)) for name in own]
         row.append(number(record.seconds, 2))
         row += [number(record.jobs, 0)] if has_jobs else []
         row += [number(record.qpu_seconds, 1)] if has_charges else []
@@ -129,7 +132,7 @@ def classes(run: Run) -> Part | None:
 def predictions(run: Run) -> Part | None:
     """Images answered wrongly and rightly."""
     answers = run.answers()
-    if answers is None or run.headline is None:
+    if answers is None or answers.samples is None or run.headline is None:
         return None
     names = run.headline.classes
     predicted, probabilities = answers.predictions()

@@ -70,7 +70,7 @@ def _title(run: Run) -> str:
 def _sentence(run: Run) -> str:
     """What this run is."""
     config = run.config
-    model = f"The model {config.model.name} {model_plan(config).describe(run.arm)}"
+    model = f"The model {config.model.name} {_described(run)}"
     if run.provenance.checkpoint is not None:
         done = "was taken from a checkpoint, weights unchanged,"
         if config.train.weights == "quantum":
@@ -92,6 +92,15 @@ def _sentence(run: Run) -> str:
     place = f" by {described_backend(found)}" if run.is_quantum else ""
     place += "" if found.calibration is None else ", its outputs calibrated"
     return f"{model} {done} and evaluated on {images}{place}."
+
+
+def _described(run: Run) -> str:
+    """What stands in the quantum layers' place."""
+    if run.config.model.factory is None:
+        return model_plan(run.config).describe(run.arm)
+    count = len(run.own_layers)
+    layers = counted(count, "quantum layer") if count else "no quantum layer"
+    return f"(a network of your own, arm {run.arm}, {layers})"
 
 
 def _warning(run: Run) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from ...config.own_code import COPIES
 from ..numbers import ABSENT, counted, duration, number, percent
 from ..reading import Run
 from ..render import Part
@@ -97,4 +98,8 @@ def repeat(run: Run) -> Part:
             ("Accelerator", computer.accelerator),
         ]
     facts.append(("Settings", f"{run.folder.name}/config.toml"))
+    if run.config.code is not None:
+        files = (f"{name} ({sha256[:12]})" for name, sha256 in run.config.code.sha256.items())
+        where = f"{', '.join(files)}; copies in {run.folder.name}/{COPIES}"
+        facts.append(("Own code, SHA-256", where))
     return Part({"command": run.provenance.command or ABSENT, "environment": facts})

@@ -91,6 +91,12 @@ Examples:
     def check(self, config: Config) -> None:
         from ...assembly.construct import model_plan
 
+        if config.model.factory is not None:
+            raise OptionError(
+                "parts of a device's noise are studied for networks of the catalogue, also with a "
+                f"circuit of your own (--set layer.circuit=my.qasm); '{config.model.name}' runs "
+                "under its noise as a whole: qhc run --backend aer:fake_fez"
+            )
         if model_plan(config).circuit(config.model.arm) is None:
             raise OptionError(
                 f"arm '{config.model.arm}' of '{config.model.name}' has no circuit for noise to "

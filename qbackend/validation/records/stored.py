@@ -48,8 +48,15 @@ class StoredRun:
         self.validation_table = path / "validation.csv"
         self.report = path / "report.html"
 
-    def begin(self, config: Mapping[str, Any], state: State) -> None:
+    def begin(
+        self, config: Mapping[str, Any], state: State, files: Mapping[str, bytes] | None = None
+    ) -> None:
         """Make the folder, with what the run is, the versions of the software, and its state.
+
+        Args:
+            config: what the run is.
+            state: what happened to it.
+            files: that the run goes on with, by their paths in the folder.
 
         Raises:
             RunFolderError: it cannot be made.
@@ -63,6 +70,9 @@ class StoredRun:
         self._write_state(state)
         values = {**config, "versions": versions()}
         try:
+            for name, content in (files or {}).items():
+                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.path / name, content)
             write_atomically(
                 self.config_file, tomli_w.dumps(values, multiline_strings=True).encode()
             )
