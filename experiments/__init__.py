@@ -10,6 +10,7 @@ Lowest first:
 - `training`: the training loop
 - `rows`: rows of feature maps on a device
 - `mitigation`: what each way to mitigate errors gains
+- `joint`: several trained models on one device in one run
 - `report`: the page of a run, or of several
 - `run`: one invocation of `qhc run`
 - `studies`: comparisons of many runs

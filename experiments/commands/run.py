@@ -65,6 +65,8 @@ Examples:
   qhc run --checkpoint runs/RUN --backend fake_fez --limit 2000 --calibrate 32
   qhc run --checkpoint runs/RUN --backend ibm_fez --limit 100 --shots 1024 --no-wait
   qhc run --checkpoint runs/RUN --backend ibm --prefer queue
+  qhc run --checkpoint runs/A --checkpoint runs/B --backend fake_fez --calibrate 32
+  qhc run --checkpoint runs/STUDY --backend fake_fez --limit 200
   qhc run --checkpoint runs/QPC --backend fake_brisbane --rows 200
   qhc run --checkpoint runs/RUN --backend fake_manila --train quantum --gradient spsa
 """
@@ -74,6 +76,7 @@ ESTIMATE_EXAMPLES = """\b
 Examples:
   qhc estimate --checkpoint runs/RUN --backend ibm_fez --limit 200 --shots 2048
   qhc estimate --checkpoint runs/RUN --backend ibm
+  qhc estimate --checkpoint runs/A --checkpoint runs/B --backend ibm_fez
   qhc estimate --recipe mnist --backend ibm_fez --primitive estimator --precision 0.03 --json
 """
 
@@ -109,7 +112,12 @@ run_options = options(
     ),
     click.option("--preparation", metavar="NAME", help="On a device: auto, compact or textbook."),
     click.option(
-        "--checkpoint", type=FILE, metavar="RUN|FILE", help="Only validate this trained model."
+        "--checkpoint",
+        type=FILE,
+        multiple=True,
+        metavar="RUN|FILE",
+        help="Only validate this trained model; several times, or a folder of runs: all of them "
+        "together, on the same images.",
     ),
     click.option(
         "--train",
@@ -146,7 +154,7 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
     A machine validates: the same images are answered without noise, under the machine's simulated
     noise, and then, when you have seen the plan and said yes, by the machine.
     """
-    checkpoint, config = _chosen(given)
+    checkpoints, config = _chosen(given)
     with loading():
         from ..records.folder import command_line
         from ..run.display import Display
@@ -154,10 +162,11 @@ def run(typed: list[str], as_json: bool, out: Path | None, **given: Any) -> None
 
     place = Place(given["data_root"] or DATA_ROOT, out, command_line(typed))
     access = access_of(given)
-    if checkpoint is None:
+    if not checkpoints:
         folder = start(config, place, Display(), access)
     else:
-        folder = validate(checkpoint, config, place, Display(), access)
+        checkpoint, *beside = checkpoints
+        folder = validate(checkpoint, config, place, Display(), access, beside=beside)
     show(folder, as_json=as_json)
 
 
@@ -261,14 +270,15 @@ def estimate(as_json: bool, **given: Any) -> None:
 
     It takes what `qhc run` takes but --yes, --no-wait and --out.
     """
-    checkpoint, config = _chosen(given)
+    checkpoints, config = _chosen(given)
     with loading():
         from ..run.approval import show_plan
         from ..run.display import Display
         from ..run.start import plan_of
 
     root = given["data_root"] or DATA_ROOT
-    plan = plan_of(config, checkpoint, root, Display(), access_of(given))
+    checkpoint, *beside = checkpoints or [None]
+    plan = plan_of(config, checkpoint, root, Display(), access_of(given), beside=beside)
     backend = config.run.backend if plan.choice is None else plan.choice.chosen.name
     show_plan(plan, backend, results_console(stderr=as_json))
     try:
@@ -279,27 +289,42 @@ def estimate(as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({"backend": backend, **plan.to_dict()}))
 
 
-def _chosen(given: dict[str, Any]) -> tuple[Path | None, Config]:
-    """The checkpoint file, if one was given, and the config that the flags resolve to.
+def _chosen(given: dict[str, Any]) -> tuple[list[Path], Config]:
+    """The checkpoint files that were given, and the config that the flags resolve to.
+
+    Of several, the first with a quantum layer leads: the config is its.
 
     What can be known to be wrong is said before the seconds that the libraries take to load.
     """
     from qbackend.registry import check_name
 
     check_name(given["backend"] or "aer")
-    if given["checkpoint"] is None:
-        config, file = chosen_config(given), None
+    files = [file for each in given["checkpoint"] for file in checkpoint_files(each)]
+    if not files:
+        config = chosen_config(given)
+    elif len(files) == 1:
+        config = config_of_checkpoint(files[0], given)
     else:
-        file = checkpoint_file(given["checkpoint"])
-        config = config_of_checkpoint(file, given)
+        from ..joint.members import check_together, leading_first
+
+        files, infos = leading_first(files)
+        config = config_of_checkpoint(files[0], given)
+        check_together(files, infos, config, other_data=given["dataset"] is not None)
     check_machine_flags(config.run.backend, given)
-    return file, config
+    return files, config
 
 
 def _check_run(run: Path) -> None:
     """Raise `RunFolderError` before the libraries load for a folder that there is not."""
     if not run.exists():
         raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
+
+
+def checkpoint_files(path: Path) -> list[Path]:
+    """That of a run's folder, those of all runs in a folder of runs, or the file itself."""
+    own = checkpoint_file(path)
+    inside = sorted(path.glob(f"*/{own.name}")) if path.is_dir() and not own.exists() else []
+    return inside or [own]
 
 
 def checkpoint_file(path: Path) -> Path:

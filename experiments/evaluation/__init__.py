@@ -9,12 +9,12 @@ Lowest first, with the names that other folders use:
 - `drift`: compare_runs, record_drift, weights_sha256
 - `sending`: all_sent
 - `handing_on`
-- `meter`
+- `meter`: NO_COPY
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict
 - `copies`
-- `correct`: Observed, observe
+- `correct`: Observed, answers_from, observe, observed_answers
 - `assess`: assess, assess_on_target, in_order, observed_ideally, save_reported
-- `calibrated_copies`: fit_copies
+- `calibrated_copies`: corrected_by_last
 - `validation`: Validation, ledger_summary
 """

@@ -160,6 +160,34 @@ def fit_copies(answer: Result, exact: Array, n_copies: int) -> list[AffineMap]:
     return [fit_affine_map(answer.values[rows], exact[rows]) for rows in chosen]
 
 
+def corrected_by_last(
+    answer: Result, n_rows: int, exact: Array, n_copies: int
+) -> tuple[Array, Array]:
+    """Values and standard errors (N, M) of the first rows, by a map that the last ones give.
+
+    Args:
+        answer: to N rows, and behind them to K that calibrate, each once on every copy.
+        n_rows: N.
+        exact: values of the K without noise, (K, M).
+        n_copies: C, 0 for a layer that stands alone.
+
+    Raises:
+        InputError: fewer than two rows that calibrate.
+    """
+    copies = np.zeros(len(answer.values), int) if answer.copies is None else answer.copies
+    last = replace(answer, values=answer.values[n_rows:], copies=copies[n_rows:])
+    n_places = max(1, n_copies)
+    maps = fit_copies(last, exact.repeat(n_places, axis=0), n_places)
+    first = replace(
+        answer,
+        values=answer.values[:n_rows],
+        stderr=answer.stderr[:n_rows],
+        copies=copies[:n_rows],
+    )
+    found = _corrected(first, maps)
+    return found.values, found.stderr
+
+
 def _live(layer: QuantumLayer, features: torch.Tensor) -> np.ndarray:
     """Rows that were executed: one that encodes nothing is never sent."""
     inputs = layer.neural_network.compiled.inputs

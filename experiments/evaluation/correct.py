@@ -1,11 +1,11 @@
-"""An affine map per output of a noisy layer, fitted on training images.
+"""What goes through a model's quantum layers, and affine maps that correct a noisy one's outputs.
 
 Letters: N rows, F features, M outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,8 @@ from qbackend.devices.affine_map import AffineMap, fit_affine_map
 from qbackend.layers.inputs import Array
 
 from ..assembly.construct import quantum_layers
-from .evaluate import predict
+from ..data.batches import Batches
+from .evaluate import Predictions, predict
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,36 @@ class Observed:
     outputs: Tensor
 
 
-def observe(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Observed]:
+def observe(model: nn.Module, batches: Batches) -> list[Observed]:
     """What goes through each of the model's quantum layers for these images."""
+    return observed_answers(model, batches, label_smoothing=0.0)[1]
+
+
+def observed_answers(
+    model: nn.Module, batches: Batches, label_smoothing: float
+) -> tuple[Predictions, list[Observed]]:
+    """What the model answers to these images, and what goes through its quantum layers."""
     layers = quantum_layers(model)
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
     with ExitStack() as hooks:
         for layer, kept in zip(layers, seen, strict=True):
             hooks.enter_context(layer.register_forward_hook(partial(_keep, kept)))
-        predict(model, batches, label_smoothing=0.0)
-    return [Observed(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
+        predictions = predict(model, batches, label_smoothing)
+    found = [Observed(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
+    return predictions, found
+
+
+def answers_from(
+    model: nn.Module, values: Array, batches: Batches, label_smoothing: float
+) -> Predictions:
+    """What a model answers whose one quantum layer gives these values (N, M), in order."""
+    (layer,) = quantum_layers(model)
+    given = partial(_given, iter(torch.from_numpy(values)))
+    handle = layer.register_forward_hook(given)
+    try:
+        return predict(model, batches, label_smoothing)
+    finally:
+        handle.remove()
 
 
 @torch.no_grad()
@@ -65,6 +87,15 @@ def _keep(
     kept: list[tuple[Tensor, Tensor]], _: nn.Module, given: tuple[Tensor, ...], outputs: Tensor
 ) -> None:
     kept.append((given[0].flatten(0, -2), outputs.flatten(0, -2)))
+
+
+def _given(
+    values: Iterator[Tensor], _: nn.Module, __: tuple[Tensor, ...], outputs: Tensor
+) -> Tensor:
+    """The next of the values in place of the layer's outputs."""
+    n_rows = outputs.numel() // outputs.shape[-1]
+    rows = torch.stack([next(values) for _ in range(n_rows)])
+    return rows.reshape(outputs.shape).to(outputs)
 
 
 def _correct(found: AffineMap, _: nn.Module, __: tuple[Tensor, ...], outputs: Tensor) -> Tensor:

@@ -6,11 +6,8 @@ Letters: N images, M outputs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from models import to_backend
 from qbackend.errors import BackendError
@@ -24,9 +21,9 @@ from qbackend.seam.uncertainty import share_interval
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
 from ..evaluation.assess import assess, in_order, observed_ideally
-from ..evaluation.correct import observe
+from ..evaluation.correct import answers_from, observe
 from ..evaluation.device_run import DeviceRun
-from ..evaluation.evaluate import Predictions, predict
+from ..evaluation.evaluate import Predictions
 from ..evaluation.validation import ledger_summary
 from ..records.comparisons import MitigationRecord, VariantRecord
 from ..records.files import csv_content, write_atomically
@@ -115,14 +112,8 @@ class MitigationComparison(DeviceRun):
 
     def _predictions(self, values: Array) -> Predictions:
         """Of the model whose layer gives these values (N, M), in order."""
-        (layer,) = quantum_layers(self.model)
-        given = torch.from_numpy(values)
-        handle = layer.register_forward_hook(partial(_answered, iter(given)))
-        try:
-            images = in_order(self.split, self.model, self.config, self.data)
-            return predict(self.model, images, self.config.train.label_smoothing)
-        finally:
-            handle.remove()
+        images = in_order(self.split, self.model, self.config, self.data)
+        return answers_from(self.model, values, images, self.config.train.label_smoothing)
 
     def _variants(
         self, asked: Sequence[Question], results: Sequence[Result], answers: Mapping[str, Answer]
@@ -181,15 +172,6 @@ class MitigationComparison(DeviceRun):
                     each = enumerate(numbers[place].tolist())
                     row |= {f"{kind}_{output}": f"{number:.6g}" for output, number in each}
                 yield row
-
-
-def _answered(
-    values: Iterator[Tensor], _: nn.Module, __: tuple[Tensor, ...], outputs: Tensor
-) -> Tensor:
-    """The next of the given values in place of the layer's outputs."""
-    n_rows = outputs.numel() // outputs.shape[-1]
-    rows = torch.stack([next(values) for _ in range(n_rows)])
-    return rows.reshape(outputs.shape).to(outputs)
 
 
 def _record(

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 
 from qbackend import QuantumLayer
-from qbackend.devices.affine_map import fit_affine_map
 from qbackend.layers.inputs import Array
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.options import CORRECTED_HERE, Mitigation
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
 
-from ..evaluation.calibrated_copies import fit_copies
+from ..evaluation.calibrated_copies import corrected_by_last
 from ..evaluation.correct import Observed
 from ..evaluation.sending import all_sent
 from .variants import Question
@@ -108,18 +107,7 @@ class Inquiry:
         assert self.training is not None
         compiled = self.machine.compile(self.layer.spec)
         exact = self.training.outputs[self._live(self.training)].double().cpu().numpy()
-        n_copies = len(compiled.copies)
-        exact = exact.repeat(max(1, n_copies), axis=0)
-        copies = np.zeros(len(result.values), int) if result.copies is None else result.copies
-        calibrating = replace(result, values=result.values[n_test:], copies=copies[n_test:])
-        if n_copies:
-            maps = fit_copies(calibrating, exact, n_copies)
-        else:
-            maps = [fit_affine_map(calibrating.values, exact)]
-        scale = np.stack([each.scale for each in maps])[copies[:n_test]]
-        offset = np.stack([each.offset for each in maps])[copies[:n_test]]
-        corrected = result.values[:n_test] * scale + offset
-        return corrected, result.stderr[:n_test] * np.abs(scale)
+        return corrected_by_last(result, n_test, exact, len(compiled.copies))
 
     def _live(self, observed: Observed) -> np.ndarray:
         """Rows that encode something, (N,)."""

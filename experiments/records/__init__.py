@@ -13,9 +13,10 @@ Lowest first, with the names that other folders use:
   Stage
 - `comparisons`: Agreement, Charges, CopyScores, LayerErrors, MitigationRecord, RowRecord,
   Simulated, ValidationRecord, VariantRecord, Verdict, WholeSet
+- `joint`: Corrected, Difference, JointRecord, MemberRecord
 - `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
-- `state`: Chosen, Provenance, Status
+- `state`: Beside, Chosen, Provenance, Status
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `folder`: Record, RunFolder, command_line, now
 - `run_records`: RunRecords

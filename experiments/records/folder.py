@@ -6,6 +6,7 @@ code/                   copies of the user's own files that the recipe names, if
 metrics.jsonl           a line per epoch and per evaluation
 metrics.csv             the epochs as a table
 checkpoint.safetensors  the model of the best validation epoch, or the one that was given
+checkpoint-2.safetensors, …   those that were given beside the first
 given.safetensors       the one that was given, where its circuit is trained on
 training.safetensors    what `qhc resume` goes on from
 evaluation.npz          the arrays of the last test evaluation (`evaluate.Evaluation.arrays`)
@@ -14,6 +15,7 @@ jobs.layers.json        what these jobs were compiled to, once more
 validation.npz, .csv    what a machine and the simulators in its place answered, image by image
 rows.csv                rows of feature maps that a device executed, where not whole images were
 mitigation.csv          what a machine answered under each mitigation, image by image
+joint.csv               what a device answered to several models, image by image
 drift.npz               what a repeated run and the one that it repeats answered, image by image
 compiled.qpy            the circuit of the widest layer as the device executed it
 noise.json              the noise model, where a device's was simulated; a backend can read it
@@ -45,6 +47,7 @@ from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .drift import DriftRecord
 from .environment import without_home
 from .files import csv_content, write_atomically
+from .joint import JointRecord
 from .lines import EpochRecord, EvaluationRecord, Line
 from .state import Provenance, State
 
@@ -67,7 +70,12 @@ class RunFolder(StoredRun):
         self.compiled = path / "compiled.qpy"
         self.row_table = path / "rows.csv"
         self.mitigation_table = path / "mitigation.csv"
+        self.joint_table = path / "joint.csv"
         self.drift = path / "drift.npz"
+
+    def beside(self, number: int) -> Path:
+        """Where the checkpoint of that number is kept, of several that were given; from 2 on."""
+        return self.path / f"checkpoint-{number}.safetensors"
 
     @classmethod
     def create(
@@ -177,6 +185,11 @@ class RunFolder(StoredRun):
     def mitigation_record(self) -> MitigationRecord | None:
         """Ways to mitigate a machine's errors side by side, None before they were compared."""
         return self._last(MitigationRecord)
+
+    @property
+    def joint_record(self) -> JointRecord | None:
+        """Several models that a device answered in this run, None before it did."""
+        return self._last(JointRecord)
 
     @property
     def drift_record(self) -> DriftRecord | None:

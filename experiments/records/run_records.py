@@ -12,6 +12,7 @@ from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .drift import DriftRecord
 from .folder import RunFolder
+from .joint import JointRecord
 from .lines import EpochRecord, EvaluationRecord
 from .state import Provenance, State
 
@@ -30,6 +31,7 @@ class RunRecords:
         validation: the comparison of a machine's answers with the simulated ones, if any.
         rows: the error of rows of feature maps on a device, if any were executed.
         mitigation: ways to mitigate a machine's errors, if they were compared.
+        joint: several models that a device answered in the run, if there were.
         drift: the run beside the one that it repeats, if it repeats one.
     """
 
@@ -43,6 +45,7 @@ class RunRecords:
     validation: ValidationRecord | None = None
     rows: RowRecord | None = None
     mitigation: MitigationRecord | None = None
+    joint: JointRecord | None = None
     drift: DriftRecord | None = None
 
     @classmethod
@@ -65,6 +68,7 @@ class RunRecords:
             validation=folder.validation_record,
             rows=folder.row_record,
             mitigation=folder.mitigation_record,
+            joint=folder.joint_record,
             drift=folder.drift_record,
         )
 

@@ -1,6 +1,7 @@
 """What a run was begun with, and what happened to it since."""
 
 from qbackend.validation.records.state import (
+    Beside,
     Chosen,
     Computer,
     Provenance,
@@ -9,6 +10,7 @@ from qbackend.validation.records.state import (
 )
 
 __all__ = [
+    "Beside",
     "Chosen",
     "Computer",
     "Provenance",

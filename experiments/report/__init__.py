@@ -9,8 +9,8 @@ Lowest first, with the names that other folders use:
 - `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary
-- `mitigation_words`: HEADINGS, cells, sentences, summary
 - `style`
+- `machine`
 - `image_grid`
 - `render`: Column, Drawing, Section, Table, write_page
 - `studies`

@@ -10,8 +10,8 @@ Lowest first, with the names that other folders use:
 - `overview`: list_runs, print_runs
 - `notes`
 - `plan`
+- `joint_plan`
 - `approval`: show_plan
-- `mitigation_table`
 - `results`: show_results, summary, waiting_summary
 - `choice`
 - `stages`

@@ -125,6 +125,8 @@ def show_plan(plan: RunPlan, machine: str, console: Console) -> None:
         if share.steps:
             console.print(_step_words(share), markup=False, soft_wrap=True)
     cost = plan.total.cost
+    if plan.apart is not None:
+        console.print(_saved_words(plan.total.cost, plan.apart), markup=False, soft_wrap=True)
     console.print(f"estimate: {_basis(cost)}", markup=False, soft_wrap=True)
     if words := _limit_words(plan.sent):
         console.print(f"limit: {words}", markup=False, soft_wrap=True)
@@ -161,6 +163,19 @@ def _step_words(share: Share) -> str:
     words = f"{seconds:,.1f} s of QPU time" if seconds else "no QPU time"
     each = f"{cost.rows // steps:,} rows, {getattr(cost, 'derivatives', 0) // steps:,} of them for"
     return f"each of {steps:,} training steps takes {each} derivatives, and {words}"
+
+
+def _saved_words(cost: Cost, apart: Share) -> str:
+    """What several models save by being asked in one run."""
+    together, alone = (each.qpu_seconds or machine_seconds(each) for each in (cost, apart.cost))
+    words = f"one by one, {apart.requests} runs would take {apart.cost.jobs:,} jobs"
+    if not alone:
+        return f"{words}, and these {cost.jobs:,}"
+    return (
+        f"{words} and {alone:,.1f} s of a machine's QPU time by the same estimate; together they "
+        f"take {cost.jobs:,} and {together:,.1f} s, {alone - together:,.1f} s "
+        f"({100 * (1 - together / alone):.0f} %) less"
+    )
 
 
 def _limit_words(shares: Sequence[Share]) -> str:

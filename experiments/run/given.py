@@ -7,6 +7,7 @@ would be worse than none, and a machine would be paid for both.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from ..evaluation.evaluate import evaluate
 from ..records.environment import without_home
 from ..records.files import write_atomically
 from ..records.folder import RunFolder
+from ..records.state import Beside
 
 SAME_LOGITS = 1e-3
 """By which logits of one float32 network may differ between computers, relative or absolute.
@@ -68,6 +70,28 @@ def keep(given: Given, folder: RunFolder, config: Config) -> Path:
     return copy
 
 
+def beside_record(given: Sequence[Given]) -> dict[str, tuple[Beside, ...]]:
+    """What the run's record says of checkpoints beside the first; nothing without any."""
+    found = tuple(Beside.from_dict(each.record()) for each in given)
+    return {"beside": found} if found else {}
+
+
+def keep_beside(given: Sequence[Given], folder: RunFolder) -> list[Path]:
+    """The run's own copies of checkpoints beside the first; raises `RecordError`."""
+    copies = [folder.beside(number) for number in range(2, len(given) + 2)]
+    for each, copy in zip(given, copies, strict=True):
+        write_atomically(copy, each.content)
+    return copies
+
+
+def given_beside(folder: RunFolder) -> list[Path]:
+    """The checkpoints beside the first that a run goes on with; raises as `given_checkpoint`."""
+    return [
+        _found(Path(each.checkpoint).expanduser(), folder.beside(number), each.checkpoint_sha256)
+        for number, each in enumerate(folder.provenance.beside, start=2)
+    ]
+
+
 def given_checkpoint(folder: RunFolder, config: Config) -> Path | None:
     """The checkpoint that a run goes on with; None for one that trains from scratch.
 
@@ -83,10 +107,16 @@ def given_checkpoint(folder: RunFolder, config: Config) -> Path | None:
     sha256 = recorded.checkpoint_sha256
     if sha256 is None:
         return path
+    return _found(path, copy, sha256)
+
+
+def _found(path: Path, copy: Path, sha256: str) -> Path:
+    """The run's own copy of a checkpoint, made anew where it is lost; raises `CheckpointError`."""
     if copy.exists() and Given.read(copy).sha256 == sha256:
         return copy
     if path.is_file() and (found := Given.read(path)).sha256 == sha256:
-        return keep(found, folder, config)
+        write_atomically(copy, found.content)
+        return copy
     raise CheckpointError(
         f"neither {copy} nor {path} is the checkpoint that this run was given (its SHA-256 begins "
         f"with {sha256[:12]}); nothing was sent. Put it back, or begin a new run: "

@@ -83,11 +83,13 @@ class RunPlan:
         shares: by purpose.
         whole: what all images would take, where only rows of their feature maps are executed.
         choice: of the machine, where none was named.
+        apart: what several models would take, each asked in a run of its own.
     """
 
     shares: tuple[Share, ...]
     whole: Share | None = None
     choice: Choice | None = None
+    apart: Share | None = None
 
     @property
     def total(self) -> Share:
@@ -96,7 +98,7 @@ class RunPlan:
             what="together",
             images=sum(share.images for share in self.shares),
             requests=sum(share.requests for share in self.shares),
-            cost=_sum([share.cost for share in self.shares]),
+            cost=sum_of([share.cost for share in self.shares]),
         )
 
     @property
@@ -108,7 +110,7 @@ class RunPlan:
                 found.append(share)
                 continue
             first = found.pop()
-            cost = _sum([first.cost, share.cost])
+            cost = sum_of([first.cost, share.cost])
             found.append(replace(first, what=f"{first.what} and {share.what}", cost=cost))
         return found
 
@@ -137,6 +139,8 @@ class RunPlan:
         if self.choice is not None:
             plan["chosen_by"] = self.choice.prefer
             plan["chosen_from"] = [each.to_dict() for each in self.choice.candidates]
+        if self.apart is not None:
+            plan["apart"] = self.apart.to_dict()
         return plan if self.whole is None else {**plan, "whole": self.whole.to_dict()}
 
 
@@ -189,10 +193,10 @@ def _plan_rows(
     compiled = [backend.compile(layers[name].spec) for name in per_image]
     drawn = share_rows(n_rows, list(per_image.values()))
     costs = [_cost(backend, *each, drawn) for each in zip(compiled, drawn, strict=True)]
-    rows = Share("rows of feature maps", n_images, len(costs), _sum(costs))
+    rows = Share("rows of feature maps", n_images, len(costs), sum_of(costs))
     counts = [each * len(data.test) for each in per_image.values()]
     costs = [_cost(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
-    whole = Share("all test images, not sent", len(data.test), len(costs), _sum(costs))
+    whole = Share("all test images, not sent", len(data.test), len(costs), sum_of(costs))
     return RunPlan((rows,), whole)
 
 
@@ -268,7 +272,7 @@ class _Estimator:
                 Request(compiled, asked, shots=self.backend.shots, derivatives=derivatives)
             )
             costs += [one] * requests
-        return Share(what, images * requests, len(costs), _sum(costs))
+        return Share(what, images * requests, len(costs), sum_of(costs))
 
     def calibration(self, images: int, test: Share) -> Share:
         """What images that calibrate add to those of the test.
@@ -293,7 +297,7 @@ class _Estimator:
         return 2 * int(compiled.inputs.by_weights.sum())
 
 
-def _sum(costs: Sequence[Cost]) -> Cost:
+def sum_of(costs: Sequence[Cost]) -> Cost:
     """Costs together, in the first one's words."""
     summed = {name: sum(getattr(cost, name) for cost in costs) for name in _summed(costs[0])}
     of_one = {name: [getattr(cost, name) for cost in costs] for name in _known(costs[0], OF_ONE)}

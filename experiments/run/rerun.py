@@ -103,6 +103,11 @@ def _check_repeatable(folder: RunFolder, config: Config) -> None:
             f"{path} compares mitigations, which is no validation to repeat; to compare them anew, "
             f"in another folder: {run.provenance.command}"
         )
+    if run.joint is not None:
+        raise RunFolderError(
+            f"{path} is of several checkpoints, and one run is repeated after the other; to ask "
+            f"for all of them anew, in another folder: {run.provenance.command}"
+        )
     if run.rows is not None or run.validation is not None:
         return
     if any(each.compiled is not None or each.shots for each in run.evaluations[-1:]):

@@ -9,7 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from ..records.comparisons import MitigationRecord
 from ..records.folder import RunFolder
+from ..records.joint import JointRecord
 from ..records.lines import EvaluationRecord
 from ..records.run_records import RunRecords
 from ..records.scores import Means
@@ -23,29 +25,84 @@ from ..report.facts import (
     far_off_words,
     machine_facts,
 )
-from ..report.mitigation_words import sentences
-from ..report.mitigation_words import summary as mitigation_summary
+from ..report.machine.joint_words import (
+    DIFFERENCE_HEADINGS,
+    difference_rows,
+    headings,
+    joint_facts,
+    joint_rows,
+    joint_sentences,
+    joint_summary,
+)
+from ..report.machine.mitigation_words import HEADINGS, cells, sentences
+from ..report.machine.mitigation_words import summary as mitigation_summary
 from ..report.numbers import percent
 from ..report.row_facts import row_facts, row_summary
 from .display import table_text
-from .mitigation_table import mitigation_table
 
 
 def show_results(folder: RunFolder, console: Console) -> None:
     """The run's accuracy, cost and report; precision and recall are in the report."""
     run = RunRecords.read(folder.path)
+    if run.joint is not None:
+        _show_joint(run.joint, folder, console)
+        return
     backends = list(dict.fromkeys(record.backend for record in run.evaluations))
     console.print(_table(run, backends))
     if run.mitigation is not None:
         # Whole, however narrow the terminal is.
-        text = table_text(mitigation_table(run.mitigation))
-        console.print(text, markup=False, soft_wrap=True)
-        for sentence in sentences(run.mitigation):
-            console.print(f"- {sentence}", markup=False, soft_wrap=True)
-        console.print()
+        _show_compared([_mitigation_table(run.mitigation)], sentences(run.mitigation), console)
     for name, fact in _facts(run, backends).items():
         console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
     console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
+
+
+def _show_joint(found: JointRecord, folder: RunFolder, console: Console) -> None:
+    """Several models side by side, and the first or every two of them beside each other."""
+    shots = f", {found.shots:,} shots" if found.shots else ""
+    title = f"{len(found.members)} models on {found.backend}, {found.n_images:,} images{shots}"
+    beside = difference_rows(found, every=False)
+    tables = [
+        _whole_table(title, headings(found), joint_rows(found), n_words=3),
+        _whole_table(
+            "differences on the same images, in points", DIFFERENCE_HEADINGS, beside, n_words=1
+        ),
+    ]
+    _show_compared(tables, joint_sentences(found), console)
+    if len(beside) < len(found.differences):
+        console.print("every two of them stand beside each other in the report", markup=False)
+    for name, fact in joint_facts(found).items():
+        console.print(f"{name}: {fact}", markup=False, soft_wrap=True)
+    console.print(f"report: {folder.report}", markup=False, soft_wrap=True)
+
+
+def _show_compared(tables: Sequence[Table], told: Sequence[str], console: Console) -> None:
+    """Tables and what follows from them, whole however narrow the terminal is."""
+    for table in tables:
+        console.print(table_text(table), markup=False, soft_wrap=True)
+    for sentence in told:
+        console.print(f"- {sentence}", markup=False, soft_wrap=True)
+    console.print()
+
+
+def _mitigation_table(found: MitigationRecord) -> Table:
+    """A row per variant."""
+    title = f"mitigation on {found.machine}, {found.n_images:,} images"
+    rows = [[each.name, each.verdict or "", *cells(found, each)] for each in found.variants]
+    return _whole_table(title, ("variant", "verdict", *HEADINGS)[: len(rows[0])], rows, n_words=2)
+
+
+def _whole_table(
+    title: str, names: Sequence[str], rows: Sequence[Sequence[str]], *, n_words: int
+) -> Table:
+    """Two lines of words above narrow columns, of which the first `n_words` are no numbers."""
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="")
+    for place, name in enumerate(names):
+        words = "\n".join(name.rsplit(" ", 1))
+        table.add_column(words, justify="right" if place >= n_words else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _table(run: RunRecords, backends: Sequence[str]) -> Table:
@@ -106,6 +163,9 @@ def _facts(run: RunRecords, backends: Sequence[str]) -> dict[str, str]:
 def summary(folder: RunFolder) -> dict[str, Any]:
     """The line that `--json` prints: the run's last evaluation."""
     run = RunRecords.read(folder.path)
+    if run.joint is not None:
+        own = {"seed": run.config.run.seed, "report": str(folder.report)}
+        return {"run": str(folder.path), **joint_summary(run.joint), **own}
     record = run.evaluations[-1]
     return {
         "run": str(folder.path),

@@ -19,11 +19,11 @@ from ..config.sections import Config
 from ..records.folder import RunFolder
 from ..report.write import write_report
 from .display import Display
-from .given import check_proven, given_checkpoint
+from .given import check_proven, given_beside, given_checkpoint
 from .jobs import close_left
 from .notes import note_versions
 from .runner import Runner
-from .stages import Run, Trained, check_waits, connected, in_one_process, untrained
+from .stages import Run, Trained, check_waits, connected, in_one_process, members_of, untrained
 
 
 def resume(
@@ -85,11 +85,15 @@ def resume(
                 train_norm_biases(model)
             return Runner(Run(config, target, fabric, data, model, display, access), folder).train()
         fabric = launch(in_one_process(config).fabric)
-        trained = Trained.load(checkpoint, config, root, fabric)
+        paths = [checkpoint, *given_beside(folder)]
+        loaded = Trained.load_all(paths, config, root, fabric)
+        names = [name, *(each.checkpoint for each in recorded.beside)]
+        trained, members = loaded[0], members_of(loaded, names)
         check_same_data(folder, trained.data)
         if is_given:
             check_proven(checkpoint, trained.model, folder, config, trained.scaled)
-        run = Run(config, target, fabric, trained.scaled, trained.model, display, access)
+        found = trained.scaled, trained.model
+        run = Run(config, target, fabric, *found, display, access, members)
         if is_tuned:
             return Runner(run, folder).fine_tune()
         if not config.backend.is_machine:

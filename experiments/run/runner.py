@@ -24,6 +24,7 @@ from ..assembly.feed import evaluation_split
 from ..evaluation.assess import assess, assess_on_target
 from ..evaluation.drift import record_drift
 from ..evaluation.validation import Validation
+from ..joint.evaluation import JointEvaluation
 from ..mitigation.comparison import MitigationComparison
 from ..records.checkpoint import load_model
 from ..records.environment import computer, without_home
@@ -130,7 +131,9 @@ class Runner:
         run = self.run
         given = (run.model, run.config, run.data, self.folder, run.target)
         with run.display.waiting():
-            if run.config.run.mitigations is not None:
+            if run.members:
+                JointEvaluation(run.members, run.config, self.folder, run.target).run()
+            elif run.config.run.mitigations is not None:
                 MitigationComparison(*given, checkpoint=checkpoint).run()
             elif run.config.run.rows is not None:
                 RowMeasurement(*given, checkpoint=checkpoint).run()

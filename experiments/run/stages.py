@@ -5,7 +5,7 @@ Nothing is written and nothing is executed on them; `runner` does that, with wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from ..assembly.same_data import check_size
 from ..assembly.shown_data import in_classes_of
 from ..config.sections import Config
 from ..data.splits import ImageData
+from ..joint.members import Member, member_names
 from ..records.checkpoint import ModelInfo, load_model_info
 from .approval import check_approvable
 from .display import Display
+from .joint_plan import plan_joint
 from .plan import RunPlan, plan_run
 
 
@@ -44,6 +46,7 @@ class Run:
         model: with initial or with trained weights.
         display: told what happens.
         access: to a machine.
+        members: all models, where several are asked in this run; that above is the first of them.
     """
 
     config: Config
@@ -53,10 +56,13 @@ class Run:
     model: nn.Module
     display: Display
     access: Access
+    members: tuple[Member, ...] = ()
 
     def plan(self) -> RunPlan:
         """What the run will ask of its target; raises as `plan_run`."""
         with self.display.waiting():
+            if self.members:
+                return plan_joint(self.members, self.config, self.data, self.target)
             return plan_run(self.model, self.config, self.data, self.target)
 
     def affordable_plan(self) -> RunPlan:
@@ -127,9 +133,22 @@ class Trained:
     @classmethod
     def load(cls, checkpoint: Path, config: Config, root: Path, fabric: Fabric) -> Trained:
         """Raises `CheckpointError` if the checkpoint cannot be read or is for other images."""
-        data = load_images(config, root, fabric.device)
-        data = in_classes_of(load_model_info(checkpoint), data, checkpoint)
-        check_size(config, data)
+        return cls.load_all([checkpoint], config, root, fabric)[0]
+
+    @classmethod
+    def load_all(
+        cls, checkpoints: Sequence[Path], config: Config, root: Path, fabric: Fabric
+    ) -> list[Trained]:
+        """Several of them, with the same images; raises as `load`."""
+        images = load_images(config, root, fabric.device)
+        return [cls._load(each, config, images, fabric) for each in checkpoints]
+
+    @classmethod
+    def _load(cls, checkpoint: Path, config: Config, images: ImageData, fabric: Fabric) -> Trained:
+        info = load_model_info(checkpoint)
+        data = in_classes_of(info, images, checkpoint)
+        network = config.model.model_copy(update={"name": info.model})
+        check_size(config.model_copy(update={"model": network}), data)
         model, info = trained_model(checkpoint, backend=ideal_backend(), seed=config.run.seed)
         return cls(model.to(fabric.device), info, data)
 
@@ -137,6 +156,17 @@ class Trained:
     def scaled(self) -> ImageData:
         """The images with the pixel scale that the model was trained with."""
         return replace(self.data, mean=self.info.mean, std=self.info.std)
+
+
+def members_of(trained: Sequence[Trained], checkpoints: Sequence[str]) -> tuple[Member, ...]:
+    """Several models that are asked in one run, by the names of their checkpoints; none of one."""
+    if len(trained) == 1:
+        return ()
+    names = member_names(checkpoints)
+    return tuple(
+        Member(name, checkpoint, each.info, each.model, each.scaled)
+        for name, checkpoint, each in zip(names, checkpoints, trained, strict=True)
+    )
 
 
 def in_one_process(config: Config) -> Config:

@@ -5,6 +5,7 @@ Each is a list of the same stages (`stages`); at their end it is executed and re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
 from ..config.own_code import changed_notes
 from ..config.sections import Config
+from ..joint.members import Member
 from ..records.checkpoint import load_model
 from ..records.environment import without_home
 from ..records.folder import RunFolder
@@ -28,11 +30,19 @@ from ..records.state import Provenance
 from ..training.train import steps_per_epoch
 from .choice import choice_record, chosen, on_best_machine
 from .display import Display
-from .given import Given, keep
+from .given import Given, beside_record, keep, keep_beside
 from .notes import backend_notes, seed_note
 from .plan import RunPlan
 from .runner import Runner
-from .stages import Run, Trained, check_has_model, connected, in_one_process, untrained
+from .stages import (
+    Run,
+    Trained,
+    check_has_model,
+    connected,
+    in_one_process,
+    members_of,
+    untrained,
+)
 
 
 @dataclass(frozen=True)
@@ -91,9 +101,10 @@ def validate(
     display: Display,
     access: Access = DEFAULT_ACCESS,
     *,
+    beside: Sequence[Path] = (),
     repeats: RunFolder | None = None,
 ) -> RunFolder:
-    """Evaluate a trained model on the backend that the config names.
+    """Evaluate a trained model, or several, on the backend that the config names.
 
     Its weights are left as they are, unless [train] weights says to train the circuit's before.
 
@@ -103,6 +114,7 @@ def validate(
         place: where to read and write.
         display: told what happens.
         access: to a machine.
+        beside: further checkpoints, that are asked in the same run (`joint`).
         repeats: the run that this one repeats, if it does.
 
     Raises:
@@ -118,28 +130,32 @@ def validate(
         RunFolder.check_free(place.out)
         config = settled(config)
         fabric = launch(config.fabric)
-        given = Given.read(checkpoint)
-        trained = Trained.load(checkpoint, config, place.data_root, fabric)
+        given, *others = (Given.read(each) for each in (checkpoint, *beside))
+        loaded = Trained.load_all([checkpoint, *beside], config, place.data_root, fabric)
+        members = members_of(loaded, [each.name for each in (given, *others)])
+        trained = loaded[0]
         model, info, data = trained.model, trained.info, trained.data
-        begun = {**given.record(), **choice_record(choice)}
+        begun = {**given.record(), **beside_record(others), **choice_record(choice)}
         if repeats is not None:
             check_same_data(repeats, data)
             notes = [f"repeats {repeats.path.name} of {repeats.state.started[:10]}", *notes]
             begun["repeats"] = without_home(str(repeats.path.absolute()))
         if is_tuned:
             steps_per_epoch(config, data, fabric)
-        run = Run(config, target, fabric, trained.scaled, model, display, access)
+        run = Run(config, target, fabric, trained.scaled, model, display, access, members)
         plan = run.plan_ahead()
         notes = [
             *chosen(choice),
-            *difference_notes(info, data),
-            *seed_note(info, config),
+            *_differences(loaded),
+            *([] if members else seed_note(info, config)),
             *backend_notes(model, config, trains_elsewhere=False),
             *notes,
         ]
         folder = _folder(place, run, notes, **begun)
         # Whatever lies at the checkpoint's path by now, the run is of what it keeps.
         load_model(keep(given, folder, config), model)
+        for each, copy in zip(loaded[1:], keep_beside(others, folder), strict=True):
+            load_model(copy, each.model)
         runner = Runner(run, folder, plan)
         return runner.fine_tune() if is_tuned else runner.validate(given.name)
 
@@ -150,8 +166,12 @@ def plan_of(
     data_root: Path,
     display: Display,
     access: Access = DEFAULT_ACCESS,
+    *,
+    beside: Sequence[Path] = (),
 ) -> RunPlan:
     """What the run of a config, of a checkpoint's model if there is one, would ask of its backend.
+
+    Further checkpoints' models, those `beside`, are asked in the same run.
 
     Nothing is executed on it, and no folder is made.
 
@@ -164,20 +184,29 @@ def plan_of(
     with connected(config, access, display) as target:
         config = settled(config)
         fabric = launch(in_one_process(config).fabric)
-        differences = []
+        differences: list[str] = []
+        members: tuple[Member, ...] = ()
         if checkpoint is None:
             data, model = untrained(config, data_root, fabric, target)
         else:
-            trained = Trained.load(checkpoint, config, data_root, fabric)
-            data, model = trained.data, trained.model
-            differences = difference_notes(trained.info, data)
+            paths = [checkpoint, *beside]
+            loaded = Trained.load_all(paths, config, data_root, fabric)
+            members = members_of(loaded, [without_home(str(each)) for each in paths])
+            data, model = loaded[0].data, loaded[0].model
+            differences = _differences(loaded)
         for note in (*data_notes(config, data, trains=checkpoint is None), *differences):
             display.say(f"note: {note}")
-        plan = Run(config, target, fabric, data, model, display, access).plan()
+        plan = Run(config, target, fabric, data, model, display, access, members).plan()
         plan = replace(plan, choice=choice)
     for note in bounds:
         display.say(f"note: {note}")
     return plan
+
+
+def _differences(loaded: Sequence[Trained]) -> list[str]:
+    """How the images differ from those of each model's training, said once."""
+    notes = [note for each in loaded for note in difference_notes(each.info, each.data)]
+    return list(dict.fromkeys(notes))
 
 
 def _folder(place: Place, run: Run, notes: list[str], **begun_with: Any) -> RunFolder:

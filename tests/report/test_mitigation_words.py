@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.records.comparisons import MitigationRecord, VariantRecord
 from experiments.records.lines import Compiled
-from experiments.report.mitigation_words import HEADINGS, cells, sentences, summary
+from experiments.report.machine.mitigation_words import HEADINGS, cells, sentences, summary
 
 
 def variant(name: str, rmse: float, seconds: float, verdict: Any = None, **more: Any) -> Any:

@@ -10,8 +10,8 @@ Lowest first, with the names that other folders use:
 - `outcome`
 - `provenance`
 - `copies`
-- `mitigation_figures`
 - `mitigation`
+- `joint`
 - `validation_figures`
 - `rows`
 - `validation`

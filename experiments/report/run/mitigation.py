@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..facts import charge_facts, compiled_words, device_words
-from ..mitigation_words import HEADINGS, NAMES, NOTE, cells, sentences
+from ..machine.mitigation_figures import errors_and_accuracies
+from ..machine.mitigation_words import HEADINGS, NAMES, NOTE, cells, sentences
 from ..numbers import counted, percent
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
 from ..words import titled
-from .mitigation_figures import errors_and_accuracies
 
 
 def compared(run: Run) -> Part | None:

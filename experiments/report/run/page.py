@@ -12,7 +12,18 @@ from ..numbers import counted, duration, number, percent
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page
 from ..words import described_backend, interval_words
-from . import copies, drift, insight, mitigation, noise, outcome, provenance, rows, validation
+from . import (
+    copies,
+    drift,
+    insight,
+    joint,
+    mitigation,
+    noise,
+    outcome,
+    provenance,
+    rows,
+    validation,
+)
 
 SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("results", "Results", outcome.results),
@@ -21,6 +32,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Run], Part | None]], ...] = (
     ("drift", "Beside the run that it repeats", drift.repeated),
     ("rows", "Rows of feature maps", rows.measured),
     ("mitigation", "Mitigation", mitigation.compared),
+    ("joint", "Models side by side", joint.models),
     ("curves", "Training", outcome.curves),
     ("confusion", "Confusion matrix", outcome.confusion),
     ("classes", "Classes", outcome.classes),
@@ -71,6 +83,8 @@ def _sentence(run: Run) -> str:
     """What this run is."""
     config = run.config
     model = f"The model {config.model.name} {_described(run)}"
+    if run.provenance.beside:
+        return _joint_sentence(run)
     if run.provenance.checkpoint is not None:
         done = "was taken from a checkpoint, weights unchanged,"
         if config.train.weights == "quantum":
@@ -101,6 +115,19 @@ def _described(run: Run) -> str:
     count = len(run.own_layers)
     layers = counted(count, "quantum layer") if count else "no quantum layer"
     return f"(a network of your own, arm {run.arm}, {layers})"
+
+
+def _joint_sentence(run: Run) -> str:
+    """What a run of several checkpoints is."""
+    models = f"{counted(len(run.provenance.beside) + 1, 'trained model')}, weights unchanged,"
+    found = run.joint
+    if found is None:
+        return f"{models} are not evaluated yet."
+    shots = f" ({counted(found.shots, 'shot')})" if found.shots else " (exact)"
+    return (
+        f"{models} were evaluated together on {counted(found.n_images, 'test image')} by "
+        f"{found.backend}{shots}."
+    )
 
 
 def _warning(run: Run) -> str:

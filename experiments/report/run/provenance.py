@@ -55,7 +55,7 @@ def _jobs(run: Run) -> tuple[int, float, str]:
     A machine's are those of the ledger: an evaluation asks for the jobs of the one before it, and
     a calibration is none.
     """
-    for found in (run.validation, run.rows):
+    for found in (run.validation, run.rows, run.joint):
         if found is not None and found.charges is not None:
             charges = found.charges
             return len(charges.job_ids), charges.charged_seconds, charges.money
@@ -80,8 +80,13 @@ def protocol(run: Run) -> Part:
         ("Loss", loss_words(config)),
         ("Seed", str(run.seed)),
     ]
+    if run.provenance.beside:
+        facts.insert(0, ("Settings", "of the first checkpoint; each has its own network"))
     if run.provenance.checkpoint is not None:
-        facts.insert(0, ("Checkpoint", run.provenance.checkpoint))
+        checkpoints = [run.provenance.checkpoint]
+        checkpoints += [each.checkpoint for each in run.provenance.beside]
+        named = "Checkpoint" if len(checkpoints) == 1 else "Checkpoints"
+        facts.insert(0, (named, ", ".join(checkpoints)))
     return Part({"protocol": facts, "notes": run.state.notes or config.notes()})
 
 

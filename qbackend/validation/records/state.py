@@ -37,6 +37,13 @@ class Chosen(Recorded):
     reason: str | None = None
 
 
+class Beside(Recorded):
+    """A checkpoint that was given beside the first: its path, and the SHA-256 of its bytes."""
+
+    checkpoint: str
+    checkpoint_sha256: str
+
+
 class Provenance(Recorded):
     """What a run was begun with beside its recipe; under [run] in `config.toml`.
 
@@ -46,6 +53,7 @@ class Provenance(Recorded):
         data_sha256: of images, labels and splits; None in runs of before it was recorded.
         checkpoint: path of the one that was given, None for a training from scratch.
         checkpoint_sha256: of its bytes; None in runs that keep no copy of it.
+        beside: further ones that are asked in the same run.
         repeats: path of the run that this one repeats; None for one of its own.
         chosen_by: what decided on the machine, where none was named.
         chosen_from: the machines of the account, the chosen one first.
@@ -58,6 +66,7 @@ class Provenance(Recorded):
     data_sha256: str | None = None
     checkpoint: str | None = None
     checkpoint_sha256: str | None = None
+    beside: tuple[Beside, ...] = ()
     repeats: str | None = None
     chosen_by: str | None = None
     chosen_from: tuple[Chosen, ...] = ()

@@ -7,8 +7,8 @@ from typing import Any
 
 from qbackend.registry import parse_name
 
-from ..records.comparisons import MitigationRecord, VariantRecord, Verdict
-from .numbers import ABSENT, counted, number
+from ...records.comparisons import MitigationRecord, VariantRecord, Verdict
+from ..numbers import ABSENT, counted, number
 
 NAMES = {
     "raw": "raw",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ...records.comparisons import MitigationRecord, VariantRecord
-from ..mitigation_words import NAMES
 from ..style import INK, MUTED, VERDICTS, styled
+from .mitigation_words import NAMES
 
 HEIGHT = 0.42
 """Inches of a variant's bar, with what is between it and the next."""
