@@ -16,7 +16,8 @@ Lowest first, with the names that other folders use:
 - `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
 - `state`: Chosen, Provenance, Status
+- `version`: named, release
 - `environment`: computer, peak_memory_mib, versions, without_home
-- `folder`: Record, RunFolder, command_line, now
+- `folder`: Record, RunFolder, command_line, is_run, now
 - `run_records`: RunRecords
 """

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from qbackend.errors import RecordError
 
 from ..records.files import write_atomically
+from ..records.version import release
 from .style import styled
 
 DOTS_PER_INCH = 200
@@ -95,7 +95,7 @@ def write_page(
         .get_template(template)
         .render(
             pictures=pictures,
-            version=metadata.version("qhc"),
+            version=release(),
             written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
             **context,
         )
