@@ -14,7 +14,7 @@ from ..studies.axes import Axis
 from ..studies.frame import Study
 from ..studies.noise.study import NoiseStudy
 from ..studies.qpc.study import QpcStudy
-from .flags import FILE, options
+from .flags import FILE, Seeds, options
 from .options import (
     DATA_ROOT,
     RECIPES_BACKEND,
@@ -36,7 +36,7 @@ def ablate() -> None:
 def study_command(study: Study[Any, Any]) -> click.Command:
     """The command of a study, with an option for each of its axes."""
 
-    def compare(typed: list[str], out: Path | None, seeds: int, **given: Any) -> None:
+    def compare(typed: list[str], out: Path | None, seeds: tuple[int, ...], **given: Any) -> None:
         from ..records.folder import command_line
         from ..run.display import Display
         from ..run.start import Place
@@ -79,10 +79,10 @@ def _options(study: Study[Any, Any]) -> list[Callable[[Any], Any]]:
     found.append(
         click.option(
             "--seeds",
-            type=click.IntRange(min=study.seeds.least),
+            type=Seeds(study.seeds.least),
             default=study.seeds.usual,
             show_default=True,
-            metavar="N",
+            metavar="N|LIST",
             help=study.seeds.help,
         )
     )

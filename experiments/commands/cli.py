@@ -41,6 +41,14 @@ Examples:
 """
 
 
+def _say_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from qbackend.validation.records.version import named
+
+        click.echo(named())
+        context.exit()
+
+
 @click.group(
     cls=Group,
     epilog=EXAMPLES,
@@ -50,7 +58,14 @@ Examples:
         "token_normalize_func": lambda name: FORMER_FLAGS.get(name, name),
     },
 )
-@click.version_option(package_name="qhc")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Say which release and which commit this is.",
+)
 def cli() -> None:
     """Train a hybrid quantum-classical image classifier, then validate it anywhere."""
 

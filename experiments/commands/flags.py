@@ -60,6 +60,32 @@ class Numbers(click.ParamType):
             self.fail(f"{value!r} is not a list of numbers, for example 1,3,5", param, ctx)
 
 
+class Seeds(click.ParamType):
+    """How many, counted from 0, or which ones with commas in between; at least so many."""
+
+    name = "seeds"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        text = str(value)
+        try:
+            named = tuple(int(part) for part in text.split(",") if part.strip())
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of seeds nor a list like 3,5,8", param, ctx)
+        seeds = named if "," in text or not named else tuple(range(*named))
+        if len(set(seeds)) < len(seeds):
+            self.fail(f"{value!r} names a seed twice", param, ctx)
+        if any(seed < 0 for seed in seeds):
+            self.fail(f"{value!r} has a seed below 0", param, ctx)
+        if len(seeds) < self._least:
+            self.fail(f"{value!r} is too few: at least {self._least}", param, ctx)
+        return seeds
+
+
 class Names(click.ParamType):
     """Names with commas in between."""
 

@@ -114,12 +114,16 @@ class RunFolder(StoredRun):
 
     @staticmethod
     def check_free(path: Path | None) -> None:
-        """Raise `RunFolderError` if `path` is anything but an empty folder or nothing."""
+        """Raise `RunFolderError` if `path` is anything but an empty folder or nothing.
+
+        Of a run whose process was killed while it made the folder there is nothing to keep.
+        """
         if path is None or not path.exists():
             return
         if (path / "config.toml").exists():
             raise RunFolderError(f"{path} holds a run already; go on with it by: qhc resume {path}")
-        if not path.is_dir() or any(path.iterdir()):
+        begun = {"state.json", ".state.json.partial", ".config.toml.partial"}
+        if not path.is_dir() or any(each.name not in begun for each in path.iterdir()):
             raise RunFolderError(f"{path} is not an empty folder; choose another --out")
 
     @classmethod

@@ -7,7 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from qbackend.errors import RecordError
+from qbackend.validation.records.version import release
 
 from ..records.files import write_atomically
 from .style import styled
@@ -95,7 +95,7 @@ def write_page(
         .get_template(template)
         .render(
             pictures=pictures,
-            version=metadata.version("qhc"),
+            version=release(),
             written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
             **context,
         )

@@ -36,12 +36,12 @@ def ablate(
     recipe: str,
     values: Sequence[str],
     settings: Sequence[Any],
-    n_seeds: int,
+    seeds: Sequence[int],
     workers: Workers,
     place: Place,
     display: Display,
 ) -> Path:
-    """Compute every setting with seeds 0 to `n_seeds` - 1 and compare; returns the folder.
+    """Compute every setting with every seed and compare; returns the folder.
 
     Under one seed everything that a setting does not name starts equal and sees the same images in
     the same order, so that differences are taken seed by seed.
@@ -51,7 +51,7 @@ def ablate(
         recipe: its name or file.
         values: of the recipe, as `key=value`.
         settings: of the study.
-        n_seeds: of each setting.
+        seeds: of each setting.
         workers: where cells are computed.
         place: where to read and write.
         display: told what happens.
@@ -73,7 +73,7 @@ def ablate(
         values = [*values, f"run.threads={threads}"]
     folder = place.out or Path("runs", f"{study.name}-{first.recipe}")
     cells = [
-        _cell(study, recipe, values, key, folder, place) for key in study.keys(settings, n_seeds)
+        _cell(study, recipe, values, key, folder, place) for key in study.keys(settings, seeds)
     ]
     for cell in {cell.folder: cell for cell in cells}.values():
         check_same(cell.folder, cell.config)

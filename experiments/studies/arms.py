@@ -48,6 +48,7 @@ Examples:
   qhc ablate arms --recipe digits --seeds 5
   qhc ablate arms --recipe mnist --arms quantum,linear --seeds 5 --backend native
   qhc ablate arms --recipe mnist --backend native --jobs 5
+  qhc ablate arms --seeds 3,5,8 --engine dask --jobs 2
 """
     setting = ArmSetting
     axes = (
@@ -67,7 +68,7 @@ Examples:
         ScoreColumn("s/epoch", lambda scores: f"{scores.seconds.mean:.2f}"),
     )
     chosen: ClassVar[Mapping[str, str]] = {"model.arm": "--arms"}
-    seeds = Seeds(5, least=2, help="Runs of each arm, with seeds 0 to N-1.")
+    seeds = Seeds(5, least=2, help="How many runs of each arm, from 0 on, or which: 3,5,8.")
     at_a_time = counted = "runs"
     usual_jobs = 1
 
@@ -105,11 +106,10 @@ Examples:
     ) -> dict[tuple[ArmSetting, int], Record]:
         """Train all of them: what they are worth stands in their own folders."""
         from ..report.reading import read_run
-        from .series import finish, finish_together
+        from .series import finish_in_turn, finish_together
 
         if workers.jobs == 1 and workers.engine == "loky":
-            for number, cell in enumerate(cells, start=1):
-                finish(cell, f"run {number} of {len(cells)}: {cell.folder.name}", display)
+            finish_in_turn(cells, display)
         else:
             finish_together(cells, workers, display)
         return {cell.key: outcome_of(read_run(cell.folder)) for cell in cells}

@@ -120,7 +120,7 @@ class Seeds(NamedTuple):
 
     usual: int
     least: int = 1
-    help: str = ""
+    help: str = "How many of each setting, from 0 on, or which: 3,5,8."
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,9 @@ class Study(ABC, Generic[Setting, Scores]):
         """The values of the recipe that the setting stands for, by dotted key."""
         return {}
 
-    def keys(self, settings: Sequence[Setting], n_seeds: int) -> list[tuple[Setting, int]]:
+    def keys(self, settings: Sequence[Setting], seeds: Sequence[int]) -> list[tuple[Setting, int]]:
         """The cells in order. Seed by seed: what is stopped leaves whole comparisons."""
-        return [(setting, seed) for seed in range(n_seeds) for setting in settings]
+        return [(setting, seed) for seed in seeds for setting in settings]
 
     def label(self, setting: Setting) -> str:
         """A setting's name, in a folder's terms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from qbackend.errors import RunFolderError
 from ..assembly.bounds import bounded
 from ..assembly.thread_count import with_threads
 from ..config.sections import Config
-from ..records.folder import RunFolder
+from ..records.folder import RunFolder, is_run
 from ..run.display import Aside, Display
 from ..run.resume import resume
 from ..run.start import start
@@ -21,8 +22,9 @@ from .grid import Workers
 
 
 def check_same(path: Path, config: Config) -> None:
-    """Raise `RunFolderError` if a run of another config is at `path`."""
-    if not path.exists():
+    """Raise `RunFolderError` if a run of another config, or something else, is at `path`."""
+    if not is_run(path):
+        RunFolder.check_free(path)
         return
     there = RunFolder.open(path).config()
     # A run records the limits that it was given for want of any.
@@ -46,10 +48,22 @@ def finish(cell: Cell[Any], title: str, display: Display) -> None:
         return
     if title:
         display.say(title)
-    if cell.folder.exists():
+    if is_run(cell.folder):
         resume(cell.folder, cell.place.data_root, display)
     else:
         start(cell.config, replace(cell.place, out=cell.folder), display)
+
+
+def finish_in_turn(cells: Sequence[Cell[Any]], display: Display) -> None:
+    """Finish one after the other; before each it is said how long the rest will take, about."""
+    numbered = {number: cell for number, cell in enumerate(cells, start=1) if not is_finished(cell)}
+    begun = time.monotonic()
+    for done, (number, cell) in enumerate(numbered.items()):
+        title = f"run {number} of {len(cells)}: {cell.folder.name}"
+        if done:
+            seconds = (time.monotonic() - begun) / done * (len(numbered) - done)
+            title += f" (about {seconds:.0f} s left)"
+        finish(cell, title, display)
 
 
 def finish_aside(cell: Cell[Any]) -> None:
@@ -71,7 +85,7 @@ def finish_together(cells: Sequence[Cell[Any]], workers: Workers, display: Displ
 
 def is_finished(cell: Cell[Any]) -> bool:
     """Whether the cell's run is there, and done."""
-    return cell.folder.exists() and RunFolder.open(cell.folder).status == "finished"
+    return is_run(cell.folder) and RunFolder.open(cell.folder).status == "finished"
 
 
 def _differences(there: dict[str, Any], asked: dict[str, Any], prefix: str = "") -> list[str]:

@@ -197,6 +197,12 @@ def test_a_folder_that_could_not_be_made_is_free(
     RunFolder.create(tmp_path / "run", CONFIG)
 
 
+def test_a_folder_whose_maker_was_killed_is_free(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", CONFIG)
+    folder.config_file.rename(tmp_path / "run" / ".config.toml.partial")
+    RunFolder.create(tmp_path / "run", CONFIG)
+
+
 def test_lines_are_kept_in_order_and_forgotten_from_the_end(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "run", CONFIG)
     assert folder.epochs() == folder.evaluations() == []

@@ -107,10 +107,10 @@ Examples:
                 raise OptionError(f"{option} must be at least {least}, got {value}")
 
     def keys(
-        self, settings: Sequence[NoiseSetting], n_seeds: int
+        self, settings: Sequence[NoiseSetting], seeds: Sequence[int]
     ) -> list[tuple[NoiseSetting, int]]:
         """Setting by setting, the models without noise first: a table's rows are then seeds."""
-        return [(setting, seed) for setting in (NO_NOISE, *settings) for seed in range(n_seeds)]
+        return [(setting, seed) for setting in (NO_NOISE, *settings) for seed in seeds]
 
     def values(self, setting: NoiseSetting) -> dict[str, Any]:
         """Of the model that the setting's cells evaluate."""

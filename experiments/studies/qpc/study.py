@@ -25,7 +25,7 @@ class QpcStudy(TrainedStudy[QpcSetting]):
     name = "qpc"
     help = """Find out what circuits add to pointwise convolutions.
 
-    Every setting is trained with seeds 0 to N-1 under the recipe's budget. A LIST is written
+    Every setting is trained under every seed and the recipe's budget. A LIST is written
     a,b,c, or its flag repeated. By default the settings are a star around circuits of depth 2
     with cross-entropy and AdamW: every arm, every depth, and each loss and optimiser with the
     classical convolution beside the circuits. The same command goes on where it was stopped;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +11,7 @@ import psutil
 from joblib import cpu_count
 
 from .state import Computer
+from .version import commit, release
 
 PACKAGES = (
     "torch",
@@ -28,10 +28,10 @@ _MIB = 2**20
 
 def versions() -> dict[str, str]:
     """Versions of qhc, of Python and of the packages that results depend on."""
-    found = {"qhc": _version("qhc"), "python": platform.python_version()}
+    found = {"qhc": release(), "python": platform.python_version()}
     found |= {name: _version(name) for name in PACKAGES}
-    commit = _commit()
-    return {**found, "commit": commit} if commit else found
+    made_from = commit()
+    return {**found, "commit": made_from} if made_from else found
 
 
 def computer(accelerator: str) -> Computer:
@@ -67,18 +67,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this file belongs to, if it is one."""
-    root = Path(__file__).parents[3]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def _processor() -> str:
