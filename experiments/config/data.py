@@ -24,7 +24,7 @@ class DataSection(Section):
     """Images and their splits."""
 
     name: str
-    """A dataset of `qhc data list`, or folder:DIR."""
+    """A dataset of `qhc data list`, or `folder:DIR`."""
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training images that is held out for validation."""
     stratified: bool = True
