@@ -20,6 +20,7 @@ from peers import PEERS
 from experiments.bench.suite import OURS, every_case
 from qbackend import CircuitLayer
 
+TITLE = "# Circuits that people bring\n"
 CASES = [case.name for case in every_case() if isinstance(case.spec, CircuitLayer)]
 CONTESTANTS = [*OURS, *(peer.name for peer in PEERS if CircuitLayer in peer.takes)]
 
@@ -39,9 +40,9 @@ def main(quick: bool, cases: tuple[str, ...], out: Path) -> None:
             found = Path(folder) / f"{case}.json"
             subprocess.run([*command, "--cases", case, "--out", str(found)], check=True)
             reports.append(json.loads(found.read_text()))
-            pages.append(found.with_suffix(".md").read_text())
+            pages.append(found.with_suffix(".md").read_text().partition("\n\n")[2])
     out.write_text(json.dumps(reports, indent=1) + "\n")
-    out.with_suffix(".md").write_text("\n".join(pages))
+    out.with_suffix(".md").write_text("\n".join([TITLE, *pages]))
 
 
 if __name__ == "__main__":

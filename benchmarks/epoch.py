@@ -244,7 +244,9 @@ def main(out: Path | None, **options: Any) -> None:
     print(table.markdown(), operators.markdown(), sep="\n")
     if out is not None:
         out.write_text(json.dumps({"conditions": facts, "arms": summary}, indent=1) + "\n")
-        out.with_suffix(".md").write_text(f"{table.markdown()}\n{operators.markdown()}")
+        heading = f"# {table.title.partition(';')[0]}\n"
+        pages = (heading, table.markdown(), operators.markdown())
+        out.with_suffix(".md").write_text("\n".join(pages))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ OURS = {"ours, aer": "aer", "ours, native": "native"}
 AGREEMENT = 1e-4
 """Of values in float32 after some tens of gates."""
 MIB = 2**20
+TITLE = "# A pointwise convolution\n"
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def main(seconds: float, share: int, threads: int, out: Path | None) -> None:
     print(table.markdown())
     if out is not None:
         out.write_text(json.dumps({"conditions": facts, "cases": results}, indent=1) + "\n")
-        out.with_suffix(".md").write_text(table.markdown())
+        out.with_suffix(".md").write_text(f"{TITLE}\n{table.markdown()}")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ def run_bench(
     }
     if out is not None:
         detailed = _tables(training, inference, contestants, quartiles=True)
-        page = [_sentence(facts), *(table.markdown() for table in detailed), *absent]
+        title = "# Layers of the catalogue, forward and backward"
+        page = [title, _sentence(facts), *(table.markdown() for table in detailed), *absent]
         out.write_text(json.dumps(report, indent=1) + "\n")
         out.with_suffix(".md").write_text("\n\n".join(page) + "\n")
     if as_json:

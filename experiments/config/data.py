@@ -33,7 +33,7 @@ class DataSection(Section):
     arguments: dict[str, Any] | None = None
     """Of that function, by name."""
     name: str = Field(default="", validate_default=True)
-    """A dataset of `qhc data list`, or folder:DIR; with a factory, what reports call it."""
+    """A dataset of `qhc data list`, or `folder:DIR`; with a factory, what reports call it."""
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the training images that is held out for validation."""
     stratified: bool = True

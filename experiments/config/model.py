@@ -151,15 +151,19 @@ class LayerSection(Section):
     model_config = ConfigDict(extra="allow")
 
     n_wires: int | None = Field(default=None, ge=1)
+    """Wires of a layer of the catalogue."""
     encoding: str | None = None
+    """How its features become a state: amplitude (2^Q features) or angle (one for each wire)."""
     ansatz: str | None = None
+    """Its trained circuit: basic_entangler, strongly_entangling, rotation_only or unentangled."""
     n_layers: int | None = Field(default=None, ge=1)
+    """Repetitions of that."""
     observables: tuple[str | Terms, ...] | None = None
-    """Of a circuit of one's own: "ZZII", "0.5*XXII - 0.25*ZIII", or such a sum as a list of
-    [letters, number]."""
+    """Of a circuit of one's own: `"ZZII"`, `"0.5*XXII - 0.25*ZIII"`, or such a sum as a list of
+    `[letters, number]`."""
     circuit: str | None = None
-    """FILE.qasm (OpenQASM 3), FILE.qpy, MODULE:FUNCTION or FILE.py:FUNCTION; in a resolved recipe
-    the circuit itself, as text."""
+    """`FILE.qasm` (OpenQASM 3), `FILE.qpy`, `MODULE:FUNCTION` or `FILE.py:FUNCTION`; in a resolved
+    recipe the circuit itself, as text."""
     name: str | None = None
     """Of that circuit, in reports."""
     features: tuple[str, ...] | None = None

@@ -20,17 +20,18 @@ class RunSection(Section):
     backend: str = "aer"
     """Name of the backend, as `qhc backends` lists them."""
     shots: int | None = Field(default=None, ge=1)
-    """Per circuit; exact expectations where it is not given."""
+    """Per circuit; where it is not given expectations are exact, or 1,024 shots on a machine."""
     seed: int = Field(default=0, ge=0, le=2**64 - 1)
     """Of splits, initial weights, order of images, augmentation, dropout and sampling."""
     shots_seed: int | None = Field(default=None, ge=0, le=2**64 - 1)
     """Of the shots that a simulator or a fake device draws in an evaluation; the seed where it is
     not given. A repeated run has another one, as a machine would draw others."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """Of each process, for everything on the CPU; what a batch is worth where it is not given
-    (`thread_count.with_threads`). The same number gives the same bits."""
+    """Of each process, for everything on the CPU; as many as a batch is worth where it is not
+    given. The same number gives the same bits."""
     limit: int | None = Field(default=None, ge=1)
-    """Number of evaluation images, drawn by the seed; all where it is not given."""
+    """Number of evaluation images, drawn by the seed; all where it is not given, 100 on a
+    machine."""
     rows: int | None = Field(default=None, ge=1)
     """Rows of a trained net's feature maps to execute in place of whole images, where the quantum
     layers are pointwise convolutions."""
@@ -54,24 +55,34 @@ class RunSection(Section):
 class NoiseSection(Section):
     """Strengths of the parts of a device's noise: 0 is none, 1 what the device reports.
 
-    The parts are those of `qbackend.noise_spec.NoiseSpec`; one that is not given has its default
+    The parts are those of `qbackend.NoiseSpec`; one that is not given has its default
     there, or what the noise file says.
     """
 
     one_qubit: float | None = Field(default=None, ge=0)
+    """Scales the depolarising probability of gates on one qubit."""
     two_qubit: float | None = Field(default=None, ge=0)
+    """Scales the depolarising probability of gates on two qubits."""
     relaxation: float | None = Field(default=None, ge=0)
+    """Scales the rates 1/T1 and 1/T2 while a gate lasts."""
     readout: float | None = Field(default=None, ge=0)
+    """Scales the probabilities of a misread."""
     idle: float | None = Field(default=None, ge=0)
+    """Scales the same rates while a qubit waits; off where it is not given. Above 0 the circuit is
+    scheduled."""
 
 
 class FabricSection(Section):
     """Where the network runs, in Lightning Fabric's words."""
 
     accelerator: str = "auto"
+    """Where the network is trained: auto takes a CUDA device where torch finds one, cpu none."""
     devices: int | str = 1
+    """Processes that train together, each on a device or a share of the cores."""
     num_nodes: int = Field(default=1, ge=1)
+    """Computers that they are on."""
     strategy: str = "auto"
+    """How they share the work: ddp, for example, each with a part of every batch."""
     precision: str = "32-true"
     """Of the network; the quantum layer computes in float32 or float64 whatever this is."""
     capture: Literal["auto", "off"] = "auto"
@@ -92,4 +103,6 @@ class LogSection(Section):
     """Loggers beside the run folder's own records."""
 
     tensorboard: bool = False
+    """Also write what TensorBoard reads, into the run folder."""
     mlflow: bool = False
+    """Also log to MLflow, where its environment variables say."""

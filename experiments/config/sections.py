@@ -34,7 +34,10 @@ class Config(Section):
     recipe: str
     """Name of the recipe, or stem of its file."""
     description: str = ""
+    """What the recipe trains on what, in a sentence for reports."""
     protocol: Protocol = "matched"
+    """matched gives every arm the same front end, optimiser, schedule, splits and seeds; published
+    has the settings of the paper that the network is from."""
     remarks: tuple[str, ...] = ()
     """What a reader of the results must know and no value says."""
     run: RunSection = RunSection()

@@ -17,11 +17,14 @@ class TrainSection(Section):
     """How the weights are found."""
 
     epochs: int = Field(ge=1)
+    """Passes through the training images."""
     batch_size: int = Field(default=64, ge=2)
+    """Images of a step, and of a batch in every evaluation."""
     keep_last: bool = False
     """Train on a smaller batch at the end of an epoch; otherwise its images wait for another
     epoch's order."""
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    """What makes a step of a gradient."""
     lr: float = Field(gt=0)
     """Learning rate; the largest one where the schedule changes it."""
     weight_decay: float = Field(default=0.0, ge=0)

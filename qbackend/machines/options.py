@@ -92,11 +92,13 @@ class ExecutionOptions:
             least=1,
         ),
     )
-    """So many rows one execution answers; auto is as many as fit."""
+    """Of the layer, side by side on the chip: so many rows one execution answers; auto is as many
+    as fit."""
     border: Border = field(
         default=1,
         metadata=_said("Idle qubits between two copies, 0 or 1.  [default: {}]", "N"),
     )
+    """Idle qubits on every way from one copy to another."""
     fidelity_within: float = field(
         default=0.1,
         metadata=_said(
@@ -105,6 +107,8 @@ class ExecutionOptions:
             least=0,
         ),
     )
+    """Share by which a copy's reported fidelity, gates times readout, may be below the best
+    one's."""
     precision: float | None = field(
         default=None,
         metadata=_said(
@@ -114,6 +118,7 @@ class ExecutionOptions:
             is_physical=True,
         ),
     )
+    """Standard error for the Estimator to reach, in place of shots."""
     fractional_gates: bool = field(
         default=False,
         metadata=_said(
@@ -127,9 +132,11 @@ class ExecutionOptions:
     dynamical_decoupling: Decoupling | None = field(
         default=None, metadata=_said("On idle qubits: XX, XpXm or XY4.", is_physical=True)
     )
+    """Pulses on idle qubits that cancel to nothing, and slow drifts with them."""
     gate_twirling: bool = field(
         default=False, metadata=_said("Twirl two-qubit gates.", SWITCH, is_physical=True)
     )
+    """Random Paulis around two-qubit gates, which make coherent errors random ones."""
     measurement_twirling: bool = field(
         default=False, metadata=_said("Twirl measurements.", SWITCH, is_physical=True)
     )
@@ -147,7 +154,7 @@ class ExecutionOptions:
             is_physical=True,
         ),
     )
-    """Extrapolated by a line; empty for none."""
+    """Noise factors of the Estimator's zero-noise extrapolation, by a line; empty for none."""
     rep_delay: float | None = field(
         default=None,
         metadata=_said(
@@ -158,7 +165,8 @@ class ExecutionOptions:
             is_later=True,
         ),
     )
-    """From a measurement to the next shot, in which the qubits relax; None for the machine's."""
+    """Seconds from a measurement to the next shot, in which the qubits relax; the machine's own
+    where it is not given."""
     prefer: Preference = field(
         default="fidelity",
         metadata=_said(
@@ -176,18 +184,20 @@ class ExecutionOptions:
             least=1,
         ),
     )
-    """None for one that follows from the job's estimate, see `budget.time_limit`."""
+    """Seconds of QPU time after which a job is stopped; where it is not given they follow from its
+    estimate and the budget, see `budget.time_limit`."""
     max_qpu_seconds: float = field(
         default=60.0,
         metadata=_said(
             "Budget of QPU time for the whole run.  [default: {}]", "S", least=ABOVE_ZERO
         ),
     )
-    """By the estimate, before jobs are sent."""
+    """Budget of QPU time for the whole run: more is refused before jobs are sent, by the estimate,
+    and stopped by the service after."""
     deadline: float | None = field(
         default=None, metadata=_said("Seconds to wait for results.", "S", least=ABOVE_ZERO)
     )
-    """None for ever."""
+    """Seconds to wait for results; for ever where it is not given."""
     poll: tuple[float, float] = field(default=POLL_SECONDS, metadata=_said())
     """Shortest and longest pause between two looks at a job, seconds."""
 

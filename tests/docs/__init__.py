@@ -1,0 +1,1 @@
+"""What the pages say: their links, their blocks of code, and the recipe's keys."""
