@@ -12,6 +12,7 @@ Lowest first:
 - `mitigation`: what each way to mitigate errors gains
 - `report`: the page of a run, or of several
 - `run`: one invocation of `qhc run`
+- `diagnosis`: what silently spoils hybrid training
 - `studies`: comparisons of many runs
 - `bench`: speed beside other simulators
 - `commands`: the command line
