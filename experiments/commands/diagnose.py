@@ -52,7 +52,7 @@ Examples:
 @click.option("--only", type=Names(), metavar="CHECK,...", help="Only these checks.")
 @click.option(
     "--set",
-    "settings",
+    "changes",
     multiple=True,
     metavar="KEY=VALUE",
     help="Any value of the recipe, for example layer.n_layers=4.",
@@ -69,7 +69,7 @@ def diagnose(
     images: int,
     seed: int | None,
     only: tuple[str, ...] | None,
-    settings: tuple[str, ...],
+    changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Look for what silently spoils hybrid training, and show the evidence.
@@ -100,7 +100,7 @@ def diagnose(
         seed,
         data,
         None if shape is None else input_shape(shape),
-        settings,
+        changes,
     )
     display = Display()
     with display.console.status("reading data and building the model"):

@@ -10,6 +10,6 @@ Lowest first, with the names that other folders use:
 - `run`: FabricSection, MitigationVariant
 - `train`: Ties, TrainSection
 - `sections`: Config
-- `recipe`: load_config
+- `recipe`: list_recipes, load_config
 - `of_checkpoint`: config_of_trained
 """

@@ -8,8 +8,8 @@ Lowest first, with the names that other folders use:
 - `watch`
 - `subject`
 - `checks`: what is looked for
-- `diagnose`: CHECKS
+- `diagnose`: chosen, diagnose
 - `factory`
-- `targets`: Wishes, subject_of
-- `show`: show, summary
+- `targets`: Wishes, input_shape, subject_of
+- `show`: counted, show, summary
 """

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from qbackend.errors import UnknownNameError, suggest
+from torch import Tensor
+
+from qbackend.errors import OptionError, UnknownNameError, suggest
 
 from .checks import (
     dead,
@@ -110,12 +112,17 @@ def _call(subject: Subject) -> Finding | None:
             "the other checks say what is wrong with inputs and labels; --debug shows where it "
             "fails",
         )
+    if not isinstance(output, Tensor):
+        raise OptionError(
+            f"{subject.name} answers with a {type(output).__name__}; the checks need one tensor: "
+            "name a function that wraps the model in a module with one output"
+        )
     if output.is_floating_point() and not output.isfinite().all():
         rows = (~output.isfinite()).flatten(1).any(dim=1)
         return Finding(
             "defect",
             "the model's outputs are not finite",
-            (f"NaN or infinite for {int(rows.sum())} of {len(rows)} samples, in evaluation mode",),
+            (f"NaN or infinite for {int(rows.sum())} of {len(rows)} samples",),
             "look for a division by 0, a logarithm of 0, or weights that a training blew up",
         )
     return None

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from qbackend.seam.backend import QuantumBackend
@@ -78,8 +79,15 @@ class Subject:
 
     @cached_property
     def evaluated(self) -> Pass:
-        """A pass in evaluation mode, with what autograd keeps of it."""
+        """A pass without dropout, with what autograd keeps of it.
+
+        Before a training BatchNorm has no means of its own yet, and takes those of the batch, as in
+        the first step.
+        """
         with as_it_was(self.model, training=False, seed=self.seed):
+            for each in self.model.modules():
+                if isinstance(each, _BatchNorm):
+                    each.train(not self.trained)
             return watched(self.model, self.parts, self.inputs)
 
     @cached_property

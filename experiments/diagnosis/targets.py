@@ -89,13 +89,15 @@ def subject_of(target: str, wishes: Wishes) -> Subject:
         recorded = load_model_info(path).config
         config = Config.from_dict(recorded, f"checkpoint {path}", [])
         return _of_checkpoint(target, path, config, wishes)
-    if ":" in target and not is_recipe:
+    if ":" in target and not is_recipe and not path.exists():
         return _of_factory(target, wishes)
     if not is_recipe and path.is_dir():
         raise UnknownNameError(f"{target} is not a run with a trained model: no {CHECKPOINT} in it")
     for option, value in (("--data", wishes.data), ("--input-shape", wishes.input_shape)):
         if value is not None:
-            raise OptionError(f"a recipe brings its own data; leave {option} out, or --set data.…")
+            raise OptionError(
+                f"a recipe brings its own data; leave {option} out, or type --set data.name=NAME"
+            )
     return _of_recipe(target, load_config(target, wishes.of_recipe()), wishes)
 
 

@@ -13,19 +13,12 @@ HALF = (torch.float16, torch.bfloat16)
 
 def look(subject: Subject) -> Outcome:
     """Of inputs, of parameters, and of what the circuits are given."""
-    findings: list[Finding] = []
+    kinds = sorted({str(each.dtype) for each in subject.model.parameters()})
+    seen = f"inputs {subject.inputs.dtype}, parameters {', '.join(kinds) or 'none'}"
+    seen = seen.replace("torch.", "")
     if not subject.inputs.dtype.is_floating_point:
-        findings.append(
-            Finding(
-                "warning",
-                f"inputs are {subject.inputs.dtype}, not floating point",
-                (
-                    "layers refuse whole numbers, or divide and round them; the quantum layer "
-                    "takes float32 and float64",
-                ),
-                "inputs.float(), and the scale that the model is made for",
-            )
-        )
+        return Outcome(seen, (_whole_numbers(subject.inputs.dtype),))
+    findings: list[Finding] = []
     for part in subject.called_parts:
         dtype = subject.evaluated.features[part.name].dtype
         if dtype in HALF:
@@ -52,6 +45,16 @@ def look(subject: Subject) -> Outcome:
                 "train in float32 and let autocast choose, instead of model.half()",
             )
         )
-    kinds = sorted({str(each.dtype) for each in subject.model.parameters()})
-    seen = f"inputs {subject.inputs.dtype}, parameters {', '.join(kinds) or 'none'}"
-    return Outcome(seen.replace("torch.", ""), tuple(findings))
+    return Outcome(seen, tuple(findings))
+
+
+def _whole_numbers(dtype: torch.dtype) -> Finding:
+    return Finding(
+        "warning",
+        f"inputs are {dtype}, not floating point",
+        (
+            "layers refuse whole numbers, or divide and round them; the quantum layer takes "
+            "float32 and float64",
+        ),
+        "inputs.float(), and the scale that the model is made for",
+    )

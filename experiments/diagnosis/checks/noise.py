@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from qiskit.circuit.library import get_standard_gate_name_mapping
 
-from qbackend import get_backend
+from qbackend import QuantumLayer, get_backend
 from qbackend.errors import UserError
 from qbackend.layers.program import Layer
-from qbackend.module.network import LayerNetwork
 from qbackend.seam.backend import QuantumBackend
 
 from ..findings import Finding, Outcome, skipped
@@ -62,7 +61,9 @@ def _moved(subject: Subject, part: Part, layer: Layer, backend: QuantumBackend) 
     rows = spread_out(rows[rows.abs().amax(dim=1) > 0], ROWS)
     weights = part.weight().numpy()
     noisy, ideal = (
-        LayerNetwork(layer, each, seed=subject.seed).execute(rows.numpy(), weights).values
+        QuantumLayer(layer, each, seed=subject.seed)
+        .neural_network.execute(rows.numpy(), weights)
+        .values
         for each in (backend, get_backend("aer"))
     )
     return float(torch.from_numpy(noisy - ideal).abs().max())

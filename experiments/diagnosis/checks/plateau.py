@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 
@@ -72,7 +73,8 @@ def look(subject: Subject) -> Outcome:
         own = variance(layer, subject.seed)
         trend = _trend(layer, subject.seed)
         words.append(
-            f"gradients of {own.size:.3f} at {layer.n_wires} wires"
+            f"gradients of {own.size:.3f} at {layer.n_wires} wires, observables on up to "
+            f"{_locality(layer)}"
             + ("" if trend is None else f", times {2 ** (trend[0] / 2):.2f} for each wire more")
         )
         shots = subject.shots or SHOTS
@@ -83,6 +85,7 @@ def look(subject: Subject) -> Outcome:
     return Outcome("; ".join(words), tuple(findings))
 
 
+@lru_cache(maxsize=32)
 def variance(layer: Layer, seed: int) -> Variance:
     """Over weights uniform in [0, 2π) and product states, one output for each of N rows."""
     generator = torch.Generator().manual_seed(seed)
@@ -129,6 +132,8 @@ def _of_width(layer: LayerSpec, n_wires: int) -> LayerSpec:
 
 def _locality(layer: Layer) -> int:
     """On how many wires the widest observable acts."""
+    if isinstance(layer, LayerSpec):
+        return max(layer.n_wires - each.count("I") for each in layer.observables)
     terms = [term for each in layer.program().observables for term in each.to_sparse_list()]
     return max((len(qubits) for _, qubits, _ in terms), default=0)
 
