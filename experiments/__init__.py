@@ -13,6 +13,7 @@ Lowest first:
 - `joint`: several trained models on one device in one run
 - `report`: the page of a run, or of several
 - `run`: one invocation of `qhc run`
+- `diagnosis`: what silently spoils hybrid training
 - `studies`: comparisons of many runs
 - `bench`: speed beside other simulators
 - `commands`: the command line

@@ -12,5 +12,6 @@ Lowest first, with the names that other folders use:
 - `machine`
 - `run`
 - `compare`
+- `diagnose`
 - `cli`
 """

@@ -17,6 +17,7 @@ from qbackend.errors import JobsPendingError, QhcError
 
 from .ablate import ablate
 from .compare import compare
+from .diagnose import diagnose
 from .look import backends, bench, data, report
 from .machine import cancel, jobs
 from .options import Group
@@ -80,6 +81,7 @@ for command in (
     report,
     compare,
     ablate,
+    diagnose,
     backends,
     data,
     bench,

@@ -12,6 +12,6 @@ Lowest first, with the names that other folders use:
 - `train`: Ties, TrainSection
 - `sections`: Config
 - `own_objects`: own_arms, own_callable, own_model
-- `recipe`: configure, load_config
+- `recipe`: configure, list_recipes, load_config
 - `of_checkpoint`: config_of_trained
 """

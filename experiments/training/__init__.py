@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `recorder`: CudaRecorder
 - `captured`
-- `optimise`
+- `optimise`: build_loss, build_optimiser
 - `learner`
 - `train`: Training, steps_per_epoch
 """

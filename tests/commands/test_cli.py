@@ -15,6 +15,7 @@ import pytest
 import experiments.run.start as run_module
 from experiments.commands.cli import EXAMPLES, cli, main
 from experiments.commands.compare import MITIGATION_EXAMPLES, VARIED
+from experiments.commands.diagnose import DIAGNOSE_EXAMPLES
 from experiments.commands.look import BENCH_EXAMPLES
 from experiments.commands.options import chosen_settings
 from experiments.commands.run import ESTIMATE_EXAMPLES, RERUN_EXAMPLES, RUN_EXAMPLES
@@ -61,6 +62,10 @@ OPTIONS = {
     "data": set(),
     "data list": {"--data-root"},
     "data get": {"name", "--data-root"},
+    "diagnose": {
+        *("target", "--backend", "--data", "--input-shape", "--data-root", "--images", "--seed"),
+        *("--only", "--set", "--json"),
+    },
     "compare": set(),
     "compare mitigation": {
         *RUN_FLAGS
@@ -161,6 +166,7 @@ def test_help_imports_nothing_heavy() -> None:
             ArmStudy.examples,
             QpcStudy.examples,
             BENCH_EXAMPLES,
+            DIAGNOSE_EXAMPLES,
         )
         for line in text.splitlines()
         if line.strip().startswith("qhc ")
@@ -214,6 +220,15 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
         (["estimate", "--backend", "ibm", "--set", "model.arm=linear"], "has no quantum layer"),
         (["run", "--backend", "ibm_fez", "--prefer", "queue"], "add --backend ibm"),
         (["run", "--backend", "ibm", "--prefer", "length"], "or 'seconds', got 'length'"),
+        (["diagnose", "mnits"], "unknown recipe 'mnits': did you mean 'mnist'"),
+        (["diagnose", "digits", "--only", "softmx"], "unknown check 'softmx': did you mean"),
+        (["diagnose", "absent.py:build"], "there is no file absent.py"),
+        (["diagnose", "absent_module:build"], "there is no module 'absent_module'"),
+        (["diagnose", "torch.nn:Flatten"], "--input-shape 1x28x28"),
+        (["diagnose", "torch.nn:Linear", "--data", "digits"], "needs arguments (in_features"),
+        (["diagnose", "torch.nn:Flatten", "--input-shape", "1x"], "write the sizes"),
+        (["diagnose", "digits", "--data", "mnist"], "--set data.name=NAME"),
+        (["diagnose", "digits", "--images", "0"], "images must be"),
         (["rum"], "run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -1,0 +1,81 @@
+"""A model of one's own: from `my_net.py:build` or `package.module:build` to what that makes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+from torch import nn
+from torch.optim import Optimizer
+
+from qbackend.errors import OptionError, UnknownNameError, suggest
+from qbackend.generic.finding import importable_from
+
+
+def built(target: str) -> tuple[nn.Module, Optimizer | None]:
+    """What FILE.py:NAME or MODULE:NAME is, or makes when it is called without arguments.
+
+    A module, or a pair of a module and its optimiser.
+
+    Raises:
+        UnknownNameError: there is no such file, module or name.
+        OptionError: it cannot be imported or called, or makes something else.
+    """
+    place, _, name = target.rpartition(":")
+    module = _imported(place)
+    found = getattr(module, name, None)
+    if found is None:
+        known = [each for each in vars(module) if not each.startswith("_")]
+        raise UnknownNameError(f"there is no '{name}' in {place}: {suggest(name, known)}")
+    if callable(found) and not isinstance(found, nn.Module):
+        needed = [
+            each.name
+            for each in inspect.signature(found).parameters.values()
+            if each.default is each.empty
+            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        ]
+        if needed:
+            raise OptionError(
+                f"{target} needs arguments ({', '.join(needed)}); write a function without any, "
+                "that returns the model"
+            )
+        try:
+            found = found()
+        except Exception as error:  # whatever the user's own lines raise
+            raise OptionError(f"{target} failed: {type(error).__name__}: {error}") from error
+    model, optimiser = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if not isinstance(model, nn.Module) or not isinstance(optimiser, Optimizer | None):
+        raise OptionError(
+            f"{target} is a {type(found).__name__}; it must be a torch.nn.Module, or a function "
+            "that returns one, alone or as (model, optimiser)"
+        )
+    return model, optimiser
+
+
+def _imported(place: str) -> ModuleType:
+    path = Path(place).expanduser()
+    is_file = path.suffix == ".py"
+    if is_file and not path.is_file():
+        raise UnknownNameError(f"there is no file {place}")
+    try:
+        with importable_from(path.parent if is_file else Path.cwd()):
+            if not is_file:
+                return importlib.import_module(place)
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    except ModuleNotFoundError as error:
+        if error.name and place.startswith(error.name):
+            raise UnknownNameError(
+                f"there is no module '{place}', neither installed nor in this folder; "
+                "FILE.py:NAME names a file"
+            ) from None
+        raise OptionError(f"{place} cannot be imported: {error}") from error
+    except Exception as error:  # whatever the user's own lines raise
+        raise OptionError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
