@@ -95,7 +95,9 @@ def assess(
     circuits = _compiled_circuits(layers)
     images = in_order(split, model, config, data)
     evaluation = evaluate(model, images, data.classes, config.train.label_smoothing)
-    write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
+    write_atomically(
+        folder.evaluation, evaluation.arrays(split, data.classes, seed=config.run.seed)
+    )
     if keep is not None:
         keep(evaluation)
     if circuits and circuits[0].device is not None:

@@ -25,6 +25,7 @@ from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record, RunFolder
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
+from .answers import drawn
 from .assess import assess, in_order, observed_ideally, save_reported, save_simulated_noise
 from .calibrated_copies import CorrectedCopies, ask_calibrated, copied_layer, on_backend
 from .copies import copy_scores, explained, save_noise_of_copies
@@ -130,8 +131,8 @@ class Validation(DeviceRun):
         answers = answers_of(arrays)
         changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
         images = self.split.images.cpu().numpy()
-        arrays |= {"changed_places": changed[:N_CHANGED]}
-        arrays |= {"changed_images": images[changed[:N_CHANGED]]}
+        shown = drawn(changed, N_CHANGED, self.config.run.seed)
+        arrays |= {"changed_places": shown, "changed_images": images[shown]}
         write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))

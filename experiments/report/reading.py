@@ -39,6 +39,7 @@ class Answers:
         outputs: (N, M) behind it.
         samples: (S, C, H, W) uint8 images.
         sample_places: (S,), where the samples stand among the N.
+        are_drawn: whether the samples are drawn by a seed; the first ones in runs of before.
     """
 
     labels: NDArray[np.integer]
@@ -47,6 +48,7 @@ class Answers:
     outputs: NDArray[np.floating] | None
     samples: NDArray[np.uint8]
     sample_places: NDArray[np.integer]
+    are_drawn: bool
 
     def predictions(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """The predicted classes (N,) and their probabilities (N,)."""
@@ -146,6 +148,7 @@ class Run(RunRecords):
                     outputs=file.get("outputs"),
                     samples=file["samples"],
                     sample_places=file["sample_places"],
+                    are_drawn="sample_seed" in file,
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunFolderError(

@@ -19,12 +19,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from ..style import INK, MUTED, WRONG, blank, styled
+from ..pictures.style import GRID, INK, MUTED, ON_DARK, ON_LIGHT, PAPER, WRONG, blank, styled
 from .chip_layout import Pair, chip_layout
 
 SCALE = colormaps["viridis_r"]
 """From light to dark, also without colours; the darker, the larger the error."""
-IDLE, UNASKED = "#e3e7eb", "#ffffff"
+IDLE, UNASKED = GRID, PAPER
 """Qubits outside of all copies, and of copies that answered no image."""
 STEP, WIDEST = 0.46, 8.4
 """Inches from a qubit to the next, and of all; qubits of a wider chip come closer."""
@@ -145,11 +145,13 @@ def _norm(errors: Mapping[int, float]) -> Normalize:
 
 def _readable_on(colour: str) -> str:
     """The colour of letters on another, by its relative luminance (WCAG 2.1)."""
+    if colour in (IDLE, UNASKED):
+        return INK
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
         for part in to_rgb(colour)
     ]
-    return INK if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.22 else "white"
+    return ON_LIGHT if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.22 else ON_DARK
 
 
 def _legend(*, unasked: bool, far: bool) -> list[Line2D]:

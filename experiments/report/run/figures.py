@@ -11,23 +11,21 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib import patheffects
-from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from ...records.lines import EpochRecord
-from ..image_grid import image_grid, shorten
-from ..projection import Projection
-from ..style import (
+from ..pictures.image_grid import image_grid, shorten
+from ..pictures.projection import Projection
+from ..pictures.style import (
     INK,
     MUTED,
+    ON_DARK,
+    ON_LIGHT,
+    PAPER,
     RIGHT,
     STYLE,
-    TRAINING,
-    VALIDATION,
     WRONG,
     blank,
     class_colours,
@@ -47,48 +45,6 @@ CIRCUIT_STYLE = {
 MANY_CLASSES = 20
 """Above this number of classes a picture shows no numbers, names or legend for each of them."""
 
-METRICS = {"loss": "loss (cross-entropy)", "accuracy": "accuracy (%)", "f1": "macro F1 (%)"}
-"""Axis labels of what is drawn over epochs."""
-
-
-@styled
-def curve(epochs: Sequence[EpochRecord], metric: str) -> Figure:
-    """One metric over epochs, in training where it is recorded and in validation."""
-    figure, axes = blank(3.5, 2.9)
-    numbers = [epoch.epoch for epoch in epochs]
-    percent = metric != "loss"
-    for part, colour, marker in (("train", TRAINING, "s"), ("validation", VALIDATION, "o")):
-        values = [epoch.value(part, metric) for epoch in epochs]
-        if np.isfinite(values).any():
-            name = "training" if part == "train" else part
-            axes.plot(numbers, values, color=colour, marker=marker, markersize=3.5, label=name)
-    axes.set_title(f"{metric_name(metric)} per epoch")
-    axes.set_ylabel(METRICS[metric])
-    label_epochs(axes, numbers)
-    if percent:
-        as_percent(axes)
-    axes.legend()
-    return figure
-
-
-def metric_name(metric: str) -> str:
-    """As a title begins."""
-    name = METRICS[metric].partition(" (")[0]
-    return name[0].upper() + name[1:]
-
-
-def label_epochs(axes: Axes, numbers: Sequence[int]) -> None:
-    """Whole epochs along the x axis, also when there is only one."""
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-    if len(numbers) == 1:
-        axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
-
-
-def as_percent(axes: Axes) -> None:
-    """Fractions on the y axis, written as per cent without the sign."""
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=""))
-
 
 @styled
 def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
@@ -100,7 +56,9 @@ def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
     shares = matrix / np.maximum(totals, 1)
     # The square root keeps rare confusions visible beside a diagonal near 1.
     norm = PowerNorm(0.5, 0.0, 1.0)
-    drawn = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
+    # What is empty shows the page, whether it is light or dark.
+    shown = np.ma.masked_equal(shares, 0.0)
+    drawn = axes.imshow(shown, cmap="Blues", norm=norm, interpolation="nearest")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_title(f"{np.trace(matrix):,} of {matrix.sum():,} images on the diagonal")
@@ -116,7 +74,7 @@ def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=7.5,
-                color="white" if dark else INK,
+                color=ON_DARK if dark else ON_LIGHT,
             )
         long = max(len(name) for name in classes) > 3
         axes.set_xticks(range(len(classes)), classes, rotation=45 if long else 0)
@@ -180,7 +138,7 @@ def scatter(
                 ha="center",
                 va="center",
                 fontweight="bold",
-                path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+                path_effects=[patheffects.withStroke(linewidth=2.5, foreground=PAPER)],
             )
     axes.set_title(title)
     axes.set_xlabel(projection.axes[0])

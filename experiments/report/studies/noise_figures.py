@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..style import ARMS, INK, MUTED, SPARE, blank, styled
+from ..pictures.style import ARMS, MUTED, ON_DARK, ON_LIGHT, SPARE, blank, styled
 
 LOOKS = (*ARMS.values(), *SPARE)
 """Colours and markers of the curves, in order."""
@@ -34,7 +34,7 @@ def heat_map(
             ha="center",
             va="center",
             fontsize=8,
-            color="white" if value > 0.6 * largest else INK,
+            color=ON_DARK if value > 0.6 * largest else ON_LIGHT,
         )
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
