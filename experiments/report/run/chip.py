@@ -28,6 +28,8 @@ IDLE, UNASKED = GRID, PAPER
 """Qubits outside of all copies, and of copies that answered no image."""
 STEP, WIDEST = 0.46, 8.4
 """Inches from a qubit to the next, and of all; qubits of a wider chip come closer."""
+LEGEND_WIDTH = 6.0
+"""Inches that the legend's four entries take beside one another."""
 RADIUS, MARGIN = 0.31, 0.7
 """Of a qubit, and around all of them, in steps."""
 
@@ -54,7 +56,8 @@ def chip(
     places = chip_layout(n_qubits, coupling)
     width, height = np.ptp(places, axis=0) + 2 * MARGIN
     step = min(STEP, WIDEST / width)
-    figure, axes = blank(max(4.6, width * step + 1.0), height * step + 0.8)
+    size = max(4.6, width * step + 1.0), max(2.8, height * step + 0.8)
+    figure, axes = blank(*size)
     axes.set(aspect="equal", title=title)
     axes.set_xlim(-MARGIN, width - MARGIN)
     axes.set_ylim(height - MARGIN, -MARGIN)
@@ -70,10 +73,11 @@ def chip(
     if errors:
         shown = ScalarMappable(norm, SCALE)
         bar = figure.colorbar(shown, ax=axes, shrink=0.75, pad=0.02, aspect=28)
-        bar.set_label("RMSE of the outputs from those without noise")
+        bar.set_label("RMSE of outputs from ideal ones")
         bar.outline.set_visible(False)
+    columns = 4 if size[0] > LEGEND_WIDTH else 2
     marks = _legend(unasked=len(errors) < len(copies), far=bool(far_off))
-    figure.legend(handles=marks, loc="outside lower center", ncols=4, handletextpad=0.3)
+    figure.legend(handles=marks, loc="outside lower center", ncols=columns, handletextpad=0.3)
     return figure
 
 

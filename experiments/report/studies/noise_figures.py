@@ -19,7 +19,7 @@ def heat_map(
     lost: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], label: str
 ) -> Figure:
     """Percentage points lost (rows, columns), NaN where there is no such cell."""
-    figure, axes = blank(2.4 + 0.72 * len(columns), 1.3 + 0.42 * len(rows))
+    figure, axes = blank(2.4 + 0.72 * len(columns), max(2.4, 1.3 + 0.42 * len(rows)))
     known = lost[np.isfinite(lost)]
     largest = max(1.0, float(known.max(initial=0.0)))
     drawn = axes.imshow(lost, cmap="Reds", vmin=0.0, vmax=largest, aspect="auto")
