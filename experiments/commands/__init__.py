@@ -2,11 +2,13 @@
 
 Lowest first, with the names that other folders use:
 
+- `browser`
 - `device_list`
 - `flags`
 - `machine_list`
 - `machine_options`
 - `options`
+- `run_list`
 - `ablate`
 - `look`
 - `machine`

@@ -18,7 +18,7 @@ from qbackend.errors import JobsPendingError, QhcError
 from .ablate import ablate
 from .compare import compare
 from .diagnose import diagnose
-from .look import backends, bench, data, report
+from .look import backends, bench, data, report, runs
 from .machine import cancel, jobs
 from .options import Group
 from .run import estimate, rerun, resume, run
@@ -39,6 +39,7 @@ Examples:
   qhc backends                         what the quantum layer can run on
   qhc run --checkpoint runs/RUN --backend fake_fez   that model, rehearsed as on a machine
   qhc report runs/ONE runs/OTHER       two runs side by side
+  qhc report --open                    all runs on a page, in the browser
 """
 
 
@@ -79,6 +80,7 @@ for command in (
     jobs,
     cancel,
     report,
+    runs,
     compare,
     ablate,
     diagnose,

@@ -1,12 +1,14 @@
-"""The commands that look at things: reports, backends, datasets, speed."""
+"""The commands that look at things: reports, runs, backends, datasets, speed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..report.all_runs.choosing import KEYS, chosen_runs, sorted_runs
 from .flags import FILE
 from .machine_options import access_of, account_options
 from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
@@ -14,6 +16,7 @@ from .options import DATA_ROOT, Command, Group, as_json, data_root, results_cons
 if TYPE_CHECKING:
     from qbackend.circuits.device_form import Preparation
 
+RUNS = Path("runs")
 BENCH_EXAMPLES = """\b
 Examples:
   qhc bench --quick
@@ -21,14 +24,95 @@ Examples:
 """
 
 
-@click.command(cls=Command)
-@click.argument("runs", type=FILE, nargs=-1, required=True, metavar="RUN...")
-@click.option("--out", type=FILE, metavar="DIR", help="Folder of the report.  [default: the run's]")
-def report(runs: tuple[Path, ...], out: Path | None) -> None:
-    """Write the report of a run, or of several side by side."""
+REPORT_EXAMPLES = """\b
+Examples:
+  qhc report runs/RUN --open         one run, in the browser
+  qhc report runs/ONE runs/OTHER     several side by side: groups, spread, differences
+  qhc report                         a page of all runs under runs/, sorted and filtered at will
+"""
+
+RUNS_EXAMPLES = """\b
+Examples:
+  qhc runs                                  all under runs/, newest first
+  qhc runs -n 10 --sort test                the ten best
+  qhc runs --recipe 'mnist*' --backend aer --state finished
+  qhc runs studies/ --no-cells --json
+"""
+
+
+def pattern_option(name: str) -> Callable[[Any], Any]:
+    """A filter of a list of runs."""
+    words = f"Only runs of this {name}; may be a pattern."
+    return click.option(f"--{name}", multiple=True, metavar="NAME", help=words)
+
+
+@click.command(cls=Command, epilog=REPORT_EXAMPLES)
+@click.argument("runs", type=FILE, nargs=-1, metavar="[RUN|FOLDER]...")
+@click.option(
+    "--out", type=FILE, metavar="DIR", help="Folder of the report.  [default: the run's or FOLDER]"
+)
+@click.option("--open", "is_opened", is_flag=True, help="Show it in the browser.")
+def report(runs: tuple[Path, ...], out: Path | None, is_opened: bool) -> None:
+    """Write the report of a run, of several side by side, or of all in a folder.
+
+    Of several runs, a page that compares them. Of a FOLDER with runs in it, at any depth, a page
+    that lists them all; without one, of runs/.
+    """
     from ..report.write import write_report
 
-    click.echo(write_report(runs, out))
+    page = write_report(runs or (RUNS,), out)
+    click.echo(page)
+    if is_opened:
+        from .browser import show_page
+
+        show_page(page)
+
+
+@click.command(cls=Command, epilog=RUNS_EXAMPLES)
+@click.argument("folder", type=FILE, default=RUNS)
+@pattern_option("recipe")
+@pattern_option("backend")
+@pattern_option("state")
+@pattern_option("dataset")
+@pattern_option("model")
+@pattern_option("arm")
+@click.option("--no-cells", is_flag=True, help="Leave out the runs that studies are made of.")
+@click.option(
+    "--sort",
+    "key",
+    default="started",
+    show_default=True,
+    metavar="KEY",
+    help=f"{', '.join(KEYS)}. Numbers: the largest first.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("-n", "--number", type=click.IntRange(min=1), metavar="N", help="The first N only.")
+@as_json
+def runs(
+    folder: Path,
+    no_cells: bool,
+    key: str,
+    reverse: bool,
+    number: int | None,
+    as_json: bool,
+    **patterns: tuple[str, ...],
+) -> None:
+    """List the runs under FOLDER, and the studies; by default those under runs/.
+
+    A filter takes a name, or a pattern with * and ?, and may be given several times. qhc report
+    FOLDER makes a page of the same list.
+    """
+    from ..report.all_runs.listing import find_runs
+    from .run_list import print_runs, runs_json
+
+    found = find_runs(folder)
+    wanted = {"data" if name == "dataset" else name: each for name, each in patterns.items()}
+    chosen = sorted_runs(chosen_runs(found, wanted, cells=not no_cells), key, reverse=reverse)
+    shown = chosen[:number]
+    if as_json:
+        click.echo(runs_json(shown))
+    else:
+        print_runs(shown, len(found), folder, results_console())
 
 
 @click.command(cls=Command)

@@ -100,3 +100,8 @@ def measured_rows(folder: RunFolder) -> Measured:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{folder.row_table} cannot be read: {error}") from None
     return found
+
+
+def drawn(places: NDArray[np.integer], count: int, seed: int) -> NDArray[np.integer]:
+    """At most that many of the places, by the seed, in the order in which they are drawn."""
+    return np.random.default_rng(seed).permutation(places)[:count]

@@ -97,7 +97,8 @@ def assess(
     images = in_order(split, model, config, data)
     smoothing, own = config.train.label_smoothing, own_metrics(config)
     evaluation = evaluate(model, images, data.classes, smoothing, own)
-    write_atomically(folder.evaluation, evaluation.arrays(split, data.classes))
+    arrays = evaluation.arrays(split, data.classes, seed=config.run.seed)
+    write_atomically(folder.evaluation, arrays)
     if keep is not None:
         keep(evaluation)
     if circuits and circuits[0].device is not None:

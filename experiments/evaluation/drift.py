@@ -23,7 +23,7 @@ from ..records.files import write_arrays
 from ..records.folder import RunFolder
 from ..records.lines import Compiled
 from ..records.run_records import RunRecords
-from .answers import Answers, Measured, Values, answers_of, measured_rows
+from .answers import Answers, Measured, Values, answers_of, drawn, measured_rows
 from .moved_errors import median_errors, moved_errors, reported_by
 
 N_CHANGED = 16
@@ -111,7 +111,7 @@ def record_drift(later: RunFolder, earlier: RunFolder, split: Split) -> None:
     """
     found = compare_runs(earlier, later)
     if arrays := found.arrays():
-        shown = found.changed[:N_CHANGED]
+        shown = drawn(found.changed, N_CHANGED, later.config().run.seed)
         images = viewable(split.images.cpu()[shown])
         if images is not None:
             arrays |= {"changed_places": shown, "changed_images": images.numpy()}

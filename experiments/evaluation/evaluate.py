@@ -28,6 +28,7 @@ from ..data.own import viewable
 from ..data.splits import Split
 from ..records.lines import EvaluationRecord
 from ..records.scores import Scores
+from .answers import drawn
 from .meter import ImageCopies, Meter, image_copies, metered, output_errors, shot_error
 from .metrics import score
 
@@ -172,22 +173,23 @@ class Evaluation:
             **more,
         )
 
-    def arrays(self, split: Split, classes: Sequence[str]) -> bytes:
+    def arrays(self, split: Split, classes: Sequence[str], *, seed: int) -> bytes:
         """The content of `evaluation.npz`, without any pickle.
 
         `labels` (N,), `logits` (N, classes), `features` (N, F) and `outputs` (N, M) where the
         model has them, `indices` (N,) of the images in the source's test split, `classes` names;
         `samples` (S, C, H, W) uint8 are the images at the places `sample_places` (S,) among the N,
-        wrong answers first; where inputs are no images there are none.
+        wrong answers first, drawn by `sample_seed`; where inputs are no images there are none.
 
         Args:
             split: the N images.
             classes: names, in the order of the logits.
+            seed: that the samples are drawn by.
         """
-        wrong = (self.predictions.logits.argmax(dim=1) != self.predictions.labels).cpu()
-        some_wrong = wrong.nonzero()[: N_SAMPLES // 2, 0]
-        some_right = (~wrong).nonzero()[: N_SAMPLES - len(some_wrong), 0]
-        places = torch.cat([some_wrong, some_right])
+        wrong = (self.predictions.logits.argmax(dim=1) != self.predictions.labels).cpu().numpy()
+        some_wrong = drawn(np.flatnonzero(wrong), N_SAMPLES // 2, seed)
+        some_right = drawn(np.flatnonzero(~wrong), N_SAMPLES - len(some_wrong), seed)
+        places = torch.from_numpy(np.concatenate([some_wrong, some_right]))
         samples = viewable(split.images[places.to(split.images.device)])
         tensors = {
             "labels": self.predictions.labels,
@@ -200,7 +202,8 @@ class Evaluation:
         }
         content = io.BytesIO()
         kept = {key: tensor.cpu().numpy() for key, tensor in tensors.items() if tensor is not None}
-        np.savez_compressed(content, allow_pickle=False, classes=np.array(classes), **kept)
+        kept |= {"classes": np.array(classes), "sample_seed": np.uint64(seed)}
+        np.savez_compressed(content, allow_pickle=False, **kept)
         return content.getvalue()
 
 

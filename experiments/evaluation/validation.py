@@ -25,6 +25,7 @@ from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements
+from .answers import drawn
 from .assess import assess, in_order, observed_ideally, save_reported, save_simulated_noise
 from .calibrated_copies import CorrectedCopies, ask_calibrated, copied_layer, on_backend
 from .copies import copy_scores, explained, save_noise_of_copies
@@ -129,9 +130,10 @@ class Validation(DeviceRun):
         arrays = _read(self.folder.validation)
         answers = answers_of(arrays)
         changed = np.flatnonzero(answers["ideal"].predictions != answers["machine"].predictions)
-        images = viewable(self.split.images.cpu()[changed[:N_CHANGED]])
+        shown = drawn(changed, N_CHANGED, self.config.run.seed)
+        images = viewable(self.split.images.cpu()[shown])
         if images is not None:
-            arrays |= {"changed_places": changed[:N_CHANGED], "changed_images": images.numpy()}
+            arrays |= {"changed_places": shown, "changed_images": images.numpy()}
         write_arrays(self.folder.validation, arrays)
         rows = list(_rows(arrays, answers))
         write_atomically(self.folder.validation_table, csv_content(rows))

@@ -2,21 +2,19 @@
 
 Lowest first, with the names that other folders use:
 
-- `circuit`
-- `numbers`: counted, percent
+- `numbers`: counted, duration, percent
 - `facts`: charge_facts, compiled_facts, compiled_words, copy_words, device_words, far_off_words,
   machine_facts
-- `projection`
 - `reading`: Run, read_run
 - `row_facts`: row_facts, row_summary
-- `style`
+- `pictures`
 - `machine`
-- `image_grid`
 - `render`: Column, Drawing, Section, Table, write_page
 - `studies`
 - `words`
 - `drift`
 - `run`
 - `comparison`
+- `all_runs`
 - `write`: write_report
 """

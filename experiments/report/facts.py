@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qbackend.circuits.device_form import fractional_words
+from qbackend.registry import parse_name
 
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
@@ -17,25 +18,40 @@ CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file
 SHOWN_JOBS = 5
 """Ids of a training's jobs are looked for in its ledger."""
 
-STAGE_WORDS: dict[Stage, str] = {
-    "ideal": "without noise",
-    "noise": "simulated noise",
-    "machine": "machine",
-    "corrected": "machine, corrected",
-}
-"""The stages of a validation on a machine."""
+
+def executor(backend: str) -> str:
+    """What executes circuits there: a machine, or a device that is simulated in its place.
+
+    Of a Qiskit backend that was given as an object nothing is known but that it is a device.
+    """
+    name = parse_name(backend)
+    if name.is_fake or name.is_simulator:
+        return "simulated device"
+    return "machine" if name.is_machine else "device"
+
+
+def stage_words(backend: str) -> dict[Stage, str]:
+    """The stages of a validation there."""
+    there = executor(backend)
+    return {
+        "ideal": "without noise",
+        "noise": "simulated noise",
+        "machine": there,
+        "corrected": f"{there}, corrected",
+    }
 
 
 def machine_facts(validation: ValidationRecord) -> dict[str, str]:
     """What a machine's answers are worth beside the simulated ones, and what they cost."""
     facts = {}
+    named = stage_words(validation.machine)
     for pair in validation.agreement:
         one, other = pair.stages
         if other == "machine":
             words = f"{pair.same:,} of {validation.n_images:,} images get the same class"
             if pair.output_rmse is not None:
                 words += f"; outputs differ by {pair.output_rmse:.4f} (RMSE)"
-            facts[f"{STAGE_WORDS[one]} against machine"] = words
+            facts[f"{named[one]} against {named[other]}"] = words
     if harm := harm_words(validation):
         facts["calibration"] = harm
     return facts | charge_facts(validation.charges)
@@ -73,7 +89,7 @@ def far_off_words(found: ValidationRecord, compiled: Compiled) -> str:
             f"copy {index} (qubits {qubits}): its outputs are {scores.noise_rmse:.4f} from the "
             f"simulated noise of its qubits (RMSE), of which the shots explain "
             f"{scores.shot_rmse:.4f}, {percent(scores.accuracy or 0)} of its "
-            f"{counted(scores.n_images, 'image')} are right"
+            f"{counted(scores.n_images, 'image')} are correct"
         )
     return "; ".join(words)
 

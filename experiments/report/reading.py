@@ -40,6 +40,7 @@ class Answers:
         outputs: (N, M) behind it.
         samples: (S, C, H, W) uint8 images; None where inputs are no images.
         sample_places: (S,), where the samples stand among the N.
+        are_drawn: whether the samples are drawn by a seed; the first ones in runs of before.
     """
 
     labels: NDArray[np.integer]
@@ -48,6 +49,7 @@ class Answers:
     outputs: NDArray[np.floating] | None
     samples: NDArray[np.uint8] | None
     sample_places: NDArray[np.integer]
+    are_drawn: bool
 
     def predictions(self) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
         """The predicted classes (N,) and their probabilities (N,)."""
@@ -157,6 +159,7 @@ class Run(RunRecords):
                     outputs=file.get("outputs"),
                     samples=file.get("samples"),
                     sample_places=file.get("sample_places", np.zeros(0, np.int64)),
+                    are_drawn="sample_seed" in file,
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise RunFolderError(

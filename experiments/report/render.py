@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from qbackend.errors import RecordError
 from qbackend.validation.records.version import release
 
 from ..records.files import write_atomically
-from .style import styled
+from .pictures.inline_svg import PIXELS_PER_INCH, inline_svg
+from .pictures.style import DARK, styled
 
 DOTS_PER_INCH = 200
-PIXELS_PER_INCH = 92
-"""On the page, before it is scaled to the reader's width; text then has the size of the page's."""
+"""Of the files in `figures/`."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,25 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Part:
-    """What a section of a page shows: values for the template, and drawings by name."""
+    """What a section of a page shows.
+
+    Attributes:
+        context: values for the template.
+        drawings: by name.
+        title: in the place of the section's usual one.
+    """
 
     context: dict[str, Any]
     drawings: dict[str, Drawing] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing as the page has it: a data URI, its width and height in pixels, its words."""
+    """A drawing as the page has it: SVG that may stand in HTML, and its width in pixels."""
 
-    source: str
+    svg: Markup
     width: int
-    height: int
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -90,18 +95,15 @@ def write_page(
         raise RecordError(f"{figures} could not be made: {error.strerror or error}") from error
     pictures = {name: _save(figures / f"{name}.png", each) for name, each in drawings.items()}
     page = folder / "report.html"
-    text = (
-        _templates()
-        .get_template(template)
-        .render(
-            pictures=pictures,
-            version=release(),
-            written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-            **context,
-        )
-    )
-    write_atomically(page, text.encode())
+    write_atomically(page, page_text(template, pictures=pictures, **context).encode())
     return page
+
+
+def page_text(template: str, **context: Any) -> str:
+    """A page of a template and what it asks for."""
+    written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    found = _templates().get_template(template)
+    return found.render(dark_colours=DARK, version=release(), written=written, **context)
 
 
 @styled
@@ -109,9 +111,8 @@ def _save(path: Path, drawing: Drawing) -> Picture:
     content = io.BytesIO()
     drawing.figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
     write_atomically(path, content.getvalue())
-    width, height = (round(PIXELS_PER_INCH * inches) for inches in drawing.figure.get_size_inches())
-    encoded = base64.b64encode(content.getvalue()).decode()
-    return Picture(f"data:image/png;base64,{encoded}", width, height, drawing.alt)
+    width = round(PIXELS_PER_INCH * drawing.figure.get_size_inches()[0])
+    return Picture(Markup(inline_svg(drawing.figure, path.stem, drawing.alt)), width)
 
 
 def _templates() -> Environment:

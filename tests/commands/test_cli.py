@@ -16,7 +16,7 @@ import experiments.run.start as run_module
 from experiments.commands.cli import EXAMPLES, cli, main
 from experiments.commands.compare import MITIGATION_EXAMPLES, VARIED
 from experiments.commands.diagnose import DIAGNOSE_EXAMPLES
-from experiments.commands.look import BENCH_EXAMPLES
+from experiments.commands.look import BENCH_EXAMPLES, REPORT_EXAMPLES, RUNS_EXAMPLES
 from experiments.commands.options import chosen_settings
 from experiments.commands.run import ESTIMATE_EXAMPLES, RERUN_EXAMPLES, RUN_EXAMPLES
 from experiments.config.recipe import load_config
@@ -56,7 +56,20 @@ OPTIONS = {
     },
     "jobs": {*ACCOUNT_FLAGS, "run", "--rebuild", "--json"},
     "cancel": {*ACCOUNT_FLAGS, "run", "--json"},
-    "report": {"runs", "--out"},
+    "report": {"runs", "--out", "--open"},
+    "runs": {
+        *(
+            "folder",
+            "--recipe",
+            "--backend",
+            "--state",
+            "--dataset",
+            "--model",
+            "--arm",
+            "--no-cells",
+        ),
+        *("--sort", "--reverse", "-n", "--number", "--json"),
+    },
     "backends": {*ACCOUNT_FLAGS, "--spec", "--preparation", "--device"},
     "bench": {"--quick", "--case", "--backend", "--out", "--json"},
     "data": set(),
@@ -167,6 +180,8 @@ def test_help_imports_nothing_heavy() -> None:
             QpcStudy.examples,
             BENCH_EXAMPLES,
             DIAGNOSE_EXAMPLES,
+            REPORT_EXAMPLES,
+            RUNS_EXAMPLES,
         )
         for line in text.splitlines()
         if line.strip().startswith("qhc ")
@@ -207,6 +222,8 @@ def test_every_example_of_the_help_is_a_command(line: str) -> None:
         (["run", "--shot", "10"], "--shots"),
         (["resume", "absent"], "absent is not a run"),
         (["report", "absent"], "absent is not a run"),
+        (["runs", "absent"], "absent is no folder; name one with runs in it: qhc runs FOLDER"),
+        (["runs", ".", "--sort", "tset"], "did you mean 'test'"),
         (["data", "get", "mnits"], "did you mean 'mnist'"),
         (["ablate", "arms", "--arms", "quantum,lineer"], "model.arm"),
         (["ablate", "arms", "--set", "model.arm=linear"], "use --arms instead"),

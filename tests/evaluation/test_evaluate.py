@@ -16,6 +16,7 @@ from torch.nn import functional
 from experiments.assembly.feed import evaluation_split
 from experiments.data.batches import BatchSource
 from experiments.data.splits import Split
+from experiments.evaluation.answers import drawn
 from experiments.evaluation.evaluate import N_SAMPLES, Evaluation, evaluate
 from experiments.evaluation.metrics import score
 from models import HybridCNN, build_model, to_backend
@@ -94,7 +95,7 @@ def test_a_model_without_a_bridge_has_nothing_to_show() -> None:
     split = split_of(5)
     found = evaluate(model, BatchSource(split, 4, **NORMAL).epoch(), tuple("0123456789"), 0.0)  # type: ignore[arg-type]
     assert found.features is found.outputs is None
-    with np.load(io.BytesIO(found.arrays(split, tuple("0123456789")))) as file:
+    with np.load(io.BytesIO(found.arrays(split, tuple("0123456789"), seed=0))) as file:
         assert "features" not in file
         assert "outputs" not in file
 
@@ -112,7 +113,7 @@ def test_the_arrays_hold_wrong_answers_first_and_no_pickle() -> None:
     split = split_of(100).select(torch.arange(99, -1, -1))
     _, evaluation = evaluated(split)
     with np.load(
-        io.BytesIO(evaluation.arrays(split, tuple("0123456789"))), allow_pickle=False
+        io.BytesIO(evaluation.arrays(split, tuple("0123456789"), seed=7)), allow_pickle=False
     ) as f:
         arrays = {name: f[name] for name in f}
     assert arrays["labels"].tolist() == split.labels.tolist()
@@ -128,6 +129,17 @@ def test_the_arrays_hold_wrong_answers_first_and_no_pickle() -> None:
     shown = wrong[arrays["sample_places"]]
     assert shown.tolist() == [True] * n_wrong + [False] * n_right
     assert len(set(arrays["sample_places"].tolist())) == len(shown)
+    assert arrays["sample_seed"] == 7
+
+
+def test_the_samples_are_drawn_by_the_seed_and_not_the_first() -> None:
+    places = np.arange(0, 400, 4)
+    first, again, other = (drawn(places, 16, seed) for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert set(first) != set(other)
+    assert set(first) <= set(places)
+    assert not np.array_equal(np.sort(first), places[:16])
+    assert set(drawn(places, 1000, 3)) == set(places)
 
 
 def test_jobs_are_counted_where_there_are_any() -> None:

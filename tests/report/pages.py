@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
     @property
     def pictures(self) -> set[str]:
-        return {attributes["alt"] for attributes in self.all("img")}
+        return {each["aria-label"] for each in self.all("svg")}
 
 
 def drawn(folder: Path) -> set[str]:

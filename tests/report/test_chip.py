@@ -10,9 +10,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from experiments.report.pictures.style import WRONG
 from experiments.report.run.chip import IDLE, UNASKED, chip
 from experiments.report.run.chip_layout import Pair, chip_layout
-from experiments.report.style import WRONG
 from qbackend.devices.snapshots import load_snapshot
 
 

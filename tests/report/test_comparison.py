@@ -24,8 +24,8 @@ from experiments.report.comparison.groups import (
     paired_differences,
     spread,
 )
+from experiments.report.pictures.style import looks
 from experiments.report.reading import Run, read_run
-from experiments.report.style import looks
 from experiments.report.write import write_report
 from tests.support.runs import synthetic_run
 

@@ -64,7 +64,7 @@ def test_the_line_says_the_essentials() -> None:
         "80.00 % (70.0 to 90.0) before, 70.00 % (70.0 to 90.0) now: −10.00 points (−15.00 to −5.00)"
     )
     assert facts["same class in both"] == (
-        "130 of 250 images; 10 right only now, 35 right only before, 75 wrong both times"
+        "130 of 250 images; 10 correct only now, 35 correct only before, 75 wrong both times"
     )
     assert facts["largest drift"].startswith("output 1: 0.0800 (RMSE), 2.67 times")
     assert facts["qubits"] == "before 1, 2; now 2, 3"

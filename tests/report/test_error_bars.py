@@ -13,10 +13,10 @@ from experiments.records.scores import Means
 from experiments.report.comparison import figures as comparison_figures
 from experiments.report.comparison.groups import Group, PairedDifference
 from experiments.report.comparison.page import accuracy
+from experiments.report.pictures.style import looks
 from experiments.report.reading import Run, read_run
 from experiments.report.studies import noise_figures, qpc_figures
 from experiments.report.studies.qpc_figures import Point
-from experiments.report.style import looks
 from tests.support.runs import synthetic_run
 
 

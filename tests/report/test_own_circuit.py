@@ -13,7 +13,7 @@ from qiskit.circuit.library import real_amplitudes, zz_feature_map
 from experiments.records.compiled_circuit import load_compiled, save_compiled
 from experiments.records.folder import RunFolder
 from experiments.records.lines import Compiled
-from experiments.report.circuit import LINE, beginning, opened
+from experiments.report.pictures.circuit import LINE, beginning, opened
 from experiments.report.reading import read_run
 from experiments.report.run import figures
 from experiments.report.write import write_report
@@ -76,7 +76,7 @@ def test_the_page_says_and_draws_the_circuit(run: Path) -> None:
 
 
 def test_no_picture_is_wider_than_the_page(run: Path) -> None:
-    widths = [int(image["width"]) for image in Page(run / "report.html").all("img")]
+    widths = [int(image["width"]) for image in Page(run / "report.html").all("svg")]
     assert max(widths) < 1220
 
 

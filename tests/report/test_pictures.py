@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.report.circuit import DRAWN_LAYERS, readable_circuit
-from experiments.report.projection import MAX_POINTS, pca, subsample, tsne
+from experiments.report.pictures.circuit import DRAWN_LAYERS, readable_circuit
+from experiments.report.pictures.projection import MAX_POINTS, pca, subsample, tsne
 from experiments.report.write import write_report
 from qbackend.layers.ansatze import Cnots
 from qbackend.layers.spec import LayerSpec

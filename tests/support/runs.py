@@ -75,7 +75,7 @@ def synthetic_run(
         images = digit_images(evaluation.predictions.labels, rgb=len(classes) > 10)
         shots = config.run.shots
         evaluation = replace(evaluation, jobs=jobs, qpu_seconds=qpu_seconds, shots=shots)
-        folder.evaluation.write_bytes(evaluation.arrays(images, classes))
+        folder.evaluation.write_bytes(evaluation.arrays(images, classes, seed=seed))
         folder.append(evaluation.record(backend=backend, split="test", checkpoint="best"))
     return path
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..run.figures import METRICS, as_percent, label_epochs, metric_name
-from ..style import INK, MUTED, Look, blank, reach, styled
+from ..numbers import number, percent
+from ..pictures.hover import hover_bands
+from ..pictures.over_epochs import METRICS, as_percent, label_epochs, metric_name
+from ..pictures.style import INK, MUTED, PAPER, Look, blank, reach, styled
 from .groups import Group, Measure, PairedDifference, band
 
 WIDE = 7.2
@@ -23,12 +25,14 @@ def bands(groups: Sequence[Group], looks: Sequence[Look], part: str, metric: str
     """One metric over epochs per group: mean over seeds, and one standard deviation around it."""
     columns = 2 if max(len(group.name) for group in groups) <= SHORT else 1
     figure, axes = blank(4.6, 3.6 if columns == 2 else 3.2 + 0.17 * len(groups))
-    longest: Sequence[int] = ()
+    said: dict[int, list[str]] = {}
     for group, look in zip(groups, looks, strict=True):
         found = band(group, part, metric)
         if not len(found.epochs):
             continue
-        longest = max(longest, list(found.epochs), key=len)
+        for epoch, mean in zip(found.epochs.tolist(), found.mean, strict=True):
+            words = number(mean) if metric == "loss" else percent(mean)
+            said.setdefault(epoch, []).append(f"{group.name} {words}")
         most = np.inf if metric == "loss" else 1.0
         below, above = reach(found.mean, found.deviation, (0.0, most))
         low, high = found.mean - below, found.mean + above
@@ -46,10 +50,12 @@ def bands(groups: Sequence[Group], looks: Sequence[Look], part: str, metric: str
     where = "training" if part == "train" else part
     axes.set_title(f"{metric_name(metric)} in {where}, per epoch")
     axes.set_ylabel(METRICS[metric])
-    label_epochs(axes, longest)
+    epochs = sorted(said)
+    label_epochs(axes, epochs)
     if metric != "loss":
         as_percent(axes)
-    if longest:
+    if epochs:
+        hover_bands(axes, epochs, [f"epoch {each}: {', '.join(said[each])}" for each in epochs])
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure
 
@@ -104,7 +110,7 @@ def differences(found: Sequence[PairedDifference], label: str) -> Figure:
             fmt="o",
             capsize=3,
             markersize=5,
-            markerfacecolor=INK if decided else "white",
+            markerfacecolor=INK if decided else PAPER,
         )
     axes.set_yticks(range(len(found)), [f"{each.first}\n− {each.second}" for each in found])
     axes.set_ylim(len(found) - 0.4, -0.6)

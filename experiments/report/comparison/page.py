@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..numbers import ABSENT, counted, number, signed
+from ..pictures.style import Look, looks
 from ..reading import Run
 from ..render import Column, Drawing, Section, Table, write_page
-from ..style import Look, looks
 from ..words import described_status
 from . import figures
 from .groups import (

@@ -68,8 +68,8 @@ def answered_words(answered: Answered, n_images: int) -> str:
     others = n_images - answered.same - answered.gained - answered.lost
     words = f"{answered.same:,} of {counted(n_images, 'image')}"
     parts = (
-        (answered.gained, "right only now"),
-        (answered.lost, "right only before"),
+        (answered.gained, "correct only now"),
+        (answered.lost, "correct only before"),
         (others, "wrong both times"),
     )
     told = ", ".join(f"{count:,} {what}" for count, what in parts if count)

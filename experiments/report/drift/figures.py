@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ...records.drift import MovedError, OutputDrift
-from ..style import INK, MUTED, blank, styled
+from ..pictures.style import INK, MUTED, PAPER, blank, styled
 from .facts import place_words
 
 THEN, NOW = ("#e69f00", "s"), ("#0072b2", "o")
@@ -44,7 +44,7 @@ def drifts(found: Sequence[OutputDrift]) -> Figure:
     shots = [each.shot_rmse or 0.0 for each in found]
     if any(shots):
         axes.bar(
-            places + 0.2, shots, 0.4, color="#56b4e9", hatch="///", edgecolor="white",
+            places + 0.2, shots, 0.4, color="#56b4e9", hatch="///", edgecolor=PAPER,
             label="by the shots alone",
         )  # fmt: skip
     names = [each.name.removeprefix("output ") for each in found]

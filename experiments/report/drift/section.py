@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...records.drift import DriftRecord, MovedError, OutputDrift, Side
-from ..image_grid import changed
 from ..numbers import ABSENT, counted, number, percent, signed
-from ..projection import subsample
+from ..pictures.image_grid import changed
+from ..pictures.projection import subsample
 from ..render import Column, Drawing, Table
 from ..words import titled
 from . import figures
@@ -32,7 +32,7 @@ MOST_CHANGED = 100
 
 NUMBERED = "An image's number is that in the test split."
 PICTURED = (
-    " Above a picture stand the true class, and the classes before and now: red where a right "
+    " Above a picture stand the true class, and the classes before and now: red where a correct "
     "answer became wrong, green where a wrong one became right."
 )
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...records.joint import Corrected, JointRecord, MemberRecord
-from ..style import GRID, INK, MUTED, STAGES, styled
+from ..pictures.style import GRID, INK, MUTED, STAGES, styled
 
 HEIGHT = 0.34
 """Inches of a row."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from ...records.comparisons import MitigationRecord, VariantRecord
-from ..style import INK, MUTED, VERDICTS, styled
+from ..pictures.style import INK, MUTED, PAPER, VERDICTS, styled
 from .mitigation_words import NAMES
 
 HEIGHT = 0.42
@@ -24,7 +24,7 @@ def errors_and_accuracies(found: MitigationRecord) -> Figure:
     left.barh(places, errors, 0.62, color=colours)
     left.barh(
         places, [each.shot_error for each in variants], 0.62,
-        color="none", edgecolor="white", hatch="////", linewidth=0, label="shots alone",
+        color="none", edgecolor=PAPER, hatch="////", linewidth=0, label="shots alone",
     )  # fmt: skip
     half = [1.96 * each.rmse_error for each in variants]
     left.errorbar(errors, places, xerr=half, fmt="none", ecolor=INK, elinewidth=1.0, capsize=2.5)

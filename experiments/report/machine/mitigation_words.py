@@ -8,6 +8,7 @@ from typing import Any
 from qbackend.registry import parse_name
 
 from ...records.comparisons import MitigationRecord, VariantRecord, Verdict
+from ..facts import executor
 from ..numbers import ABSENT, counted, number
 
 NAMES = {
@@ -65,7 +66,8 @@ def cells(found: MitigationRecord, variant: VariantRecord) -> list[str]:
 def sentences(found: MitigationRecord) -> list[str]:
     """One for each variant, those left out too, and then of all of them."""
     raw, *others = found.variants
-    told = [_of_raw(raw), *(_of_variant(raw, each) for each in others)]
+    there = executor(found.machine)
+    told = [_of_raw(raw, there), *(_of_variant(raw, each, there) for each in others)]
     told += [f"{NAMES[name]} is left out: {why}." for name, why in found.left_out.items()]
     if blind := [NAMES[each.name] for each in others if _is_blind(found, each)]:
         told.append(
@@ -97,17 +99,17 @@ def extra_seconds(found: MitigationRecord, variant: VariantRecord) -> float:
     return 0.0 if abs(extra) < SAME_SECONDS else extra
 
 
-def _of_raw(raw: VariantRecord) -> str:
+def _of_raw(raw: VariantRecord, there: str) -> str:
     words = (
         f"raw: outputs are off by {raw.rmse:.4f} ± {raw.rmse_error:.4f} (RMSE), of which shots "
         f"alone give {raw.shot_error:.4f}"
     )
     if raw.device_interval[0] > 0:
-        return f"{words}; the machine's own error is {_root(raw.device_error):.4f}."
-    return f"{words}; an error of the machine's own cannot be told from chance."
+        return f"{words}; the {there}'s own error is {_root(raw.device_error):.4f}."
+    return f"{words}; an error of the {there}'s own cannot be told from chance."
 
 
-def _of_variant(raw: VariantRecord, variant: VariantRecord) -> str:
+def _of_variant(raw: VariantRecord, variant: VariantRecord, there: str) -> str:
     errors = f"{raw.rmse:.4f} without it, {variant.rmse:.4f} with it"
     words = {
         "helps": f"{NAMES[variant.name]} helps: {errors}",
@@ -117,7 +119,7 @@ def _of_variant(raw: VariantRecord, variant: VariantRecord) -> str:
     is_less = variant.device_interval[1] < raw.device_interval[0]
     if variant.verdict != "helps" and is_less and variant.shot_error > raw.shot_error:
         words += (
-            f"; it leaves less of the machine's error ({_root(variant.device_error):.4f} in place "
+            f"; it leaves less of the {there}'s error ({_root(variant.device_error):.4f} in place "
             f"of {_root(raw.device_error):.4f}), and shots scatter more "
             f"({variant.shot_error:.4f} in place of {raw.shot_error:.4f}): with more of them it "
             "may help"

@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `chip_layout`
 - `chip`
-- `figures`: METRICS, as_percent, label_epochs, metric_name
+- `figures`
 - `insight`
 - `noise`
 - `outcome`

@@ -19,15 +19,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from ..style import INK, MUTED, WRONG, blank, styled
+from ..pictures.style import GRID, INK, MUTED, ON_DARK, ON_LIGHT, PAPER, WRONG, blank, styled
 from .chip_layout import Pair, chip_layout
 
 SCALE = colormaps["viridis_r"]
 """From light to dark, also without colours; the darker, the larger the error."""
-IDLE, UNASKED = "#e3e7eb", "#ffffff"
+IDLE, UNASKED = GRID, PAPER
 """Qubits outside of all copies, and of copies that answered no image."""
 STEP, WIDEST = 0.46, 8.4
 """Inches from a qubit to the next, and of all; qubits of a wider chip come closer."""
+LEGEND_WIDTH = 6.0
+"""Inches that the legend's four entries take beside one another."""
 RADIUS, MARGIN = 0.31, 0.7
 """Of a qubit, and around all of them, in steps."""
 
@@ -54,7 +56,8 @@ def chip(
     places = chip_layout(n_qubits, coupling)
     width, height = np.ptp(places, axis=0) + 2 * MARGIN
     step = min(STEP, WIDEST / width)
-    figure, axes = blank(max(4.6, width * step + 1.0), height * step + 0.8)
+    size = max(4.6, width * step + 1.0), max(2.8, height * step + 0.8)
+    figure, axes = blank(*size)
     axes.set(aspect="equal", title=title)
     axes.set_xlim(-MARGIN, width - MARGIN)
     axes.set_ylim(height - MARGIN, -MARGIN)
@@ -70,10 +73,11 @@ def chip(
     if errors:
         shown = ScalarMappable(norm, SCALE)
         bar = figure.colorbar(shown, ax=axes, shrink=0.75, pad=0.02, aspect=28)
-        bar.set_label("RMSE of the outputs from those without noise")
+        bar.set_label("RMSE of outputs from ideal ones")
         bar.outline.set_visible(False)
+    columns = 4 if size[0] > LEGEND_WIDTH else 2
     marks = _legend(unasked=len(errors) < len(copies), far=bool(far_off))
-    figure.legend(handles=marks, loc="outside lower center", ncols=4, handletextpad=0.3)
+    figure.legend(handles=marks, loc="outside lower center", ncols=columns, handletextpad=0.3)
     return figure
 
 
@@ -145,11 +149,13 @@ def _norm(errors: Mapping[int, float]) -> Normalize:
 
 def _readable_on(colour: str) -> str:
     """The colour of letters on another, by its relative luminance (WCAG 2.1)."""
+    if colour in (IDLE, UNASKED):
+        return INK
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
         for part in to_rgb(colour)
     ]
-    return INK if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.22 else "white"
+    return ON_LIGHT if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.22 else ON_DARK
 
 
 def _legend(*, unasked: bool, far: bool) -> list[Line2D]:

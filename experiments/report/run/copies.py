@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...records.comparisons import CopyScores, ValidationRecord
 from ...records.lines import Compiled, PlacedCopy
-from ..facts import copy_words, far_off_words
+from ..facts import copy_words, executor, far_off_words
 from ..numbers import ABSENT, number
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
@@ -80,7 +80,8 @@ def _drawings(found: ValidationRecord, compiled: Compiled) -> dict[str, Drawing]
         if copy.ideal_rmse is not None
     }
     places = [copy.place for copy in compiled.copies]
-    title = f"{len(places)} copies on {compiled.device}"
+    where = "" if executor(found.machine) == "machine" else ", simulated"
+    title = f"{len(places)} copies on {compiled.device}{where}"
     figure = chip(compiled.qubits, compiled.coupling, places, errors, found.far_off, title)
     words = "; ".join(
         f"copy {index} on {', '.join(map(str, place))}"

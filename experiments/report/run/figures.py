@@ -10,24 +10,23 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import patheffects
-from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib import colormaps, patheffects
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 
-from ...records.lines import EpochRecord
-from ..image_grid import image_grid, shorten
-from ..projection import Projection
-from ..style import (
+from ..pictures.image_grid import image_grid, shorten
+from ..pictures.projection import Projection
+from ..pictures.style import (
+    GRID,
     INK,
     MUTED,
+    ON_DARK,
+    ON_LIGHT,
+    PAPER,
     RIGHT,
     STYLE,
-    TRAINING,
-    VALIDATION,
     WRONG,
     blank,
     class_colours,
@@ -44,50 +43,15 @@ CIRCUIT_STYLE = {
 }
 """Qiskit's black-and-white style in the report's colours."""
 
+SHARES = LinearSegmentedColormap.from_list("shares", colormaps["Blues"](np.linspace(0.1, 0.85)))
+"""Without the darkest: they would not be told from a dark page."""
+
 MANY_CLASSES = 20
 """Above this number of classes a picture shows no numbers, names or legend for each of them."""
 
-METRICS = {"loss": "loss (cross-entropy)", "accuracy": "accuracy (%)", "f1": "macro F1 (%)"}
-"""Axis labels of what is drawn over epochs."""
 
-
-@styled
-def curve(epochs: Sequence[EpochRecord], metric: str) -> Figure:
-    """One metric over epochs, in training where it is recorded and in validation."""
-    figure, axes = blank(3.5, 2.9)
-    numbers = [epoch.epoch for epoch in epochs]
-    percent = metric != "loss"
-    for part, colour, marker in (("train", TRAINING, "s"), ("validation", VALIDATION, "o")):
-        values = [epoch.value(part, metric) for epoch in epochs]
-        if np.isfinite(values).any():
-            name = "training" if part == "train" else part
-            axes.plot(numbers, values, color=colour, marker=marker, markersize=3.5, label=name)
-    axes.set_title(f"{metric_name(metric)} per epoch")
-    axes.set_ylabel(METRICS[metric])
-    label_epochs(axes, numbers)
-    if percent:
-        as_percent(axes)
-    axes.legend()
-    return figure
-
-
-def metric_name(metric: str) -> str:
-    """As a title begins."""
-    name = METRICS[metric].partition(" (")[0]
-    return name[0].upper() + name[1:]
-
-
-def label_epochs(axes: Axes, numbers: Sequence[int]) -> None:
-    """Whole epochs along the x axis, also when there is only one."""
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-    if len(numbers) == 1:
-        axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
-
-
-def as_percent(axes: Axes) -> None:
-    """Fractions on the y axis, written as per cent without the sign."""
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=""))
+LONGEST_LABEL, LETTER = 20, 0.075
+"""Letters of a class beside a picture, and inches that one takes."""
 
 
 @styled
@@ -95,14 +59,19 @@ def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
     """Share of each true class that was predicted as each class; counts in the cells."""
     few = len(classes) <= MANY_CLASSES
     size = 2.6 + 0.2 * len(classes) if few else 6.0
-    figure, axes = blank(size + 0.8, size)
+    names = [shorten(name, LONGEST_LABEL) for name in classes]
+    # Names stand upright beside the rows, and slant below the columns.
+    room = LETTER * max(len(name) for name in names) if few else 0.0
+    figure, axes = blank(size + 0.8 + room, size + 0.7 * room)
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)
-    # The square root keeps rare confusions visible beside a diagonal near 1.
+    # The square root keeps rare confusions visible beside a diagonal near 1; the bar's ticks tell.
     norm = PowerNorm(0.5, 0.0, 1.0)
-    drawn = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
+    # What is empty shows the page, whether it is light or dark.
+    shown = np.ma.masked_equal(shares, 0.0)
+    drawn = axes.imshow(shown, cmap=SHARES, norm=norm, interpolation="nearest")
     axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(visible=True, color=GRID)
     axes.set_title(f"{np.trace(matrix):,} of {matrix.sum():,} images on the diagonal")
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -116,20 +85,20 @@ def confusion(matrix: NDArray[np.integer], classes: Sequence[str]) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=7.5,
-                color="white" if dark else INK,
+                color=ON_DARK if dark else ON_LIGHT,
             )
-        long = max(len(name) for name in classes) > 3
-        axes.set_xticks(range(len(classes)), classes, rotation=45 if long else 0)
+        long = max(len(name) for name in names) > 3
+        axes.set_xticks(range(len(names)), names, rotation=45 if long else 0)
         if long:
             for label in axes.get_xticklabels():
                 label.set(ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(names)), names)
         axes.tick_params(length=0)
     else:
         axes.set_xlabel("predicted class (number)")
         axes.set_ylabel("true class (number)")
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
-    bar.set_label("share of the true class (%), square-root scale")
+    bar.set_label("% of the true class")
     bar.ax.set_yticklabels(["0", "1", "10", "25", "50", "100"])
     bar.outline.set_visible(False)
     return figure
@@ -180,7 +149,7 @@ def scatter(
                 ha="center",
                 va="center",
                 fontweight="bold",
-                path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
+                path_effects=[patheffects.withStroke(linewidth=2.5, foreground=PAPER)],
             )
     axes.set_title(title)
     axes.set_xlabel(projection.axes[0])

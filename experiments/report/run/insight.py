@@ -13,9 +13,9 @@ from qbackend.layers.spec import LayerSpec
 
 from ...assembly.construct import model_plan
 from ...records.compiled_circuit import on_qubits
-from ..circuit import DRAWN_LAYERS, LINE, beginning, opened, readable_circuit
 from ..numbers import counted
-from ..projection import pca, perplexity, subsample, tsne
+from ..pictures.circuit import DRAWN_LAYERS, LINE, beginning, opened, readable_circuit
+from ..pictures.projection import pca, perplexity, subsample, tsne
 from ..reading import Answers, Run
 from ..render import Drawing, Part
 from . import figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..facts import charge_facts, compiled_words, device_words
+from ..facts import charge_facts, compiled_words, device_words, executor
 from ..machine.mitigation_figures import errors_and_accuracies
 from ..machine.mitigation_words import HEADINGS, NAMES, NOTE, cells, sentences
 from ..numbers import counted, percent
@@ -20,7 +20,7 @@ def compared(run: Run) -> Part | None:
     columns = [Column("Variant", False), Column("Verdict", False)]
     columns += [Column(_title(name)) for name in HEADINGS]
     columns = columns[: len(rows[0])]
-    facts = {"machine": device_words(found.compiled)}
+    facts = {executor(found.machine): device_words(found.compiled)}
     if found.compiled.gate_fidelity is not None:
         facts["compiled layer"] = compiled_words(found.compiled)
     facts["accuracy without noise"] = f"{percent(found.ideal_accuracy)} of these images"

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...records.lines import Compiled, EvaluationRecord
-from ..circuit import LINE, beginning
-from ..facts import STAGE_WORDS, compiled_facts, device_words, preparation_words
+from ..facts import (
+    compiled_facts,
+    device_words,
+    executor,
+    preparation_words,
+    stage_words,
+)
 from ..numbers import counted, number, percent, signed
+from ..pictures.circuit import LINE, beginning
 from ..reading import Run
 from ..render import Drawing, Part
 from ..words import titled
@@ -29,15 +35,16 @@ def device(run: Run) -> Part | None:
     if found is None or found.compiled is None:
         return None
     compiled, ideal = found.compiled, run.ideal_accuracy
+    there = "device" if executor(found.backend) == "machine" else executor(found.backend)
     costs = compiled_facts(compiled, found.narrower, _cost)
-    facts = [("Device", device_words(compiled)), *titled(costs)]
+    facts = [*titled({there: device_words(compiled)}), *titled(costs)]
     if compiled.noise is not None:
         facts.append(("Noise", _strengths(compiled.noise)))
     if ideal is not None:
         facts.append(("Accuracy without noise", percent(ideal)))
     for record in run.evaluations:
         if record.compiled is not None and record.checkpoint == found.checkpoint:
-            facts.append((_answered(record), _accuracy(record.accuracy, ideal)))
+            facts.append((_answered(record, there), _accuracy(record.accuracy, ideal)))
     note = "All of these accuracies are of the same weights on the same images."
     if compiled.noise is not None:
         note += (
@@ -46,8 +53,9 @@ def device(run: Run) -> Part | None:
         )
     context = {"device_facts": facts, "device_note": note}
     circuit = run.compiled_circuit()
+    title = there.capitalize()
     if circuit is None:
-        return Part(context)
+        return Part(context, title=title)
     drawn, cut = beginning(circuit)
     context["device_circuit_note"] = (
         "The circuit as it is compiled for the device, on its qubits by their numbers; angle[i] "
@@ -56,7 +64,7 @@ def device(run: Run) -> Part | None:
     )
     words = f"Circuit on {counted(circuit.num_qubits, 'qubit')} of the device, in its own gates."
     drawing = Drawing(figures.circuit(drawn, fold=LINE), words)
-    return Part(context, {"device-circuit": drawing})
+    return Part(context, {"device-circuit": drawing}, title)
 
 
 def _cost(compiled: Compiled) -> str:
@@ -72,11 +80,13 @@ def _strengths(noise: Mapping[str, float]) -> str:
     return ", ".join(f"{PARTS[part]} × {strength:g}" for part, strength in noise.items())
 
 
-def _answered(record: EvaluationRecord) -> str:
+def _answered(record: EvaluationRecord, there: str) -> str:
     if record.calibration is not None:
         return f"Calibrated on {counted(record.calibration.images, 'training image')}"
     stage = record.stage
-    return "Accuracy on the device" if stage is None else f"Accuracy, {STAGE_WORDS[stage]}"
+    if stage is None:
+        return f"Accuracy on the {there}"
+    return f"Accuracy, {stage_words(record.backend)[stage]}"
 
 
 def _accuracy(accuracy: float, ideal: float | None) -> str:

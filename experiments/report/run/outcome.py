@@ -6,14 +6,15 @@ import numpy as np
 
 from ...records.lines import EvaluationRecord
 from ...records.scores import ClassScores
-from ..numbers import ABSENT, counted, number, percent
+from ..numbers import ABSENT, duration, number, percent
+from ..pictures.over_epochs import learning_rate_curve, metric_curve, seconds_curve
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
 from ..words import described_backend
 from . import figures
 
 SHOWN_SAMPLES = 16
-"""Images of each kind, right and wrong."""
+"""Images of each kind, wrong and correct."""
 
 SHOWN_CONFUSIONS = 10
 
@@ -60,13 +61,25 @@ def _model_words(checkpoint: str) -> str:
 
 
 def curves(run: Run) -> Part | None:
-    """Loss, accuracy and F1 over epochs."""
+    """Loss, accuracy, F1, learning rate and time over epochs, and the same as a table."""
     if not run.epochs:
         return None
     drawings = {
-        metric: Drawing(figures.curve(run.epochs, metric), _curve_words(run, metric))
+        metric: Drawing(metric_curve(run.epochs, metric), _curve_words(run, metric))
         for metric in ("loss", "accuracy", "f1")
     }
+    first, last = run.epochs[0], run.epochs[-1]
+    drawings["learning-rate"] = Drawing(
+        learning_rate_curve(run.epochs),
+        f"Line plot of the learning rate per epoch: {first.lr:.3g} in epoch {first.epoch} and "
+        f"{last.lr:.3g} in epoch {last.epoch}.",
+    )
+    median = duration(run.median(lambda epoch: epoch.seconds))
+    drawings["seconds"] = Drawing(
+        seconds_curve(run.epochs),
+        f"Line plot of the time per epoch, of training and validation: training took {median}, "
+        "median.",
+    )
     smoothing = run.config.train.label_smoothing
     note = (
         "Training values are means over the epoch while the weights move, with dropout and the "
@@ -75,7 +88,27 @@ def curves(run: Run) -> Part | None:
     if smoothing:
         note += f"The loss is the cross-entropy with label smoothing {smoothing:g}. "
     note += f"The best model is that of epoch {run.best_epoch.epoch}." if run.best_epoch else ""
-    return Part({"curves_note": note}, drawings)
+    return Part({"curves_note": note, "epoch_table": _epoch_table(run)}, drawings)
+
+
+def _epoch_table(run: Run) -> Table:
+    titles = ("Epoch", "Learning rate", "Training loss", "Accuracy (%)", "Validation loss")
+    titles += ("Accuracy (%)", "Macro F1 (%)", "Training (s)", "Validation (s)")
+    rows = [
+        [
+            str(epoch.epoch),
+            f"{epoch.lr:.3g}",
+            number(epoch.train.loss),
+            number(100 * epoch.train.accuracy, 2),
+            number(epoch.validation.loss),
+            number(100 * epoch.validation.accuracy, 2),
+            number(100 * epoch.validation.f1, 2),
+            number(epoch.seconds, 3),
+            number(epoch.validation_seconds, 3),
+        ]
+        for epoch in run.epochs
+    ]
+    return Table([Column(title) for title in titles], rows)
 
 
 def _curve_words(run: Run, metric: str) -> str:
@@ -130,7 +163,7 @@ def classes(run: Run) -> Part | None:
 
 
 def predictions(run: Run) -> Part | None:
-    """Images answered wrongly and rightly."""
+    """Images with wrong and with correct answers."""
     answers = run.answers()
     if answers is None or answers.samples is None or run.headline is None:
         return None
@@ -138,7 +171,7 @@ def predictions(run: Run) -> Part | None:
     predicted, probabilities = answers.predictions()
     is_right = predicted == answers.labels
     drawings = {}
-    for kind, wanted in (("wrong", ~is_right), ("right", is_right)):
+    for kind, wanted in (("wrong", ~is_right), ("correct", is_right)):
         shown = np.flatnonzero(wanted[answers.sample_places])[:SHOWN_SAMPLES]
         if not len(shown):
             continue
@@ -146,14 +179,18 @@ def predictions(run: Run) -> Part | None:
             (names[answers.labels[place]], names[predicted[place]], float(probabilities[place]))
             for place in answers.sample_places[shown]
         ]
-        heading = f"Answered {kind}ly: {wanted.sum():,} of {len(wanted):,}"
+        heading = f"{kind.capitalize()}: {wanted.sum():,} of {len(wanted):,}"
         images = np.moveaxis(answers.samples[shown], 1, -1)
         drawings[f"predictions-{kind}"] = Drawing(
             figures.predictions(images, captions, heading),
-            f"{counted(len(shown), 'image')} that the model answers {kind}ly: "
+            f"{heading} images, of which {len(shown)} are shown: "
             + ", ".join(
                 true if true == answer else f"{true} taken for {answer}"
                 for true, answer, _ in captions
             ),
         )
-    return Part({}, drawings) if drawings else None
+    how = f"drawn by the run's seed, {run.seed}"
+    if not answers.are_drawn:
+        how = "the first in the order of the split"
+    note = f"The images of each kind are {how}, not chosen by hand."
+    return Part({"predictions_note": note}, drawings) if drawings else None

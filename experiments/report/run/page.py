@@ -67,7 +67,7 @@ def write_run_page(run: Run, folder: Path) -> Path:
     for anchor, name, make in SECTIONS:
         part = make(run)
         if part is not None:
-            sections.append(Section(anchor, name))
+            sections.append(Section(anchor, part.title or name))
             context |= part.context
             drawings |= part.drawings
     return write_page("run.html", folder, drawings, {**context, "sections": sections})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from qbackend.registry import parse_name
 
 from ...records.lines import Stage
-from ..facts import charge_facts, compiled_words, device_words
+from ..facts import charge_facts, compiled_words, device_words, executor, stage_words
 from ..numbers import number, percent
-from ..projection import subsample
+from ..pictures.projection import subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
 from ..row_facts import accuracy_words, span, whole_words
@@ -44,7 +44,7 @@ def measured(run: Run) -> Part | None:
     ]
     compiled, facts = found.compiled, {}
     if compiled.device is not None:
-        facts["device"] = device_words(compiled)
+        facts[executor(found.backend)] = device_words(compiled)
     if compiled.gate_fidelity is not None:
         facts["compiled kernel"] = compiled_words(compiled)
     facts |= {
@@ -74,5 +74,8 @@ def _drawing(run: Run, backend: str) -> Drawing:
     exact, answered = run.row_values()
     chosen = subsample(len(exact))
     stage: Stage = "machine" if parse_name(backend).is_machine else "noise"
-    figure = figures.outputs(exact[chosen], {stage: answered[chosen]}, "Outputs of every row")
+    words = stage_words(backend)
+    figure = figures.outputs(
+        exact[chosen], {stage: answered[chosen]}, words, "Outputs of every row"
+    )
     return Drawing(figure, f"Outputs of the rows on {backend} over those without noise.")

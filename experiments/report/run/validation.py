@@ -8,10 +8,17 @@ import numpy as np
 
 from ...records.comparisons import ValidationRecord
 from ...records.lines import STAGES, Stage
-from ..facts import STAGE_WORDS, charge_facts, chosen_words, compiled_words, device_words
-from ..image_grid import changed
+from ..facts import (
+    charge_facts,
+    chosen_words,
+    compiled_words,
+    device_words,
+    executor,
+    stage_words,
+)
 from ..numbers import counted, number, percent
-from ..projection import MAX_POINTS, subsample
+from ..pictures.image_grid import changed
+from ..pictures.projection import MAX_POINTS, subsample
 from ..reading import Run
 from ..render import Column, Drawing, Part, Table
 from ..words import interval_words, titled
@@ -23,13 +30,14 @@ def tiles(run: Run) -> list[tuple[str, str, str]]:
     if run.validation is None:
         return []
     found = []
+    named = stage_words(run.validation.machine)
     # Where it was calibrated, the uncorrected answers do not stand on top of all.
     below: tuple[Stage, ...] = ("ideal", "noise")
     if run.evaluations[-1].stage == "corrected":
         below += ("machine",)
     for record in run.evaluations:
         if record.stage is not None and record.stage in below:
-            name, interval = STAGE_WORDS[record.stage], interval_words(record.accuracy_interval)
+            name, interval = named[record.stage], interval_words(record.accuracy_interval)
             found.append((name.capitalize(), percent(record.accuracy), interval))
     pair = run.validation.pair("ideal", "machine")
     words = f"{pair.same:,} of {run.validation.n_images:,} images, as without noise"
@@ -45,8 +53,9 @@ def machine(run: Run) -> Part | None:
     columns += [Column("Share (%)"), Column("95 % interval")]
     columns += [Column("RMSE of outputs"), Column("RMSE of logits")]
     rows = []
+    named = stage_words(found.machine)
     for pair in found.agreement:
-        one, other = (STAGE_WORDS[stage] for stage in pair.stages)
+        one, other = (named[stage] for stage in pair.stages)
         low, high = (100 * bound for bound in pair.interval)
         rows.append(
             [
@@ -63,15 +72,17 @@ def machine(run: Run) -> Part | None:
         "agreement": Table(columns, rows),
         "machine_facts": _facts(run, found),
         "machine_note": _note(run),
+        "changed_note": _changed_note(found),
     }
-    return Part(context, _drawings(run, found))
+    title = f"{_title(found)} and simulation"
+    return Part(context, _drawings(run, found), title)
 
 
 def _facts(run: Run, found: ValidationRecord) -> list[tuple[str, str]]:
     """The machine, how much of a difference is chance, and what it cost."""
     answered, machine = run.stage("machine"), run.config.machine
     assert answered.compiled is not None
-    facts = {"machine": device_words(answered.compiled)}
+    facts = {executor(found.machine): device_words(answered.compiled)}
     if run.provenance.chosen_from:
         facts["chosen"] = chosen_words(run.provenance)
     facts |= {
@@ -97,24 +108,39 @@ def _note(run: Run) -> str:
     )
 
 
+def _title(found: ValidationRecord) -> str:
+    words = executor(found.machine)
+    return words[:1].upper() + words[1:]
+
+
+def _changed_note(found: ValidationRecord) -> str:
+    there = executor(found.machine)
+    return (
+        f"Above each image stand its true class, and the classes without noise and on the {there}: "
+        f"red where the {there} made a correct answer wrong, green where it made a wrong one "
+        "correct. Of many the run's seed draws those that are shown."
+    )
+
+
 def _drawings(run: Run, found: ValidationRecord) -> dict[str, Drawing]:
     arrays = run.stages()
     outputs = {
         stage: arrays[f"{stage}_outputs"] for stage in STAGES if f"{stage}_outputs" in arrays
     }
     drawings = {}
+    named, there = stage_words(found.machine), executor(found.machine)
     if {"ideal", "machine"} <= outputs.keys():
         rmse = found.pair("ideal", "machine").output_rmse
         chosen = subsample(len(outputs["ideal"]))
         drawn = {stage: values[chosen] for stage, values in outputs.items()}
         drawings["outputs"] = Drawing(
-            figures.outputs(drawn.pop("ideal"), drawn),
-            "Outputs of the quantum layer on the machine over those without noise, an image each; "
+            figures.outputs(drawn.pop("ideal"), drawn, named),
+            f"Outputs of the quantum layer on the {there} over those without noise, an image each; "
             f"root-mean-square difference {number(rmse)}.",
         )
         pairs = [pair for pair in found.agreement if pair.stages[1] in ("noise", "machine")]
         drawings["output-errors"] = Drawing(
-            figures.output_errors({pair.stages: pair.each_rmse for pair in pairs}),
+            figures.output_errors({pair.stages: pair.each_rmse for pair in pairs}, named),
             "Root-mean-square difference of each output between two stages.",
         )
     if len(arrays.get("changed_places", ())):
@@ -135,6 +161,6 @@ def _changed(arrays: dict[str, Any], found: ValidationRecord) -> tuple[Any, str]
         for place in places
     ]
     images = np.moveaxis(arrays["changed_images"], 1, -1)
-    title = f"Another answer on the machine: {counted(found.changed, 'image')}"
+    title = f"Another answer on the {executor(found.machine)}: {counted(found.changed, 'image')}"
     words = "; ".join(f"{true}: {ideal} became {other}" for true, ideal, other in captions)
     return changed(images, captions, title), f"{title}. {words}."

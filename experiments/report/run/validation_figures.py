@@ -12,17 +12,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...records.lines import Stage
-from ..facts import STAGE_WORDS
-from ..style import MUTED, STAGE_BARS, STAGES, blank, styled
+from ..pictures.style import MUTED, PAPER, STAGE_BARS, STAGES, blank, styled
 
 
 @styled
 def outputs(
     ideal: NDArray[np.floating],
     others: Mapping[Stage, NDArray[np.floating]],
+    words: Mapping[Stage, str],
     title: str = "Outputs of every image",
 ) -> Figure:
-    """Every output (N, M) of the other stages over that without noise."""
+    """Every output (N, M) of the other stages, named by their words, over that without noise."""
     figure, axes = blank(4.6, 4.4)
     axes.plot([-1, 1], [-1, 1], color=MUTED, linewidth=1.0, label="equal")
     for stage, (colour, marker) in STAGES.items():
@@ -36,7 +36,7 @@ def outputs(
             marker=marker,
             alpha=0.55,
             linewidths=0,
-            label=STAGE_WORDS[stage],
+            label=words[stage],
         )
     reach = 1.05 * max(np.abs(values).max() for values in (ideal, *others.values()))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
@@ -48,8 +48,10 @@ def outputs(
 
 
 @styled
-def output_errors(each: Mapping[tuple[Stage, Stage], Sequence[float]]) -> Figure:
-    """Root-mean-square difference of each output, bars for each two stages."""
+def output_errors(
+    each: Mapping[tuple[Stage, Stage], Sequence[float]], words: Mapping[Stage, str]
+) -> Figure:
+    """Root-mean-square difference of each output, bars for each two stages by their words."""
     figure, axes = blank(4.6, 3.4)
     n_outputs = len(next(iter(each.values())))
     width = 0.8 / len(each)
@@ -62,8 +64,8 @@ def output_errors(each: Mapping[tuple[Stage, Stage], Sequence[float]]) -> Figure
             width,
             color=colour,
             hatch=hatch,
-            edgecolor="white",
-            label=f"{STAGE_WORDS[one]}, {STAGE_WORDS[other]}",
+            edgecolor=PAPER,
+            label=f"{words[one]}, {words[other]}",
         )
     axes.set_xticks(range(n_outputs), [str(output) for output in range(n_outputs)])
     axes.grid(visible=False, axis="x")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..style import ARMS, INK, MUTED, SPARE, blank, styled
+from ..pictures.style import ARMS, MUTED, ON_DARK, ON_LIGHT, SPARE, blank, styled
 
 LOOKS = (*ARMS.values(), *SPARE)
 """Colours and markers of the curves, in order."""
@@ -19,7 +19,7 @@ def heat_map(
     lost: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], label: str
 ) -> Figure:
     """Percentage points lost (rows, columns), NaN where there is no such cell."""
-    figure, axes = blank(2.4 + 0.72 * len(columns), 1.3 + 0.42 * len(rows))
+    figure, axes = blank(2.4 + 0.72 * len(columns), max(2.4, 1.3 + 0.42 * len(rows)))
     known = lost[np.isfinite(lost)]
     largest = max(1.0, float(known.max(initial=0.0)))
     drawn = axes.imshow(lost, cmap="Reds", vmin=0.0, vmax=largest, aspect="auto")
@@ -34,7 +34,7 @@ def heat_map(
             ha="center",
             va="center",
             fontsize=8,
-            color="white" if value > 0.6 * largest else INK,
+            color=ON_DARK if value > 0.6 * largest else ON_LIGHT,
         )
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ..style import MUTED, POINTWISE_ARMS, blank, reach, styled
+from ..pictures.style import MUTED, POINTWISE_ARMS, blank, reach, styled
 
 
 @dataclass(frozen=True)

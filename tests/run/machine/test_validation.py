@@ -66,7 +66,8 @@ def test_a_fake_device_is_compared_with_its_simulations(
     )
 
     page = write_report([folder.path]).read_text()
-    for words in ("Machine and simulation", "simulated noise", "none charged", "validation.csv"):
+    where = "Simulated device and simulation"
+    for words in (where, "simulated noise", "none charged", "validation.csv"):
         assert words in page
     assert {"outputs.png", "output-errors.png"} <= {p.name for p in Path("a/figures").iterdir()}
 

@@ -3,6 +3,9 @@
 The colours of arms are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), the colours of
 classes Paul Tol's «muted» scheme (https://personal.sron.nl/~pault/); both stay apart for
 colour-blind readers, and no picture relies on colour alone.
+
+A page is light or dark. Where a colour of here has another one on dark pages, the page says which
+of the two it is; the files in `figures/` are for light paper.
 """
 
 from __future__ import annotations
@@ -19,16 +22,35 @@ from numpy.typing import ArrayLike, NDArray
 
 from qbackend.registry import parse_name
 
-from ..records.comparisons import Verdict
-from ..records.lines import Stage
+from ...records.comparisons import Verdict
+from ...records.lines import Stage
 
 INK = "#1f2933"
 MUTED = "#66727f"
 GRID = "#e3e7eb"
+PAPER = "#ffffff"
 TRAINING = "#8a94a0"
 VALIDATION = "#0072b2"
 RIGHT = "#117733"
 WRONG = "#b3262e"
+ON_LIGHT, ON_DARK = "#1f2932", "#fefefe"
+"""Letters on coloured ground, which is the same on light and dark pages."""
+
+DARK = {
+    INK: "#e4e8ec",
+    MUTED: "#9aa5b1",
+    GRID: "#2c353f",
+    PAPER: "#14191f",
+    RIGHT: "#4fbf73",
+    WRONG: "#f2777d",
+    "#000000": "#e4e8ec",
+    "#0072b2": "#4aa8e0",
+    "#4d4d4d": "#b8bcc0",
+    "#882255": "#d976a6",
+    "#332288": "#a093f2",
+    "#aa4499": "#cc6fbd",
+}
+"""Colours that dark pages have in the place of others: these would be too dark to be seen there."""
 
 ARMS = {
     "quantum": ("#0072b2", "o"),
@@ -119,8 +141,8 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     # A class may have a dollar sign in its name.
     "text.parse_math": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
     "savefig.dpi": 200,
 }
 
@@ -175,12 +197,17 @@ def line_of(backend: str) -> str:
     return MACHINE_LINE
 
 
+def variable(colour: str) -> str:
+    """A colour as a page's style has it: by name where it is another one on dark pages."""
+    return f"var(--c{colour[1:]})" if colour in DARK else colour
+
+
 def class_colours(n_classes: int) -> list[str]:
     """One colour per class; above ten classes they run along a scale instead of standing apart."""
     if n_classes <= len(MUTED_SCHEME):
         return list(MUTED_SCHEME[:n_classes])
     scale = matplotlib.colormaps["turbo"]
     return [
-        matplotlib.colors.to_hex(scale(0.05 + 0.9 * index / (n_classes - 1)))
+        matplotlib.colors.to_hex(scale(0.1 + 0.8 * index / (n_classes - 1)))
         for index in range(n_classes)
     ]
