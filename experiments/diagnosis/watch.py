@@ -116,7 +116,8 @@ def as_it_was(model: nn.Module, *, training: bool, seed: int) -> Iterator[None]:
 
 def operations_behind(tensor: Tensor, most: int = 200) -> Iterator[Any]:
     """The nodes of autograd that a tensor came from, nearest first, no more than so many."""
-    queue, known = [tensor.grad_fn], set()
+    queue: list[Any] = [tensor.grad_fn]
+    known: set[Any] = set()
     while queue and len(known) < most:
         node = queue.pop(0)
         if node is None or node in known:

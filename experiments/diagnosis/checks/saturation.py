@@ -125,8 +125,9 @@ def _flat(subject: Subject, part: Part, answers: Tensor) -> Iterator[Finding]:
             "the observables do not see the features: look at the circuit and its wires",
         )
     elif subject.shots and spread.max() < 1 / math.sqrt(subject.shots):
+        # At the start they are close together, and training moves them apart.
         yield Finding(
-            "warning",
+            "warning" if subject.trained else "note",
             f"the outputs of '{part.name}' differ by less than their shots tell",
             (
                 f"the largest standard deviation over {len(answers)} rows is {spread.max():.1e}; "
