@@ -91,7 +91,11 @@ class Subject:
             for each in self.model.modules():
                 if isinstance(each, _BatchNorm):
                     each.train(not self.trained)
-            return joined([watched(self.model, self.parts, each) for each in self.batches()])
+            # Each batch lets go of what autograd keeps of it before the next one begins.
+            return joined([joined([self._watched(each)]) for each in self.batches()])
+
+    def _watched(self, inputs: Tensor) -> Pass:
+        return watched(self.model, self.parts, inputs)
 
     @cached_property
     def called_parts(self) -> tuple[Part, ...]:

@@ -174,7 +174,7 @@ def _on_images(name: str, model: nn.Module, data: ImageData, n: int, seed: int) 
         "training": Samples(data.train.images, data.train.labels),
         "validation": Samples(data.validation.images, data.validation.labels),
     }
-    is_shared = data.validation is data.test
+    is_shared = data.validation.images is data.test.images
     splits["test"] = (
         splits["validation"] if is_shared else Samples(data.test.images, data.test.labels)
     )
