@@ -75,8 +75,8 @@ def diagnose(
     """Look for what silently spoils hybrid training, and show the evidence.
 
     Nothing is trained, sent or changed, and nothing is chosen by test images. A recipe is looked at
-    with initial weights, a run with its trained ones; a factory is a function without arguments
-    that returns the model, in MODULE or FILE.py.
+    with initial weights, a run with its trained ones. A factory is a function in MODULE or FILE.py
+    that returns the model; it may ask by name for shape, n_classes, arm, seed and backend.
 
     The checks: inputs, dtypes, labels, duplicates, loss, gradients, optimiser, neighbours, softmax,
     saturation, plateau, dead, noise. A defect is wrong whatever was meant, a warning costs accuracy

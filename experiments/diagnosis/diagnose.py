@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from qbackend.errors import OptionError, UnknownNameError, suggest
 
 from .checks import (
@@ -101,6 +99,8 @@ def _call(subject: Subject) -> Finding | None:
     """What is wrong with a model that fails when it is called."""
     try:
         output = subject.evaluated.output
+    except OptionError:
+        raise
     except Exception as error:  # whatever a model raises
         return Finding(
             "defect",
@@ -111,11 +111,6 @@ def _call(subject: Subject) -> Finding | None:
             ),
             "the other checks say what is wrong with inputs and labels; --debug shows where it "
             "fails",
-        )
-    if not isinstance(output, Tensor):
-        raise OptionError(
-            f"{subject.name} answers with a {type(output).__name__}; the checks need one tensor: "
-            "name a function that wraps the model in a module with one output"
         )
     if output.is_floating_point() and not output.isfinite().all():
         rows = (~output.isfinite()).flatten(1).any(dim=1)

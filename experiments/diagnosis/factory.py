@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,10 +17,14 @@ from qbackend.errors import OptionError, UnknownNameError, suggest
 from qbackend.generic.finding import importable_from
 
 
-def built(target: str) -> tuple[nn.Module, Optimizer | None]:
-    """What FILE.py:NAME or MODULE:NAME is, or makes when it is called without arguments.
+def built(target: str, offered: Mapping[str, Any]) -> tuple[nn.Module, Optimizer | None]:
+    """What FILE.py:NAME or MODULE:NAME is, or makes when it is called.
 
     A module, or a pair of a module and its optimiser.
+
+    Args:
+        target: where it is.
+        offered: what a function is given, where it asks for it by the name of a parameter.
 
     Raises:
         UnknownNameError: there is no such file, module or name.
@@ -31,21 +37,7 @@ def built(target: str) -> tuple[nn.Module, Optimizer | None]:
         known = [each for each in vars(module) if not each.startswith("_")]
         raise UnknownNameError(f"there is no '{name}' in {place}: {suggest(name, known)}")
     if callable(found) and not isinstance(found, nn.Module):
-        needed = [
-            each.name
-            for each in inspect.signature(found).parameters.values()
-            if each.default is each.empty
-            and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-        ]
-        if needed:
-            raise OptionError(
-                f"{target} needs arguments ({', '.join(needed)}); write a function without any, "
-                "that returns the model"
-            )
-        try:
-            found = found()
-        except Exception as error:  # whatever the user's own lines raise
-            raise OptionError(f"{target} failed: {type(error).__name__}: {error}") from error
+        found = _called(target, found, offered)
     model, optimiser = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     if not isinstance(model, nn.Module) or not isinstance(optimiser, Optimizer | None):
         raise OptionError(
@@ -53,6 +45,27 @@ def built(target: str) -> tuple[nn.Module, Optimizer | None]:
             "that returns one, alone or as (model, optimiser)"
         )
     return model, optimiser
+
+
+def _called(target: str, function: Callable[..., Any], offered: Mapping[str, Any]) -> Any:
+    taken = inspect.signature(function).parameters
+    missing = [
+        name
+        for name, each in taken.items()
+        if each.default is each.empty
+        and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        and name not in offered
+    ]
+    if missing:
+        raise OptionError(
+            f"{target} needs arguments ({', '.join(missing)}); it may ask by name for "
+            f"{', '.join(offered)}, and give others a default"
+            + ("; n_classes are known with --data" if "n_classes" in missing else "")
+        )
+    try:
+        return function(**{name: value for name, value in offered.items() if name in taken})
+    except Exception as error:  # whatever the user's own lines raise
+        raise OptionError(f"{target} failed: {type(error).__name__}: {error}") from error
 
 
 def _imported(place: str) -> ModuleType:

@@ -17,9 +17,12 @@ from torch.optim import Optimizer
 from qbackend.seam.backend import QuantumBackend
 
 from .parts import Part, find_parts
-from .watch import Pass, as_it_was, watched
+from .watch import Pass, as_it_was, joined, watched
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+BATCH = 32
+"""Samples that go forwards, or forwards and backwards, at a time."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Subject:
 
     @cached_property
     def evaluated(self) -> Pass:
-        """A pass without dropout, with what autograd keeps of it.
+        """All samples without dropout, batch by batch.
 
         Before a training BatchNorm has no means of its own yet, and takes those of the batch, as in
         the first step.
@@ -88,17 +91,28 @@ class Subject:
             for each in self.model.modules():
                 if isinstance(each, _BatchNorm):
                     each.train(not self.trained)
-            return watched(self.model, self.parts, self.inputs)
+            # Each batch lets go of what autograd keeps of it before the next one begins.
+            return joined([joined([self._watched(each)]) for each in self.batches()])
+
+    def _watched(self, inputs: Tensor) -> Pass:
+        return watched(self.model, self.parts, inputs)
 
     @cached_property
     def called_parts(self) -> tuple[Part, ...]:
         """Those of the parts that the model calls."""
         return tuple(part for part in self.parts if part.name in self.evaluated.outputs)
 
+    def batches(self) -> tuple[Tensor, ...]:
+        """The inputs in batches that need little memory, none of a single sample."""
+        return self.inputs.chunk(max(1, len(self.inputs) // BATCH))
+
     def loss_of(self, output: Tensor) -> Tensor:
-        """The mean loss of a batch's outputs; without targets, another number that they decide."""
+        """The mean loss of the first samples' outputs.
+
+        Without targets, another number that they decide.
+        """
         if self.targets is not None:
-            return self.loss(output, self.targets)
+            return self.loss(output, self.targets[: len(output)])
         generator = torch.Generator().manual_seed(self.seed)
         return (output * torch.randn(output.shape, generator=generator).to(output)).sum()
 

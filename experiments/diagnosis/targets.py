@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.streams import weights_from
 from qbackend import get_backend
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.generic.finding import find
@@ -127,22 +128,30 @@ def _of_factory(target: str, wishes: Wishes) -> Subject:
         raise OptionError(f"--set {setting} is for recipes and runs; leave it out")
     if wishes.backend is not None:
         check_name(wishes.backend)
-    model, optimiser = built(target)
-    seed = wishes.seed or 0
-    own = {layer: layer.backend for layer in quantum_layers(model)}
-    for layer in own:
-        layer.to_backend(EXACT)
-    if wishes.input_shape is not None and wishes.data is None:
-        generator = torch.Generator().manual_seed(seed)
-        inputs = torch.randn(wishes.images, *wishes.input_shape, generator=generator)
-        subject = Subject(target, model, inputs, None, seed=seed)
-    elif wishes.data is not None and wishes.input_shape is None:
-        subject = _on_images(target, model, _data(wishes.data, wishes, seed), wishes.images, seed)
-    else:
+    if (wishes.input_shape is None) == (wishes.data is None):
         raise OptionError(
             "say what the model takes, in one way: --data mnist (a dataset, folder:DIR or a "
             "recipe), or --input-shape 1x28x28 for random numbers"
         )
+    seed = wishes.seed or 0
+    offered: dict[str, Any] = {"arm": "quantum", "seed": seed, "backend": EXACT}
+    data = None
+    if wishes.data is not None:
+        data = _data(wishes.data, wishes, seed)
+        offered |= {"shape": tuple(data.train.images.shape[1:]), "n_classes": len(data.classes)}
+    else:
+        offered["shape"] = wishes.input_shape
+    with weights_from(seed, "network"):
+        model, optimiser = built(target, offered)
+    own = {layer: layer.backend for layer in quantum_layers(model)}
+    for layer in own:
+        layer.to_backend(EXACT)
+    if data is not None:
+        subject = _on_images(target, model, data, wishes.images, seed)
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        inputs = torch.randn(wishes.images, *offered["shape"], generator=generator)
+        subject = Subject(target, model, inputs, None, seed=seed)
     backends: dict[str, QuantumBackend] = {}
     refusals: Mapping[str, str] = {}
     if wishes.backend is not None:
@@ -165,7 +174,7 @@ def _on_images(name: str, model: nn.Module, data: ImageData, n: int, seed: int) 
         "training": Samples(data.train.images, data.train.labels),
         "validation": Samples(data.validation.images, data.validation.labels),
     }
-    is_shared = data.validation is data.test
+    is_shared = data.validation.images is data.test.images
     splits["test"] = (
         splits["validation"] if is_shared else Samples(data.test.images, data.test.labels)
     )

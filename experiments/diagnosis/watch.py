@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qbackend.errors import OptionError
+
 from .parts import Part
 
 ELEMENTWISE = {
@@ -25,6 +27,19 @@ ELEMENTWISE = {
 """Operations that an activation is looked for behind: they mix no entries of a tensor."""
 
 
+@dataclass(frozen=True)
+class Activation:
+    """The operation that features came from.
+
+    Attributes:
+        name: of its node of autograd; empty where there is none.
+        result: what it gave, where it keeps that.
+    """
+
+    name: str
+    result: Tensor | None
+
+
 @dataclass
 class Pass:
     """What was seen.
@@ -33,12 +48,14 @@ class Pass:
         output: of the model.
         features: what each part was given, by its name, when it was called first.
         outputs: what it answered.
+        activations: what the features came from.
         finished: for each part, the modules that were done when it began.
     """
 
     output: Tensor = field(default_factory=lambda: torch.empty(0))
     features: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    activations: dict[str, Activation] = field(default_factory=dict)
     finished: dict[str, list[nn.Module]] = field(default_factory=dict)
 
     def front(self, part: Part) -> list[nn.Parameter]:
@@ -62,6 +79,7 @@ def watched(model: nn.Module, parts: Sequence[Part], inputs: Tensor) -> Pass:
             return
         seen.finished[part.name] = list(done)
         seen.features[part.name] = _kept(arguments[0])
+        seen.activations[part.name] = _activation(arguments[0])
 
     def ends(part: Part, answer: Any) -> None:
         if part.name not in seen.outputs and isinstance(answer, Tensor):
@@ -82,6 +100,11 @@ def watched(model: nn.Module, parts: Sequence[Part], inputs: Tensor) -> Pass:
     finally:
         for handle in handles:
             handle.remove()
+    if not isinstance(seen.output, Tensor):
+        raise OptionError(
+            f"the model answers with a {type(seen.output).__name__}, and the checks need one "
+            "tensor: name a function that wraps it in a module with one output"
+        )
     return seen
 
 
@@ -89,6 +112,31 @@ def _kept(tensor: Tensor) -> Tensor:
     if tensor.requires_grad:
         tensor.retain_grad()
     return tensor
+
+
+def joined(passes: Sequence[Pass]) -> Pass:
+    """Several passes as one of all their samples; nothing of autograd is kept."""
+    first = passes[0]
+
+    def all_of(each: Sequence[Tensor]) -> Tensor:
+        return torch.cat([part.detach() for part in each])
+
+    def activation(name: str) -> Activation:
+        results = [each.activations[name].result for each in passes]
+        known = [each for each in results if each is not None]
+        return Activation(
+            first.activations[name].name, all_of(known) if len(known) == len(passes) else None
+        )
+
+    return Pass(
+        output=all_of([each.output for each in passes]),
+        features={
+            name: all_of([each.features[name] for each in passes]) for name in first.features
+        },
+        outputs={name: all_of([each.outputs[name] for each in passes]) for name in first.outputs},
+        activations={name: activation(name) for name in first.activations},
+        finished=first.finished,
+    )
 
 
 @contextmanager
@@ -116,7 +164,8 @@ def as_it_was(model: nn.Module, *, training: bool, seed: int) -> Iterator[None]:
 
 def operations_behind(tensor: Tensor, most: int = 200) -> Iterator[Any]:
     """The nodes of autograd that a tensor came from, nearest first, no more than so many."""
-    queue, known = [tensor.grad_fn], set()
+    queue: list[Any] = [tensor.grad_fn]
+    known: set[Any] = set()
     while queue and len(known) < most:
         node = queue.pop(0)
         if node is None or node in known:
@@ -126,13 +175,16 @@ def operations_behind(tensor: Tensor, most: int = 200) -> Iterator[Any]:
         queue += [following for following, _ in node.next_functions]
 
 
-def activation_behind(tensor: Tensor) -> Any | None:
+def _activation(tensor: Tensor) -> Activation:
     """The first operation that the tensor came from beyond elementwise factors and shapes."""
-    node = tensor.grad_fn
+    node: Any = tensor.grad_fn
     while node is not None and node.name() in ELEMENTWISE:
         followings = [each for each, _ in node.next_functions if each is not None]
         # A product of two results is an operation of its own, as the product with a number is not.
         if len(followings) != 1:
-            return node
+            break
         node = followings[0]
-    return node
+    result = getattr(node, "_saved_result", None)
+    return Activation(
+        "" if node is None else node.name(), result if isinstance(result, Tensor) else None
+    )

@@ -28,9 +28,20 @@ class Net(torch.nn.Module):
         features = torch.tanh(self.front(images.flatten(1)))
         return self.head(self.circuit(features.detach() if self.detaches else features))
 
+class Pair(torch.nn.Module):
+    def forward(self, images):
+        return images, images
+
 def spoiled():
     torch.manual_seed(0)
     return Net(True)
+
+def sized(shape, n_classes, seed):
+    assert (shape, n_classes, seed) == ((1, 8, 8), 10, 3)
+    return Net(True)
+
+def pair():
+    return Pair()
 
 def sound():
     torch.manual_seed(0)
@@ -101,6 +112,16 @@ def test_an_optimiser_may_come_along(qhc: Qhc) -> None:
 
 
 @pytest.mark.usefixtures("net")
+def test_a_factory_is_given_what_it_asks_for(qhc: Qhc) -> None:
+    command = ("diagnose", "net.py:sized", "--seed", "3", "--only", "gradients")
+    assert qhc(*command, "--data", "digits")[0] == 1
+    code, _, err = qhc(*command, "--input-shape", "1x8x8")
+    assert code == 2
+    assert "needs arguments (n_classes)" in err
+    assert "n_classes are known with --data" in err
+
+
+@pytest.mark.usefixtures("net")
 def test_random_numbers_do_where_there_is_no_data(qhc: Qhc) -> None:
     code, out, _ = qhc("diagnose", "net.py:spoiled", "--input-shape", "1x8x8", "--images", "32")
     assert code == 1
@@ -114,6 +135,13 @@ def test_a_model_that_cannot_be_called_is_a_defect_itself(qhc: Qhc) -> None:
     assert code == 1
     assert "the model cannot be called with these inputs" in out
     assert "mat1 and mat2 shapes cannot be multiplied" in out
+
+
+@pytest.mark.usefixtures("net")
+def test_a_model_with_several_outputs_is_told_what_to_do(qhc: Qhc) -> None:
+    code, _, err = qhc("diagnose", "net.py:pair", "--input-shape", "1x8x8")
+    assert code == 2
+    assert "the model answers with a tuple, and the checks need one tensor" in err
 
 
 @pytest.mark.usefixtures("net")

@@ -91,8 +91,9 @@ def _features(part: Part, dead: list[int]) -> Iterator[Finding]:
 
 def _outputs(subject: Subject) -> Iterator[Finding]:
     parts = subject.called_parts
+    inputs = subject.batches()[0]
     with as_it_was(subject.model, training=True, seed=subject.seed):
-        seen = watched(subject.model, parts, subject.inputs)
+        seen = watched(subject.model, parts, inputs)
         loss = subject.loss_of(seen.output)
         if loss.requires_grad:
             loss.backward()
@@ -110,7 +111,7 @@ def _outputs(subject: Subject) -> Iterator[Finding]:
                 f"nobody reads {len(unread)} of {len(by_output)} outputs of '{part.name}'",
                 (
                     f"numbers {', '.join(map(str, unread[:8]))}: the loss's gradient by them is "
-                    f"exactly 0 over {len(subject.inputs)} samples",
+                    f"exactly 0 over {len(inputs)} samples",
                 ),
                 "give the next layer as many inputs as the circuit has outputs, or measure fewer",
             )

@@ -27,7 +27,7 @@ def look(subject: Subject) -> Outcome:
     if not trained:
         return skipped("the model has no parameter that is trained")
     with as_it_was(subject.model, training=True, seed=subject.seed):
-        seen = watched(subject.model, subject.called_parts, subject.inputs)
+        seen = watched(subject.model, subject.called_parts, subject.batches()[0])
         loss = subject.loss_of(seen.output)
         if not loss.requires_grad:
             return Outcome("no gradient at all", (_none_at_all(loss, len(trained)),))

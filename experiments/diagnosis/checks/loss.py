@@ -93,7 +93,7 @@ def _batch_loss(subject: Subject) -> tuple[Tensor, float, float]:
         for module in subject.model.modules():
             if isinstance(module, torch.nn.modules.dropout._DropoutNd):
                 module.eval()
-        outputs = subject.model(subject.inputs)
+        outputs = torch.cat([subject.model(each) for each in subject.batches()])
         each = [
             subject.loss(row[None], target[None])
             for row, target in zip(outputs, subject.targets, strict=True)

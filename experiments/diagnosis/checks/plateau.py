@@ -73,8 +73,8 @@ def look(subject: Subject) -> Outcome:
         own = variance(layer, subject.seed)
         trend = _trend(layer, subject.seed)
         words.append(
-            f"gradients of {own.size:.3f} at {layer.n_wires} wires, observables on up to "
-            f"{_locality(layer)}"
+            f"gradients of {own.size:.3f} at {layer.n_wires} wires, observables on "
+            f"{_locality(layer)} of them"
             + ("" if trend is None else f", times {2 ** (trend[0] / 2):.2f} for each wire more")
         )
         shots = subject.shots or SHOTS

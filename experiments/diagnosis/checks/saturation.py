@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from ..findings import Finding, Outcome, skipped
 from ..parts import Part, spread_out
 from ..subject import Subject
-from ..watch import activation_behind
+from ..watch import Activation
 
 ROWS = 1024
 FLAT = math.sqrt(torch.finfo(torch.float32).eps)
@@ -36,7 +35,10 @@ def look(subject: Subject) -> Outcome:
         if len(rows) < 2 or not (rows.isfinite().all() and answers.isfinite().all()):
             continue
         varying = _varying(rows)
-        here = [*_activation(part, activation_behind(features)), *_still(part, rows, varying)]
+        here = [
+            *_activation(part, subject.evaluated.activations[part.name]),
+            *_still(part, rows, varying),
+        ]
         here += _flat(subject, part, answers) if not here else ()
         rank, effective = _ranks(rows)
         here += _collapsed(part, rows, varying, rank, effective) if not here else ()
@@ -57,11 +59,13 @@ def _varying(rows: Tensor) -> Tensor:
     return (rows.amax(dim=0) - rows.amin(dim=0)) > 4 * eps * rows.abs().amax(dim=0)
 
 
-def _activation(part: Part, node: Any) -> Iterator[Finding]:
-    name = "" if node is None else node.name()
+def _activation(part: Part, activation: Activation) -> Iterator[Finding]:
+    name = activation.name
     if name not in ("TanhBackward0", "SigmoidBackward0", "ReluBackward0"):
         return
-    result = node._saved_result.detach().double()
+    if activation.result is None:
+        return
+    result = activation.result.detach().double()
     if name == "ReluBackward0":
         if not result.any():
             yield Finding(
@@ -125,8 +129,9 @@ def _flat(subject: Subject, part: Part, answers: Tensor) -> Iterator[Finding]:
             "the observables do not see the features: look at the circuit and its wires",
         )
     elif subject.shots and spread.max() < 1 / math.sqrt(subject.shots):
+        # At the start they are close together, and training moves them apart.
         yield Finding(
-            "warning",
+            "warning" if subject.trained else "note",
             f"the outputs of '{part.name}' differ by less than their shots tell",
             (
                 f"the largest standard deviation over {len(answers)} rows is {spread.max():.1e}; "

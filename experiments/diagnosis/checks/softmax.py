@@ -16,7 +16,6 @@ from ..derivatives import MOST_WIRES, cotangents, product_states, pulled, rms
 from ..findings import Finding, Outcome, skipped
 from ..parts import Part, spread_out
 from ..subject import Subject
-from ..watch import activation_behind
 
 ROWS = 64
 NEAR = 0.5
@@ -44,8 +43,7 @@ def look(subject: Subject) -> Outcome:
 
 
 def _is_softmax(subject: Subject, part: Part, rows: torch.Tensor) -> bool:
-    node = activation_behind(subject.evaluated.features[part.name])
-    if node is not None and node.name() == "SoftmaxBackward0":
+    if subject.evaluated.activations[part.name].name == "SoftmaxBackward0":
         return True
     limit = math.sqrt(torch.finfo(torch.float32).eps)
     return bool((rows > 0).all()) and bool(((rows.sum(dim=1) - 1).abs() < limit).all())
