@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 
 _WORDS = re.compile(r" {3,}(?=\S)")
 
+
 def _as_code(app: Sphinx, context: click.Context, lines: list[str]) -> None:
     """In place of what sphinx-click makes of an epilogue, which joins its columns."""
     heading, *examples = (context.command.epilog or "").strip("\b\n ").splitlines() or [""]

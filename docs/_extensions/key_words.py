@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 from experiments.config.sections import Config
 from qbackend.machines.options import ABOVE_ZERO
 
+MUST_BE_GIVEN, NOT_GIVEN = "must be given", "not given"
 LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 NUMBERS = {int: "whole number", float: "number", str: "text", bool: "`true` or `false`"}
 
@@ -33,11 +34,11 @@ class NoWordsError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """One key; `default` is as TOML has it, None where the key must be given."""
+    """One key; its default as TOML has it, or in words where there is none."""
 
     name: str
     type: str
-    default: str | None
+    default: str
     words: str
 
 
@@ -79,7 +80,7 @@ def _walk(section: type, prefix: str, silent: list[str]) -> list[tuple[str, Sect
             continue
         if name not in words:
             silent.append(dotted)
-        shown = None if default is PydanticUndefined else _toml(default)
+        shown = MUST_BE_GIVEN if default is PydanticUndefined else _toml(default)
         keys.append(Key(dotted, _type(annotation, limits), shown, words.get(name, "")))
     return [(prefix.removesuffix("."), SectionKeys(section, tuple(keys))), *tables]
 
@@ -147,5 +148,5 @@ def _type(annotation: Any, limits: list[Any]) -> str:
 def _toml(value: Any) -> str:
     """A default as the file would have it."""
     if value is None:
-        return "not given"
+        return NOT_GIVEN
     return json.dumps(value)

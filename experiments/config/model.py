@@ -25,7 +25,7 @@ class ModelSection(Section):
     """The network."""
 
     name: str
-    """A model of `models.list_models()`."""
+    """A network by its name, a key of `models.MODELS`."""
     arm: str = "quantum"
     """What stands where the circuit is, one of `models.arms_of(name)`; or the classical twin as a
     whole."""

@@ -44,7 +44,7 @@ def test_every_key_is_explained() -> None:
 def test_types_limits_and_defaults() -> None:
     keys = {key.name: key for section in sections().values() for key in section.keys}
     epochs, copies = keys["train.epochs"], keys["machine.copies"]
-    assert (epochs.type, epochs.default) == ("whole number, at least 1", None)
+    assert (epochs.type, epochs.default) == ("whole number, at least 1", "must be given")
     assert (copies.type, copies.default) == ('`"auto"` or whole number, at least 1', '"auto"')
     assert keys["run.shots"].default == "not given"
     assert keys["machine.max_qpu_seconds"].type == "number, above 0"
