@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # The pages are of the code beside them, whatever else is installed.
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+
+# What is imported to be explained compiles circuits, which nobody here waits for word of.
+logging.getLogger("qiskit").setLevel(logging.WARNING)
 
 project = "qhc"
 author = "the authors of qhc"
