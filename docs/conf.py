@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # The pages are of the code beside them, whatever else is installed.
 sys.path[:0] = [str(HERE / "_extensions"), str(HERE.parent)]
+
+# What is imported to be explained compiles circuits, which nobody here waits for word of.
+logging.getLogger("qiskit").setLevel(logging.WARNING)
 
 project = "qhc"
 author = "the authors of qhc"
@@ -37,7 +41,8 @@ highlight_language = "bash"
 autodoc_member_order = "bysource"
 # Docstrings write code in single quotes, as Markdown does.
 default_role = "code"
-suppress_warnings = ["toc.empty_glob"]
+# Pages may have output indented that no shell understands; tests read what claims to be code.
+suppress_warnings = ["misc.highlighting_failure"]
 autodoc_typehints = "signature"
 autodoc_class_signature = "separated"
 python_use_unqualified_type_names = True

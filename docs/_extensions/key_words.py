@@ -14,7 +14,7 @@ import textwrap
 from dataclasses import dataclass
 from itertools import pairwise
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
@@ -23,8 +23,15 @@ from pydantic_core import PydanticUndefined
 from experiments.config.sections import Config
 from qbackend.machines.options import ABOVE_ZERO
 
+MUST_BE_GIVEN, NOT_GIVEN = "must be given", "not given"
 LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
-NUMBERS = {int: "whole number", float: "number", str: "text", bool: "`true` or `false`"}
+NAMES = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "`true` or `false`",
+    Any: "any value",
+}
 
 
 class NoWordsError(Exception):
@@ -33,11 +40,11 @@ class NoWordsError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """One key; `default` is as TOML has it, None where the key must be given."""
+    """One key; its default as TOML has it, or in words where there is none."""
 
     name: str
     type: str
-    default: str | None
+    default: str
     words: str
 
 
@@ -74,12 +81,12 @@ def _walk(section: type, prefix: str, silent: list[str]) -> list[tuple[str, Sect
     words, keys, tables = _strings(section), [], []
     for name, annotation, default, limits in _fields(section):
         dotted = f"{prefix}{name}"
-        if isinstance(annotation, type) and _is_table(annotation):
-            tables += _walk(annotation, f"{dotted}.", silent)
+        if (table := _table_of(annotation)) is not None:
+            tables += _walk(table, f"{dotted}.", silent)
             continue
         if name not in words:
             silent.append(dotted)
-        shown = None if default is PydanticUndefined else _toml(default)
+        shown = MUST_BE_GIVEN if default is PydanticUndefined else _toml(default)
         keys.append(Key(dotted, _type(annotation, limits), shown, words.get(name, "")))
     return [(prefix.removesuffix("."), SectionKeys(section, tuple(keys))), *tables]
 
@@ -88,7 +95,7 @@ def _fields(section: type) -> list[tuple[str, Any, Any, list[Any]]]:
     """Name, type, default and limits of each key."""
     if issubclass(section, BaseModel):
         return [
-            (name, field.annotation, field.default, field.metadata)
+            (name, field.annotation, field.get_default(call_default_factory=True), field.metadata)
             for name, field in section.model_fields.items()
         ]
     types = get_type_hints(section)
@@ -109,6 +116,13 @@ def _is_table(annotation: type) -> bool:
     return dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel)
 
 
+def _table_of(annotation: Any) -> type | None:
+    """The table that a key stands for, also where it may be left out; None for a value."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    found = [each for each in parts if get_origin(each) is None and isinstance(each, type)]
+    return next(filter(_is_table, found), None)
+
+
 def _strings(section: type) -> dict[str, str]:
     """The strings below a class's annotated names, those of its bases too."""
     found: dict[str, str] = {}
@@ -126,6 +140,10 @@ def _strings(section: type) -> dict[str, str]:
 def _type(annotation: Any, limits: list[Any]) -> str:
     """In words: `"a"` or `"b"`, whole number of at least 1, list of …."""
     origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(parts[0], [limit for each in parts[1:] for limit in each.metadata])
+    if origin is dict:
+        return "table"
     if origin is Literal:
         return " or ".join(f"`{json.dumps(value)}`" for value in parts)
     if origin in (Union, UnionType):
@@ -141,11 +159,11 @@ def _type(annotation: Any, limits: list[Any]) -> str:
         for name, words in LIMITS.items()
         if (bound := getattr(limit, name, None)) is not None
     ]
-    return ", ".join([NUMBERS[annotation], *(bounds if annotation in (int, float) else [])])
+    return ", ".join([NAMES[annotation], *(bounds if annotation in (int, float) else [])])
 
 
 def _toml(value: Any) -> str:
     """A default as the file would have it."""
     if value is None:
-        return "not given"
+        return NOT_GIVEN
     return json.dumps(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docutils import nodes
-from key_words import Key, section_words, sections
+from key_words import MUST_BE_GIVEN, NOT_GIVEN, Key, section_words, sections
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -23,7 +23,8 @@ class RecipeKeys(SphinxDirective):
 
 def _entry(key: Key) -> str:
     """One of Sphinx's own entries for configuration values, which links can lead to."""
-    default = "must be given" if key.default is None else f"`{key.default}`"
+    plain = key.default in (MUST_BE_GIVEN, NOT_GIVEN)
+    default = key.default if plain else f"`{key.default}`"
     return (
         f"```{{confval}} {key.name}\n:type: {key.type}\n:default: {default}\n\n{key.words}\n```\n"
     )

@@ -38,7 +38,8 @@ class ModelSection(Section):
     arguments: dict[str, Any] | None = None
     """Of that function, by name."""
     name: str = Field(default="", validate_default=True)
-    """A model of the catalogue; with a factory, what reports call it."""
+    """A network of the catalogue, a key of `models.MODELS`; with a factory, what reports call
+    it."""
     arm: str = "quantum"
     """What stands where the circuit is, one of `models.arms_of(name)`; or the classical twin as a
     whole; with a factory, one of its module's ARMS."""

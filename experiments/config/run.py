@@ -82,7 +82,7 @@ class FabricSection(Section):
     num_nodes: int = Field(default=1, ge=1)
     """Computers that they are on."""
     strategy: str = "auto"
-    """How they share the work: ddp, for example, each with a part of every batch."""
+    """How they share the work: ddp, for example, each with batches of its own."""
     precision: str = "32-true"
     """Of the network; the quantum layer computes in float32 or float64 whatever this is."""
     capture: Literal["auto", "off"] = "auto"

@@ -141,7 +141,7 @@ class CircuitLayer:
 
     @cached_property
     def key(self) -> str:
-        """Identity: a hash of the gates, the angles' expressions and the observables."""
+        """Identity, a hash of the gates, the angles' expressions and the observables."""
         circuit, tape = self._program.circuit, self._program.inputs.tape  # type: ignore[attr-defined]
         content = {
             "gates": [

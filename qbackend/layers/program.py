@@ -100,7 +100,7 @@ class Layer(Protocol):
 
     @property
     def key(self) -> str:
-        """Identity: a hash of the definition, the same in every process."""
+        """Identity, a hash of the definition, the same in every process."""
 
     @property
     def title(self) -> str:

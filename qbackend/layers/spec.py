@@ -110,7 +110,7 @@ class LayerSpec:
 
     @property
     def key(self) -> str:
-        """Identity: a hash of the definition."""
+        """Identity, a hash of the definition."""
         content = json.dumps(self.to_dict(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
@@ -39,7 +40,7 @@ def lines(block: Block) -> Iterator[Line]:
     """The commands of a block, in order."""
     left = block.text.replace("\\\n", " ").splitlines()
     while left:
-        text = left.pop(0).strip()
+        text = left.pop(0).strip().removeprefix("$ ")
         document = None
         if found := re.search(r"<<-?\s*'?(\w+)'?\s*$", text):
             end = left.index(found[1])
@@ -70,7 +71,11 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
     recipe = _value(words, "--recipe") or _value(words, "--spec") or OWN_RECIPE
     if recipe in list_recipes() and recipe != OWN_RECIPE:
         return "needs its data"
-    if recipe not in list_recipes() or "DIR" in " ".join(words) or "runs/QPC" in words:
+    if (
+        not (recipe in list_recipes() or Path(recipe).exists())
+        or "DIR" in " ".join(words)
+        or "runs/QPC" in words
+    ):
         return "needs what is the reader's"
     if words[1] in ("ablate", "bench", "compare"):
         return "takes minutes"
