@@ -20,7 +20,7 @@ from ..seam.backend import QuantumBackend
 from ..seam.requests import check_shots
 from .asking import Asker
 from .chosen import Ways, options_of
-from .evaluation import Outcome, evaluate
+from .evaluation import Outcome, evaluate, exact_values
 from .folder import OwnRun, differences, free_path, is_own
 from .lines import WholeLine
 from .measures import Measure, Metric, measure_of
@@ -172,6 +172,7 @@ class _Work:
         self.prepared, self.folder, self.measure = prepared, folder, measure
         self.plan, self.telling, self.earlier = plan, telling, earlier
         self.targets = prepared.given.batches.target
+        self.reference = prepared.asker(prepared.given.backends.reference)
         self.consent = Consent(folder, plan, approve, telling)
 
     def run(self) -> None:
@@ -180,8 +181,7 @@ class _Work:
         backends = prepared.given.backends
         if not folder.arrays():
             folder.keep({"targets": self.targets.numpy()})
-        reference = prepared.asker(backends.reference)
-        self._record(reference.name, reference, prepared.ideal)
+        self._record(self.reference.name, self.reference, prepared.ideal)
         for backend in backends.free[1:]:
             self._assess(backend)
         if backends.machines:
@@ -207,12 +207,13 @@ class _Work:
         recorded = {line.stage for line in self.folder.stages()}
         if set(names) <= recorded:
             return
-        total = prepared.ideal.n_rows
+        total = prepared.rows(asker, known)
         given = prepared.given
         with self.telling.counting(asker.name, total) as tell:
             found = evaluate(prepared.road, given.batches, asker, tell, known)
         for name, outcome in zip(names, found, strict=False):
             assert outcome is not None
+            outcome.exact = exact_values(prepared.road, outcome, self.reference)
             self._record(name, asker, outcome, name != asker.name)
 
     def _record(

@@ -151,7 +151,7 @@ def test_commands_know_the_jobs(qhc: Qhc, server: LoopbackServer) -> None:
     check_paid_once(server)
     code, out, err = qhc("resume", "a")
     assert code == 0, err
-    assert out.strip() == str(found)
+    assert out.strip() == str(found).strip()
     code, _, err = qhc("rerun", "a", "--backend", "ibm_other")
     assert code == 2
     assert "['ibm_other'], run='a-again', repeats='a'" in err
