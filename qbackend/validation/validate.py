@@ -284,7 +284,7 @@ def _new(
     path: Path | None, config: dict[str, Any], given: Given, repeats: str | Path | None
 ) -> OwnRun:
     ways = given.ways
-    run = {**config["run"], "command": without_home(" ".join(["python", *sys.argv]))}
+    run = {**config["run"], "command": _command()}
     if ways.credentials is not None:
         run["credentials"] = without_home(str(ways.credentials.absolute()))
     if ways.profile is not None:
@@ -301,12 +301,19 @@ def _new(
     return OwnRun.create(whole, {**config, "run": run}, given.model, notes)
 
 
+def _command() -> str:
+    """What was typed; nothing of a notebook's, whose kernel has a command of its own."""
+    if not sys.argv[0] or "ipykernel" in sys.argv[0]:
+        return ""
+    return without_home(" ".join(["python", *sys.argv]))
+
+
 @contextmanager
 def _status(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
     """Keeps the status in step with what happens inside."""
     quantum = sum(layer.spec.n_weights for layer in given.layers.values())
     device = next((each.device for each in given.model.parameters()), None)
-    plan_words = f"the same call of validate goes on with {folder.path}"
+    goes_on = f"the same call of validate goes on with {folder.path}"
     try:
         folder.note(
             status="running",
@@ -324,15 +331,15 @@ def _status(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
         with suppress(QhcError):
             is_waiting = has_jobs_under_way(folder)
         _note_end(folder, "waiting" if is_waiting else "interrupted")
-        telling.say(f"interrupted; {plan_words}")
+        telling.say(f"interrupted; {goes_on}")
         raise
     except (JobsPendingError, JobTimeoutError):
         _note_end(folder, "waiting")
-        telling.say(f"waiting; {plan_words}, and qhc jobs {folder.path} looks at its jobs")
+        telling.say(f"waiting; {goes_on}, and qhc jobs {folder.path} looks at its jobs")
         raise
     except BaseException as error:
         _note_end(folder, "failed", error)
-        telling.say(f"failed; {plan_words}")
+        telling.say(f"failed; {goes_on}")
         raise
 
 
