@@ -15,8 +15,8 @@ Lowest first, with the names that other folders use:
   Simulated, ValidationRecord, VariantRecord, Verdict, WholeSet
 - `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
-- `state`: Chosen, Provenance, Status
+- `state`: Chosen, Provenance
 - `environment`: computer, peak_memory_mib, versions, without_home
-- `folder`: Record, RunFolder, command_line, now
+- `folder`: Record, RunFolder, command_line
 - `run_records`: RunRecords
 """

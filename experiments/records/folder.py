@@ -34,8 +34,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qbackend.errors import RunFolderError
-from qbackend.validation.records.stored import StoredRun, is_run, reading, written
-from qbackend.validation.records.stored import now as now
+from qbackend.validation.records.stored import StoredRun, is_run, now, reading, written
 
 from ..config.recipe import load_config
 from ..config.sections import Config

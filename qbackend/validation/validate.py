@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..errors import JobsPendingError, JobTimeoutError, QhcError, RunFolderError
+from ..errors import JobsPendingError, JobTimeoutError, RunFolderError
 from ..layers.inputs import seed_number
 from ..machines.consent import Approve, check_approve
 from ..machines.options import ExecutionOptions
@@ -28,9 +27,8 @@ from .plan import Consent, Plan, check_askable
 from .prepared import Given, Prepared
 from .records.charges import ledger_summary
 from .records.environment import computer, without_home
-from .records.ledger import check_ledger, has_jobs_under_way, run_tag
-from .records.state import Status
-from .records.stored import now
+from .records.ledger import check_ledger, run_tag
+from .records.status import kept_status
 from .result import Validation, score_words
 from .scoring import moved_since, stage_arrays, stage_line
 from .telling import Telling
@@ -147,7 +145,7 @@ def validate(
         if folder is None:
             folder = _new(path, config, given, repeats)
         work = _Work(prepared, folder, measure, plan, approve, telling, earlier)
-        with _status(folder, telling, given):
+        with _told(folder, telling, given):
             work.run()
         whole = folder.whole
         assert whole is not None
@@ -309,46 +307,24 @@ def _command() -> str:
 
 
 @contextmanager
-def _status(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
-    """Keeps the status in step with what happens inside."""
-    quantum = sum(layer.spec.n_weights for layer in given.layers.values())
+def _told(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
+    """Keeps the status in step with what happens inside, and says how the run goes on."""
     device = next((each.device for each in given.model.parameters()), None)
     goes_on = f"the same call of validate goes on with {folder.path}"
     try:
-        folder.note(
-            status="running",
-            process=os.getpid(),
-            ended=None,
-            error=None,
-            computer=computer(str(device or "cpu")),
-            parameters=sum(each.numel() for each in given.model.parameters()),
-            quantum_parameters=quantum,
-        )
-        yield
-        folder.note(status="finished", ended=now())
+        with kept_status(folder):
+            folder.note(
+                computer=computer(str(device or "cpu")),
+                parameters=sum(each.numel() for each in given.model.parameters()),
+                quantum_parameters=sum(each.spec.n_weights for each in given.layers.values()),
+            )
+            yield
     except KeyboardInterrupt:
-        is_waiting = False
-        with suppress(QhcError):
-            is_waiting = has_jobs_under_way(folder)
-        _note_end(folder, "waiting" if is_waiting else "interrupted")
         telling.say(f"interrupted; {goes_on}")
         raise
     except (JobsPendingError, JobTimeoutError):
-        _note_end(folder, "waiting")
         telling.say(f"waiting; {goes_on}, and qhc jobs {folder.path} looks at its jobs")
         raise
-    except BaseException as error:
-        _note_end(folder, "failed", error)
+    except BaseException:
         telling.say(f"failed; {goes_on}")
         raise
-
-
-def _note_end(folder: OwnRun, status: Status, error: BaseException | None = None) -> None:
-    words = None
-    if isinstance(error, QhcError):
-        words = f"{type(error).__name__}: {without_home(str(error))}"
-    elif error is not None:
-        # What others raise may tell more than it should.
-        words = type(error).__name__
-    with suppress(QhcError):
-        folder.note(status=status, ended=now(), error=words)
