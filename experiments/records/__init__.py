@@ -16,8 +16,8 @@ Lowest first, with the names that other folders use:
 - `joint`: Corrected, Difference, JointRecord, MemberRecord
 - `drift`: Answered, DriftRecord, ErrorKind, MovedError, OutputDrift, Side
 - `loggers`: Logger, check_loggers, open_loggers
-- `state`: Beside, Chosen, Provenance, Status
+- `state`: Beside, Chosen, Provenance
 - `environment`: computer, peak_memory_mib, versions, without_home
-- `folder`: Record, RunFolder, command_line, is_run, now
+- `folder`: Record, RunFolder, command_line
 - `run_records`: RunRecords
 """

@@ -37,8 +37,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qbackend.errors import RunFolderError
-from qbackend.validation.records.stored import StoredRun, is_run, reading, written
-from qbackend.validation.records.stored import now as now
+from qbackend.validation.records.stored import StoredRun, is_run, now, reading, written
 
 from ..config.own_code import COPIES, code_files
 from ..config.recipe import load_config

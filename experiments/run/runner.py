@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from models import count_parameters
 from qbackend.errors import (
     JobsPendingError,
     JobTimeoutError,
-    QhcError,
     RunFolderError,
     SendingInterruptedError,
 )
-from qbackend.validation.records.ledger import has_jobs_under_way, run_tag
+from qbackend.validation.records.ledger import run_tag
+from qbackend.validation.records.status import kept_status
 
 from ..assembly.backends import LOCAL_BACKEND, trains_there
 from ..assembly.construct import quantum_layers
@@ -27,10 +26,9 @@ from ..evaluation.validation import Validation
 from ..joint.evaluation import JointEvaluation
 from ..mitigation.comparison import MitigationComparison
 from ..records.checkpoint import load_model
-from ..records.environment import computer, without_home
-from ..records.folder import RunFolder, now
+from ..records.environment import computer
+from ..records.folder import RunFolder
 from ..records.loggers import Logger, open_loggers
-from ..records.state import Status
 from ..report.write import write_report
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
@@ -172,38 +170,14 @@ class Runner:
         """Keeps the status in step with what happens inside; the target is closed behind it."""
         folder, say = self.folder, self.run.display.say
         try:
-            folder.note(status="running", process=os.getpid(), ended=None, error=None)
-            with closing(self.run.target):
+            with kept_status(folder), closing(self.run.target):
                 yield
-            folder.note(status="finished", ended=now())
         except KeyboardInterrupt:
-            # The interruption may come between the sending of jobs and the wait for them.
-            status: Status = "interrupted"
-            with suppress(QhcError):
-                if has_jobs_under_way(folder):
-                    status = "waiting"
-            self._note_end(status)
             say(f"interrupted; go on with: qhc resume {folder.path}")
             raise
         except (JobsPendingError, JobTimeoutError) as pending:
-            self._note_end("waiting")
             is_told = not isinstance(pending, SendingInterruptedError | JobTimeoutError)
             if self.run.access.wait or not is_told:
                 raise
             for words in filter(None, (str(pending), sending_words(folder))):
                 say(words)
-        except BaseException as error:
-            self._note_end("failed", error)
-            raise
-
-    def _note_end(self, status: Status, error: BaseException | None = None) -> None:
-        # What stopped the run is worth more to the caller than a second error about its record.
-        with suppress(QhcError):
-            self.folder.note(status=status, ended=now(), error=_words(error))
-
-
-def _words(error: BaseException | None) -> str | None:
-    """For the record; what others raise may tell more than it should."""
-    if not isinstance(error, QhcError):
-        return None if error is None else type(error).__name__
-    return f"{type(error).__name__}: {without_home(str(error))}"

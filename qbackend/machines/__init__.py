@@ -3,8 +3,8 @@
 Lowest first, with the names that other folders use:
 
 - `cost`: MachineCost, Price
-- `budget`
-- `consent`: Approve, can_ask
+- `budget`: total
+- `consent`: Approve, can_ask, check_approve, check_approved
 - `patience`: GROWTH, within
 - `options`: CORRECTED_HERE, ExecutionOptions, Mitigation, SWITCH
 - `service`: Call, LOCAL, MachineInfo, Meaning, PlanInfo, RemoteState, Service, TaggedJob,

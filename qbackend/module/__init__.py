@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `compilation`
 - `exact_layer`
-- `network`
+- `network`: LayerNetwork
 - `layer_function`
 - `stacked_forms`
 - `torch_compiler`

@@ -163,7 +163,7 @@ def _made(
         return get_backend(given, shots=None if is_ours else ways.shots, seed=ways.seed)
     name = parse_name(given)
     if name.is_machine:
-        return get_backend(
+        machine = get_backend(
             given,
             shots=ways.shots,
             seed=ways.seed,
@@ -173,8 +173,10 @@ def _made(
             credentials=ways.credentials,
             profile=ways.profile,
             progress=progress,
-            **({} if name.is_choice else {"wait": ways.wait}),
         )
+        assert isinstance(machine, MachineBackend)
+        machine.wait = ways.wait
+        return machine
     if not name.is_simulator:
         return get_backend(given, shots=ways.shots, seed=ways.seed)
     # Exact: shots of theirs would only blur what a machine is compared with.

@@ -32,6 +32,7 @@ class Outcome:
         stderr: (R, M) of these by the shots; none of an exact backend.
         seconds: that it took.
         results: that a backend which samples gave, one per place.
+        exact: what the layers would give without noise for the same features, (R, M).
     """
 
     outputs: Tensor
@@ -40,6 +41,7 @@ class Outcome:
     stderr: dict[Place, Array] = field(default_factory=dict)
     seconds: float = 0.0
     results: list[Result] = field(default_factory=list)
+    exact: dict[Place, Array] = field(default_factory=dict)
 
     @property
     def known(self) -> dict[Place, Known]:
@@ -159,6 +161,16 @@ def evaluate(
     seconds = time.perf_counter() - start
     without = raw.outcome(seconds, results)
     return without, calibrated.outcome(seconds, results) if calibrated.trips else None
+
+
+def exact_values(road: Road, outcome: Outcome, reference: Asker) -> dict[Place, Array]:
+    """What the layers give for an outcome's features on a backend without noise, by place."""
+    return {
+        place: reference.ask(
+            road.layers[place.layer], features, road.places[place], None, lambda rows: None
+        ).values
+        for place, features in outcome.features.items()
+    }
 
 
 def _trips(batches: Batches) -> list[Trip]:

@@ -21,6 +21,8 @@ class LayerLine(Recorded):
         rmse: root-mean-square difference of its outputs from those without noise, which for a
             later layer has what its features differ by in it; None of calls that are others.
         each_rmse: the same of each output, (M,).
+        own_rmse: the layer's own part of it: from what it would give for the same features without
+            noise.
         shot_error: root mean square of the standard errors that the shots give; None without.
         compiled: what the backend says of the circuit that it made of the layer.
     """
@@ -29,6 +31,7 @@ class LayerLine(Recorded):
     rows: int
     rmse: float | None
     each_rmse: tuple[float, ...]
+    own_rmse: float | None = None
     shot_error: float | None = None
     compiled: dict[str, Any] = Field(default_factory=dict)
 

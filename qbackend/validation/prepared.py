@@ -149,6 +149,17 @@ class Prepared:
         """Of a backend."""
         return Asker(backend, self.given.ways.seed)
 
+    def rows(self, asker: Asker, known: Mapping[Place, Known] | None) -> int:
+        """How many rows a backend is asked for, with those that calibrate."""
+        total = self.ideal.n_rows
+        if known is None:
+            return total
+        first = min(self.ideal.values, key=self.road.places.__getitem__)
+        for place, each in known.items():
+            compiled = asker.compiled(self.road.layers[place.layer])
+            total += len(each.features) * max(1, len(compiled.copies))
+        return total + self.ideal.n_rows - len(self.ideal.values[first])
+
     def plan(self, backends: Sequence[QuantumBackend]) -> Plan:
         """What these will be asked for; raises `QhcError` as `plan_of`."""
         askers = [self.asker(each) for each in backends]

@@ -144,15 +144,22 @@ def _layer_line(
     ]
     every = np.concatenate(differences) if differences else np.zeros((0, 1))
     errors = [outcome.stderr[place] for place in places if place in outcome.stderr]
+    is_reference = outcome is ideal
     is_alike = len(every) == sum(len(ideal.values[place]) for place in places)
     return LayerLine(
         name=name,
         rows=_rows(outcome, places),
         rmse=_rms(every) if is_alike and len(every) else None,
+        own_rmse=None if is_reference else _own_rmse(outcome, places),
         each_rmse=tuple(np.sqrt(np.mean(every**2, axis=0)).tolist()) if len(every) else (),
         shot_error=_rms(np.concatenate(errors)) if errors else None,
         compiled=_compiled(asker, road, number),
     )
+
+
+def _own_rmse(outcome: Outcome, places: Sequence[Place]) -> float | None:
+    found = [outcome.values[p] - outcome.exact[p] for p in places if p in outcome.exact]
+    return _rms(np.concatenate(found)) if found else None
 
 
 def _compiled(asker: Asker, road: Road, number: int) -> dict[str, Any]:

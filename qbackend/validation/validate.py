@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ..errors import JobsPendingError, JobTimeoutError, QhcError, RunFolderError
+from ..errors import JobsPendingError, JobTimeoutError, RunFolderError
 from ..layers.inputs import seed_number
 from ..machines.consent import Approve, check_approve
 from ..machines.options import ExecutionOptions
@@ -20,7 +19,7 @@ from ..seam.backend import QuantumBackend
 from ..seam.requests import check_shots
 from .asking import Asker
 from .chosen import Ways, options_of
-from .evaluation import Outcome, evaluate
+from .evaluation import Outcome, evaluate, exact_values
 from .folder import OwnRun, differences, free_path, is_own
 from .lines import WholeLine
 from .measures import Measure, Metric, measure_of
@@ -28,9 +27,8 @@ from .plan import Consent, Plan, check_askable
 from .prepared import Given, Prepared
 from .records.charges import ledger_summary
 from .records.environment import computer, without_home
-from .records.ledger import check_ledger, has_jobs_under_way, run_tag
-from .records.state import Status
-from .records.stored import now
+from .records.ledger import check_ledger, run_tag
+from .records.status import kept_status
 from .result import Validation, score_words
 from .scoring import moved_since, stage_arrays, stage_line
 from .telling import Telling
@@ -147,7 +145,7 @@ def validate(
         if folder is None:
             folder = _new(path, config, given, repeats)
         work = _Work(prepared, folder, measure, plan, approve, telling, earlier)
-        with _status(folder, telling, given):
+        with _told(folder, telling, given):
             work.run()
         whole = folder.whole
         assert whole is not None
@@ -172,6 +170,7 @@ class _Work:
         self.prepared, self.folder, self.measure = prepared, folder, measure
         self.plan, self.telling, self.earlier = plan, telling, earlier
         self.targets = prepared.given.batches.target
+        self.reference = prepared.asker(prepared.given.backends.reference)
         self.consent = Consent(folder, plan, approve, telling)
 
     def run(self) -> None:
@@ -180,8 +179,7 @@ class _Work:
         backends = prepared.given.backends
         if not folder.arrays():
             folder.keep({"targets": self.targets.numpy()})
-        reference = prepared.asker(backends.reference)
-        self._record(reference.name, reference, prepared.ideal)
+        self._record(self.reference.name, self.reference, prepared.ideal)
         for backend in backends.free[1:]:
             self._assess(backend)
         if backends.machines:
@@ -207,12 +205,13 @@ class _Work:
         recorded = {line.stage for line in self.folder.stages()}
         if set(names) <= recorded:
             return
-        total = prepared.ideal.n_rows
+        total = prepared.rows(asker, known)
         given = prepared.given
         with self.telling.counting(asker.name, total) as tell:
             found = evaluate(prepared.road, given.batches, asker, tell, known)
         for name, outcome in zip(names, found, strict=False):
             assert outcome is not None
+            outcome.exact = exact_values(prepared.road, outcome, self.reference)
             self._record(name, asker, outcome, name != asker.name)
 
     def _record(
@@ -283,7 +282,7 @@ def _new(
     path: Path | None, config: dict[str, Any], given: Given, repeats: str | Path | None
 ) -> OwnRun:
     ways = given.ways
-    run = {**config["run"], "command": without_home(" ".join(["python", *sys.argv]))}
+    run = {**config["run"], "command": _command()}
     if ways.credentials is not None:
         run["credentials"] = without_home(str(ways.credentials.absolute()))
     if ways.profile is not None:
@@ -300,47 +299,32 @@ def _new(
     return OwnRun.create(whole, {**config, "run": run}, given.model, notes)
 
 
+def _command() -> str:
+    """What was typed; nothing of a notebook's, whose kernel has a command of its own."""
+    if not sys.argv[0] or "ipykernel" in sys.argv[0]:
+        return ""
+    return without_home(" ".join(["python", *sys.argv]))
+
+
 @contextmanager
-def _status(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
-    """Keeps the status in step with what happens inside."""
-    quantum = sum(layer.spec.n_weights for layer in given.layers.values())
+def _told(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
+    """Keeps the status in step with what happens inside, and says how the run goes on."""
     device = next((each.device for each in given.model.parameters()), None)
-    plan_words = f"the same call of validate goes on with {folder.path}"
+    goes_on = f"the same call of validate goes on with {folder.path}"
     try:
-        folder.note(
-            status="running",
-            process=os.getpid(),
-            ended=None,
-            error=None,
-            computer=computer(str(device or "cpu")),
-            parameters=sum(each.numel() for each in given.model.parameters()),
-            quantum_parameters=quantum,
-        )
-        yield
-        folder.note(status="finished", ended=now())
+        with kept_status(folder):
+            folder.note(
+                computer=computer(str(device or "cpu")),
+                parameters=sum(each.numel() for each in given.model.parameters()),
+                quantum_parameters=sum(each.spec.n_weights for each in given.layers.values()),
+            )
+            yield
     except KeyboardInterrupt:
-        is_waiting = False
-        with suppress(QhcError):
-            is_waiting = has_jobs_under_way(folder)
-        _note_end(folder, "waiting" if is_waiting else "interrupted")
-        telling.say(f"interrupted; {plan_words}")
+        telling.say(f"interrupted; {goes_on}")
         raise
     except (JobsPendingError, JobTimeoutError):
-        _note_end(folder, "waiting")
-        telling.say(f"waiting; {plan_words}, and qhc jobs {folder.path} looks at its jobs")
+        telling.say(f"waiting; {goes_on}, and qhc jobs {folder.path} looks at its jobs")
         raise
-    except BaseException as error:
-        _note_end(folder, "failed", error)
-        telling.say(f"failed; {plan_words}")
+    except BaseException:
+        telling.say(f"failed; {goes_on}")
         raise
-
-
-def _note_end(folder: OwnRun, status: Status, error: BaseException | None = None) -> None:
-    words = None
-    if isinstance(error, QhcError):
-        words = f"{type(error).__name__}: {without_home(str(error))}"
-    elif error is not None:
-        # What others raise may tell more than it should.
-        words = type(error).__name__
-    with suppress(QhcError):
-        folder.note(status=status, ended=now(), error=words)

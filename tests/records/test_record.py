@@ -191,7 +191,7 @@ def test_a_folder_that_could_not_be_made_is_free(
         path.write_bytes(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("experiments.records.folder.write_atomically", full)
+        patch.setattr("qbackend.validation.records.stored.write_atomically", full)
         with pytest.raises(RecordError):
             RunFolder.create(tmp_path / "run", CONFIG)
     RunFolder.create(tmp_path / "run", CONFIG)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import models, experiments
 from qbackend import estimate, validate
@@ -32,6 +34,7 @@ def data():
 """
 
 
+@pytest.mark.slow
 def test_the_library_does_not_look_at_them(tmp_path: Path) -> None:
     files = {"models.py": MODELS, "experiments.py": EXPERIMENTS, "script.py": SCRIPT}
     for name, text in files.items():

@@ -151,7 +151,7 @@ def test_commands_know_the_jobs(qhc: Qhc, server: LoopbackServer) -> None:
     check_paid_once(server)
     code, out, err = qhc("resume", "a")
     assert code == 0, err
-    assert out.strip() == str(found)
+    assert out.strip() == str(found).strip()
     code, _, err = qhc("rerun", "a", "--backend", "ibm_other")
     assert code == 2
     assert "['ibm_other'], run='a-again', repeats='a'" in err
@@ -169,6 +169,31 @@ def test_jobs_can_be_cancelled(qhc: Qhc, server: LoopbackServer) -> None:
     sent()
     states = [each.state for each in server.jobs]
     assert states == [State.CANCELLED, State.COMPLETED, State.COMPLETED]
+
+
+def test_the_best_machine_stays_chosen(server: LoopbackServer) -> None:
+    with pytest.raises(JobsPendingError):
+        validate(
+            TwoLayers(), batches(), ["ibm"], run="a", shots=SHOTS, options=HASTE,
+            approve=yes, wait=False,
+        )  # fmt: skip
+    assert OwnRun.open(Path("a")).backend == MACHINE
+    found = validate(TwoLayers(), batches(), ["ibm"], run="a", shots=SHOTS, options=HASTE)
+    check_paid_once(server)
+    assert found.stages[-1].stage == MACHINE
+
+
+def test_two_machines_of_one_service_have_one_ledger(qhc: Qhc) -> None:
+    names = ["fake_quito", "fake_manila"]
+    found = validate(TwoLayers(), batches(), names, run="runs/a", shots=50)
+    assert [stage.stage for stage in found.stages] == ["aer", *names]
+    code, out, err = qhc("jobs", "runs/a", "--json")
+    assert code == 0, err
+    assert len(json.loads(out)["jobs"]) == 4
+    code, out, err = qhc("jobs", "--json")
+    assert code == 0, err
+    (line,) = json.loads(out)["runs"]
+    assert (line["state"], line["jobs_done"]) == ("finished", 4)
 
 
 def test_a_lost_ledger_sends_nothing(server: LoopbackServer) -> None:

@@ -69,6 +69,11 @@ def test_noise_is_that_of_the_layers_moved_there() -> None:
     reference, noisy = found.stages
     assert (reference.stage, reference.is_reference) == ("aer", True)
     assert all(layer.rmse and layer.rmse > 0.001 for layer in noisy.layers)
+    first, second = noisy.layers
+    assert first.own_rmse == first.rmse
+    # What it was given differs too.
+    assert second.own_rmse
+    assert second.own_rmse != second.rmse
 
 
 def test_each_layer_is_asked_for_all_items_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,8 @@ def _score_table(stages: list[StageLine]) -> Table | None:
 def _layer_table(stages: list[StageLine]) -> Table:
     """A row per stage and layer."""
     columns = [Column("Stage", False), Column("Layer", False), Column("Rows")]
-    columns += [Column("RMSE against without noise"), Column("by the shots alone")]
+    columns += [Column("RMSE against without noise"), Column("of the layer itself")]
+    columns += [Column("of the shots alone")]
     columns += [Column("Two-qubit gates"), Column("Copies"), Column("Calibrated on", False)]
     rows = []
     for stage in stages:
@@ -159,6 +160,7 @@ def _layer_table(stages: list[StageLine]) -> Table:
                     layer.name,
                     number(layer.rows, 0),
                     "reference" if stage.is_reference else number(layer.rmse),
+                    number(layer.own_rmse),
                     number(layer.shot_error),
                     ABSENT if gates is None else number(gates, 0),
                     ABSENT if copies is None else number(copies, 0),
@@ -216,7 +218,7 @@ def _drawings(
             }  # fmt: skip
             if ideal.size and others:
                 figure = scatter(
-                    ideal, others, f"Outputs of {layer.name}", "without noise", "with noise"
+                    ideal, others, f"Outputs of {layer.name}", "without noise", "on the backend"
                 )
                 words = f"Outputs of {layer.name} on other backends over those without noise."
                 drawings[f"layer-{place}"] = Drawing(figure, words)

@@ -10,5 +10,6 @@ Lowest first, with the names that other folders use:
 - `stored`: Line, StoredRun, is_run, now, reading, written
 - `charges`: Charges, ledger_summary
 - `collecting`: Collected, collect
-- `ledger`: ROWS_WORDS, Rebuilt, check_ledger, has_jobs_under_way, rebuild_ledger, run_tag
+- `ledger`: ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger, run_tag
+- `status`: kept_status
 """
