@@ -29,6 +29,7 @@ class RunLine:
         validation: accuracy of the epoch whose model was kept.
         test: accuracy of the evaluation that speaks for the run.
         loss: of the same.
+        other: name and value of its first score, where accuracy is none of them.
         images: that were evaluated in it.
         epochs, epochs_planned: of its training.
         seconds: of training, validations and evaluations together.
@@ -58,6 +59,7 @@ class RunLine:
     validation: float | None = None
     test: float | None = None
     loss: float | None = None
+    other: str = ""
     images: int | None = None
     epochs: int = 0
     epochs_planned: int | None = None

@@ -183,6 +183,7 @@ def _measured(line: RunLine, path: Path, files: Sequence[str]) -> RunLine:
         validation=max((each for each in validations if each is not None), default=None),
         test=accuracy,
         loss=loss,
+        other=_other(last) if accuracy is None else "",
         images=last.get("n_images", last.get("n_items")),
         epochs=len(epochs),
         seconds=sum(seconds) if seconds else None,
@@ -206,6 +207,13 @@ def _score(values: Values, name: str) -> float | None:
     if isinstance(found, dict):
         found = found.get("value")
     return float(found) if found is not None and math.isfinite(found) else None
+
+
+def _other(answered: Values) -> str:
+    """The first score that there is, or the loss."""
+    scores = {**_table(answered, "scores"), "loss": answered.get("loss")}
+    found = ((name, _score(scores, name)) for name in scores)
+    return next((f"{name} {value:.4g}" for name, value in found if value is not None), "")
 
 
 def _charged(ledger: Path) -> float:
