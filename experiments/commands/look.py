@@ -42,7 +42,7 @@ Examples:
 
 def pattern_option(name: str) -> Callable[[Any], Any]:
     """A filter of a list of runs."""
-    words = f"Only runs of this {name}; may be a pattern."
+    words = f"Only runs with this {name}; may be a pattern."
     return click.option(f"--{name}", multiple=True, metavar="NAME", help=words)
 
 

@@ -36,7 +36,7 @@ COLUMNS = (
     Column("seed", lambda line: "" if line.seed is None else str(line.seed), True, 100),
     Column("state", lambda line: line.state),
     Column("validation", lambda line: _percent(line.validation), True, 110),
-    Column("test", lambda line: _percent(line.test), True),
+    Column("test", lambda line: _percent(line.test) or line.other, True),
     Column("epochs", lambda line: epochs_words(line), True, 100),
     Column("time", lambda line: _time(line.seconds), True),
     Column("parameters", lambda line: f"{line.parameters:,}" if line.parameters else "", True, 170),

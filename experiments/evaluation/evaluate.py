@@ -202,7 +202,7 @@ class Evaluation:
         }
         content = io.BytesIO()
         kept = {key: tensor.cpu().numpy() for key, tensor in tensors.items() if tensor is not None}
-        kept |= {"classes": np.array(classes), "sample_seed": np.uint64(seed)}
+        kept |= {"classes": np.array(classes), "sample_seed": np.array(seed, np.uint64)}
         np.savez_compressed(content, allow_pickle=False, **kept)
         return content.getvalue()
 

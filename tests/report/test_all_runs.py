@@ -135,7 +135,22 @@ def test_a_validation_from_python_is_a_run_too(tmp_path: Path) -> None:
     (folder / "metrics.jsonl").write_text(json.dumps(stage) + "\n")
     (line,) = find_runs(tmp_path)
     assert (line.kind, line.recipe, line.test, line.images) == ("validation", "own model", 0.9, 30)
-    assert (line.seconds, line.device_seconds) == (2.0, 1.5)
+    assert (line.seconds, line.device_seconds, line.other) == (2.0, 1.5, "")
+    stage["scores"] = {"r2": {"value": None}, "mse": {"value": 0.0125, "interval": None}}
+    (folder / "metrics.jsonl").write_text(json.dumps(stage) + "\n")
+    (line,) = find_runs(tmp_path)
+    assert (line.test, line.other) == (None, "mse 0.0125")
+    assert "mse 0.0125" in write_report([tmp_path]).read_text()
+
+
+def test_an_ideal_accuracy_is_not_taken_for_the_machines(runs: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(runs / "machine", tmp_path / "run")
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace('"backend": "ibm_fez"', '"backend": "aer"'))
+    (before,), (line,) = ([each for each in find_runs(runs) if each.name == "machine"],
+                          find_runs(tmp_path))  # fmt: skip
+    assert before.test is not None
+    assert (line.test, line.other) == (None, f"{100 * before.test:.2f} % by aer")
 
 
 def test_filters_take_patterns_and_several(runs: Path) -> None:

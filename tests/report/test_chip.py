@@ -114,7 +114,7 @@ def test_all_qubits_and_copies_are_named() -> None:
     plain = [text.get_text() for text in texts if text.get_fontweight() != "bold"]
     assert bold == ["0", "1", "2", "3"]
     assert sorted(plain, key=int) == [str(qubit) for qubit in range(16)]
-    assert bar.get_ylabel() == "RMSE of the outputs from those without noise"
+    assert bar.get_ylabel() == "RMSE of outputs from ideal ones"
     assert bar.get_ylim() == pytest.approx((0.03, 0.2))
 
 

@@ -27,8 +27,10 @@ class RunLine:
         seed: of everything random.
         shots: per circuit; None where values are exact.
         validation: accuracy of the epoch whose model was kept.
-        test: accuracy of the evaluation that speaks for the run.
+        test: accuracy of the evaluation that speaks for the run, by the run's own backend.
         loss: of the same.
+        other: what there is in the place of such an accuracy: that of another backend, or the
+            name and value of another score.
         images: that were evaluated in it.
         epochs, epochs_planned: of its training.
         seconds: of training, validations and evaluations together.
@@ -58,6 +60,7 @@ class RunLine:
     validation: float | None = None
     test: float | None = None
     loss: float | None = None
+    other: str = ""
     images: int | None = None
     epochs: int = 0
     epochs_planned: int | None = None

@@ -20,6 +20,7 @@ from typing import Any
 
 from qbackend.errors import QhcError, RunFolderError
 
+from ..numbers import percent
 from .lines import Kind, RunLine
 
 Values = Mapping[str, Any]
@@ -171,6 +172,8 @@ def _measured(line: RunLine, path: Path, files: Sequence[str]) -> RunLine:
     tested = [each for each in answered if each.get("split", "test") == "test"] or answered
     last = tested[-1] if tested else {}
     accuracy, loss = _score(last, "accuracy"), _score(last, "loss")
+    # A comparison of mitigations, and a validation that was stopped, have an ideal one alone.
+    is_own = last.get("backend", line.backend) == line.backend or last["kind"] == "stage"
     validations = [_score(each["validation"], "accuracy") for each in epochs]
     curve_of = "accuracy" if any(each is not None for each in validations) else "loss"
     curve = [_score(each["validation"], curve_of) for each in epochs]
@@ -181,8 +184,9 @@ def _measured(line: RunLine, path: Path, files: Sequence[str]) -> RunLine:
     return replace(
         line,
         validation=max((each for each in validations if each is not None), default=None),
-        test=accuracy,
+        test=accuracy if is_own else None,
         loss=loss,
+        other="" if is_own and accuracy is not None else _other(last, accuracy),
         images=last.get("n_images", last.get("n_items")),
         epochs=len(epochs),
         seconds=sum(seconds) if seconds else None,
@@ -206,6 +210,15 @@ def _score(values: Values, name: str) -> float | None:
     if isinstance(found, dict):
         found = found.get("value")
     return float(found) if found is not None and math.isfinite(found) else None
+
+
+def _other(answered: Values, accuracy: float | None) -> str:
+    """The accuracy by another backend; the first score that there is; or the loss."""
+    if accuracy is not None:
+        return f"{percent(accuracy)} by {answered['backend']}"
+    scores = {**_table(answered, "scores"), "loss": answered.get("loss")}
+    found = ((name, _score(scores, name)) for name in scores)
+    return next((f"{name} {value:.4g}" for name, value in found if value is not None), "")
 
 
 def _charged(ledger: Path) -> float:

@@ -156,7 +156,6 @@ def _cells(line: RunLine) -> list[Cell]:
     quantum = ""
     if line.quantum_parameters:
         quantum = f"{line.quantum_parameters:,} quantum"
-    loss = "" if line.test is not None or line.loss is None else f"loss {line.loss:.4g}"
     images = "" if line.images is None else counted(line.images, "image")
     return [
         Cell(line.started[:10], line.started[11:16], line.started),
@@ -167,7 +166,7 @@ def _cells(line: RunLine) -> list[Cell]:
         Cell("" if line.seed is None else str(line.seed), value=line.seed),
         Cell(line.state, title=line.problem),
         _share(line.validation),
-        Cell(_share(line.test).text or loss, images, line.test),
+        Cell(_share(line.test).text or line.other, images, line.test),
         Cell(epochs_words(line), value=line.epochs or None),
         Cell(duration(line.seconds) if line.seconds is not None else "", value=line.seconds),
         Cell(number(line.parameters, 0) if line.parameters else "", quantum, line.parameters),

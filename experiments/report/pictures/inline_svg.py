@@ -10,6 +10,7 @@ import io
 import re
 from collections import Counter
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from .hover import HOVER
 from .style import variable
 
-SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "qhc"}
+SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "qhc"}
 PIXELS_PER_INCH = 92
 """On the page, before it is scaled to the reader's width; text then has the size of the page's."""
 FONTS = "'DejaVu Sans', Verdana, sans-serif"

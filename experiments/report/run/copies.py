@@ -43,7 +43,8 @@ def _row(placed: PlacedCopy, scores: CopyScores) -> list[str]:
         low, high = (100 * bound for bound in scores.accuracy_interval)
         interval = f"{low:.1f} to {high:.1f}"
     return [
-        ", ".join(map(str, placed.place)),
+        # Numbers of one copy stay on a line.
+        ",\u00a0".join(map(str, placed.place)),
         number(placed.gate_fidelity, 3),
         number(placed.readout_fidelity, 3),
         number(scores.n_images, 0),

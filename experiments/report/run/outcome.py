@@ -92,8 +92,8 @@ def curves(run: Run) -> Part | None:
 
 
 def _epoch_table(run: Run) -> Table:
-    titles = ("Epoch", "Learning rate", "Training loss", "Accuracy (%)", "Validation loss")
-    titles += ("Accuracy (%)", "Macro F1 (%)", "Training (s)", "Validation (s)")
+    titles = ["Epoch", "Learning rate", "Training loss", "Accuracy (%)", "Validation loss"]
+    titles += ["Accuracy (%)", "Macro F1 (%)", "Training (s)", "Validation (s)"]
     rows = [
         [
             str(epoch.epoch),

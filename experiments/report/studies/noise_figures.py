@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..numbers import percent
+from ..pictures.hover import hover_bands
 from ..pictures.style import ARMS, MUTED, ON_DARK, ON_LIGHT, SPARE, blank, styled
 
 LOOKS = (*ARMS.values(), *SPARE)
@@ -73,12 +75,22 @@ def lines(
             elinewidth=0.9,
             label=name,
         )
+    places = sorted({place for points in series.values() for place in points})
     if logarithmic:
         axes.set_xscale("log", base=2)
-        places = sorted({place for points in series.values() for place in points})
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
     axes.set_xlabel(label)
     axes.set_ylabel("test accuracy (%)")
+    hover_bands(axes, places, [f"{label} {place:,g}: {_said(series, place)}" for place in places])
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _said(series: Mapping[str, Mapping[float, tuple[float, float, float]]], place: float) -> str:
+    """What every series has there."""
+    found = {name: points[place] for name, points in series.items() if place in points}
+    return ", ".join(
+        f"{name} {percent(mean)} ({100 * low:.1f} to {100 * high:.1f})"
+        for name, (mean, low, high) in found.items()
+    )

@@ -196,8 +196,8 @@ Examples:
             sentence=(
                 f"The model {config.model.name}, trained on {config.data.name} over "
                 f"{counted(results.n_seeds, 'seed')}, answers {percent(ideal.accuracy.mean)} of "
-                "the test images rightly without noise. Here is what is left of that under "
-                f"{counted(len(noisy), 'setting')} of devices' noise."
+                "the test images correctly without noise. Here is what is left of that under "
+                f"{counted(len(noisy), 'setting')} of simulated devices' noise."
             ),
             note=NOTE,
             drawings=drawings(ideal, noisy),
