@@ -92,11 +92,12 @@ class Together:
         calibrating = [
             compiled.rows(part.calibrating[live], part.weights)
             for part, live in zip(self.parts, self._live_calibrating, strict=True)
+            if live.any()
         ]
-        behind = np.concatenate(calibrating).repeat(max(1, len(compiled.copies)), axis=0)
+        n_places = max(1, len(compiled.copies))
         return Request(
             compiled,
-            np.concatenate([rows, behind]),
+            np.concatenate([rows, *(each.repeat(n_places, axis=0) for each in calibrating)]),
             shots=shots,
             seed=seed,
             distinct=len(rows) + sum(map(len, calibrating)),
@@ -140,7 +141,9 @@ class Together:
 
     @cached_property
     def _live_calibrating(self) -> list[NDArray[np.bool_]]:
-        return [self.compiled.inputs.live(part.calibrating) for part in self.parts]
+        live, none = self.compiled.inputs.live, np.zeros(0, bool)
+        parts = [part.calibrating for part in self.parts]
+        return [live(each) if len(each) else none for each in parts]
 
 
 def interleaved(live: NDArray[np.bool_], n_copies: int) -> NDArray[np.int_]:
