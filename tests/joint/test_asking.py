@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.evaluation.calibrated_copies import corrected_by_last
 from experiments.evaluation.meter import NO_COPY
 from experiments.joint.asking import Part, Together, grouped, interleaved
 from experiments.joint.members import member_names
@@ -73,23 +74,43 @@ def test_a_machine_without_noise_gives_every_model_its_own_outputs(copies: int) 
     assert (dead.values[DEAD] == 0).all()
     assert (dead.corrected[0][DEAD] == 0).all()
     assert dead.copies[DEAD] == NO_COPY
-    # The map of each copy, by another library's fit of the rows that both models gave it.
+    # The map of each copy, by another library's fit of the rows that both models gave it, and on
+    # top of it each model's own.
     on = np.zeros(len(result.values), int) if result.copies is None else result.copies
     truth = np.concatenate([part.exact for part in parts]).repeat(copies, axis=0)
-    for copy in range(copies):
-        rows_of_it = on[n_rows:] == copy
-        assert rows_of_it.sum() == N_TRAINING
-        for output in range(truth.shape[1]):
+    halves = np.arange(len(truth)) < len(truth) // 2
+    for output in range(truth.shape[1]):
+        lines = []
+        mapped = np.zeros(len(truth))
+        for copy in range(copies):
+            rows_of_it = on[n_rows:] == copy
+            assert rows_of_it.sum() == N_TRAINING
             measured = result.values[n_rows:][rows_of_it, output]
-            line = np.polyfit(measured, truth[rows_of_it, output], 1)
-            for answer in answers:
+            lines.append(np.polyfit(measured, truth[rows_of_it, output], 1))
+            mapped[rows_of_it] = np.polyval(lines[-1], measured)
+        for answer, own in zip(answers, (halves, ~halves), strict=True):
+            own_line = np.polyfit(mapped[own], truth[own, output], 1)
+            for copy, line in enumerate(lines):
                 mine = answer.copies == copy
                 assert answer.corrected is not None
                 np.testing.assert_allclose(
                     answer.corrected[0][mine, output],
-                    np.polyval(line, answer.values[mine, output]),
+                    np.polyval(own_line, np.polyval(line, answer.values[mine, output])),
                     atol=1e-9,
                 )
+
+
+def test_one_model_alone_is_corrected_by_its_copies_maps_and_nothing_else() -> None:
+    machine = backend_of(FakeService(), copies=2, border=0)
+    rows, angles = features(SPEC, N_TRAINING, 3), weights(SPEC, 3)
+    together = Together(machine.compile(SPEC), [Part(angles, rows, rows, exact(rows, angles))])
+    result = machine.submit(together.request(SHOTS, seed=4)).result()
+    n_rows = len(together.order)
+    values, stderr = corrected_by_last(result, n_rows, exact(rows, angles), 2)
+    (answer,) = together.answers(result)
+    assert answer.corrected is not None
+    np.testing.assert_allclose(answer.corrected[0], values[:n_rows], atol=1e-9)
+    np.testing.assert_allclose(answer.corrected[1], stderr[:n_rows], atol=1e-9)
 
 
 def test_models_of_one_layer_are_one_request() -> None:

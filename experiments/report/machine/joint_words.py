@@ -75,7 +75,7 @@ def joint_sentences(found: JointRecord) -> list[str]:
         told.append("No two of them differ beyond chance on these images.")
     if harmed := [each.name for each in found.members if _is_harmed(each)]:
         told.append(
-            f"The map harms {', '.join(harmed)}: their outputs are further off with it; fit it on "
+            f"Calibration harms {', '.join(harmed)}: outputs are further off with it; fit it on "
             "more images: --calibrate N."
         )
     if none := [each.name for each in found.members if each.rmse is None]:
@@ -101,8 +101,8 @@ def joint_note(found: JointRecord) -> str:
         images = counted(found.n_training, "training image")
         words += (
             f"Calibrated is by a map of each output of each copy, fitted on {images} that models "
-            "of the same layer share: it is the device's, not a model's. Differences are those of "
-            "calibrated answers. "
+            "of the same layer share, and by one of each output of the model on top. Differences "
+            "are those of calibrated answers. "
         )
     if found.seconds:
         words += (
