@@ -117,6 +117,7 @@ class Together:
         for model, part in enumerate(self.parts):
             mine, images = self._rows_of(model)
             at = images, len(part.features)
+            by_map = None if corrected is None else corrected[model]
             on = np.full(len(part.features), NO_COPY)
             on[images] = copies[mine]
             found.append(
@@ -125,8 +126,7 @@ class Together:
                     stderr=_placed(stderr[mine], *at),
                     copies=on,
                     n_rows=int(mine.sum()),
-                    corrected=corrected
-                    and (_placed(corrected[model][0], *at), _placed(corrected[model][1], *at)),
+                    corrected=None if by_map is None else _both(by_map, *at),
                 )
             )
         return found
@@ -202,6 +202,11 @@ def _placed(rows: Array, images: NDArray[np.int_], n_images: int) -> Array:
     whole = np.zeros((n_images, rows.shape[1]))
     whole[images] = rows
     return whole
+
+
+def _both(rows: tuple[Array, Array], images: NDArray[np.int_], n: int) -> tuple[Array, Array]:
+    """Values and standard errors as `_placed` has them."""
+    return _placed(rows[0], images, n), _placed(rows[1], images, n)
 
 
 def grouped(layers: Sequence[Layer | None]) -> list[list[int]]:

@@ -70,7 +70,7 @@ def joint_sentences(found: JointRecord) -> list[str]:
         more = len(beyond) - SHOWN_PAIRS
         told.append(f"Beyond chance: {pairs}{f', and {more} more' if more > 0 else ''}.")
         if left := len(found.differences) - len(beyond):
-            told.append(f"{counted(left, 'difference')} cannot be told from none.")
+            told[-1] += f" {counted(left, 'difference')} cannot be told from none."
     else:
         told.append("No two of them differ beyond chance on these images.")
     if harmed := [each.name for each in found.members if _is_harmed(each)]:
