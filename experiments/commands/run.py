@@ -277,7 +277,7 @@ def estimate(as_json: bool, **given: Any) -> None:
         from ..run.start import plan_of
 
     root = given["data_root"] or DATA_ROOT
-    checkpoint, *beside = checkpoints or [None]
+    checkpoint, beside = checkpoints[0] if checkpoints else None, checkpoints[1:]
     plan = plan_of(config, checkpoint, root, Display(), access_of(given), beside=beside)
     backend = config.run.backend if plan.choice is None else plan.choice.chosen.name
     show_plan(plan, backend, results_console(stderr=as_json))

@@ -163,7 +163,7 @@ def fit_copies(answer: Result, exact: Array, n_copies: int) -> list[AffineMap]:
 def corrected_by_last(
     answer: Result, n_rows: int, exact: Array, n_copies: int
 ) -> tuple[Array, Array]:
-    """Values and standard errors (N, M) of the first rows, by a map that the last ones give.
+    """Values and standard errors of all rows, by the map of each copy that the last ones give.
 
     Args:
         answer: to N rows, and behind them to K that calibrate, each once on every copy.
@@ -178,13 +178,7 @@ def corrected_by_last(
     last = replace(answer, values=answer.values[n_rows:], copies=copies[n_rows:])
     n_places = max(1, n_copies)
     maps = fit_copies(last, exact.repeat(n_places, axis=0), n_places)
-    first = replace(
-        answer,
-        values=answer.values[:n_rows],
-        stderr=answer.stderr[:n_rows],
-        copies=copies[:n_rows],
-    )
-    found = _corrected(first, maps)
+    found = _corrected(replace(answer, copies=copies), maps)
     return found.values, found.stderr
 
 

@@ -16,12 +16,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qbackend.devices.affine_map import fit_affine_map
 from qbackend.layers.inputs import Array
 from qbackend.layers.program import Layer
 from qbackend.seam.requests import CompiledLayer, Request, Result
 
 from ..evaluation.calibrated_copies import corrected_by_last
 from ..evaluation.meter import NO_COPY
+
+FEWEST_OF_OWN = 16
+"""Rows that a model's own map takes: the scatter of one of fewer costs more than it gains."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,7 @@ class Answers:
 class Together:
     """One request for the rows of several models of one layer.
 
-    Behind the test's rows come those that calibrate, each on every copy: the map of a copy's
-    outputs is the device's, and all models of the layer give rows to it.
+    Behind the test's rows come those that calibrate, each on every copy; the models share them.
 
     Attributes:
         compiled: the layer.
@@ -92,11 +95,12 @@ class Together:
         calibrating = [
             compiled.rows(part.calibrating[live], part.weights)
             for part, live in zip(self.parts, self._live_calibrating, strict=True)
+            if live.any()
         ]
-        behind = np.concatenate(calibrating).repeat(max(1, len(compiled.copies)), axis=0)
+        n_places = max(1, len(compiled.copies))
         return Request(
             compiled,
-            np.concatenate([rows, behind]),
+            np.concatenate([rows, *(each.repeat(n_places, axis=0) for each in calibrating)]),
             shots=shots,
             seed=seed,
             distinct=len(rows) + sum(map(len, calibrating)),
@@ -108,17 +112,12 @@ class Together:
         n_rows = len(self.order)
         values, stderr = result.values[:n_rows], result.stderr[:n_rows]
         copies = np.zeros(n_rows, int) if result.copies is None else result.copies[:n_rows]
-        live = self._live_calibrating
-        exact = np.concatenate(
-            [part.exact[rows] for part, rows in zip(self.parts, live, strict=True)]
-        )
-        by_map = None
-        if len(exact):
-            by_map = corrected_by_last(result, n_rows, exact, len(self.compiled.copies))
+        corrected = self._corrected(result)
         found = []
         for model, part in enumerate(self.parts):
             mine, images = self._rows_of(model)
             at = images, len(part.features)
+            by_map = None if corrected is None else corrected[model]
             on = np.full(len(part.features), NO_COPY)
             on[images] = copies[mine]
             found.append(
@@ -127,8 +126,39 @@ class Together:
                     stderr=_placed(stderr[mine], *at),
                     copies=on,
                     n_rows=int(mine.sum()),
-                    corrected=by_map
-                    and (_placed(by_map[0][mine], *at), _placed(by_map[1][mine], *at)),
+                    corrected=None if by_map is None else _both(by_map, *at),
+                )
+            )
+        return found
+
+    def _corrected(self, result: Result) -> list[tuple[Array, Array]] | None:
+        """Each model's rows by the map of their copy, and by its own on top; None without any.
+
+        A copy's map is fitted on the rows of all models, a model's on those of all copies: what
+        is the device's is shared, and what depends on where a model's outputs lie is not. For one
+        model alone its own changes nothing: least squares leave no slope behind.
+        """
+        n_rows, n_places = len(self.order), max(1, len(self.compiled.copies))
+        live = self._live_calibrating
+        exact = [part.exact[rows] for part, rows in zip(self.parts, live, strict=True)]
+        if not sum(map(len, exact)):
+            return None
+        values, stderr = corrected_by_last(
+            result, n_rows, np.concatenate(exact), len(self.compiled.copies)
+        )
+        found, start = [], n_rows
+        for model, truth in enumerate(exact):
+            mine, _ = self._rows_of(model)
+            own = slice(start, start + len(truth) * n_places)
+            start = own.stop
+            if own.stop - own.start < FEWEST_OF_OWN:
+                found.append((values[:n_rows][mine], stderr[:n_rows][mine]))
+                continue
+            fitted = fit_affine_map(values[own], truth.repeat(n_places, axis=0))
+            found.append(
+                (
+                    fitted.apply(values[:n_rows][mine]),
+                    fitted.apply_to_stderr(stderr[:n_rows][mine]),
                 )
             )
         return found
@@ -140,7 +170,9 @@ class Together:
 
     @cached_property
     def _live_calibrating(self) -> list[NDArray[np.bool_]]:
-        return [self.compiled.inputs.live(part.calibrating) for part in self.parts]
+        live, none = self.compiled.inputs.live, np.zeros(0, bool)
+        parts = [part.calibrating for part in self.parts]
+        return [live(each) if len(each) else none for each in parts]
 
 
 def interleaved(live: NDArray[np.bool_], n_copies: int) -> NDArray[np.int_]:
@@ -170,6 +202,11 @@ def _placed(rows: Array, images: NDArray[np.int_], n_images: int) -> Array:
     whole = np.zeros((n_images, rows.shape[1]))
     whole[images] = rows
     return whole
+
+
+def _both(rows: tuple[Array, Array], images: NDArray[np.int_], n: int) -> tuple[Array, Array]:
+    """Values and standard errors as `_placed` has them."""
+    return _placed(rows[0], images, n), _placed(rows[1], images, n)
 
 
 def grouped(layers: Sequence[Layer | None]) -> list[list[int]]:

@@ -136,10 +136,11 @@ class JointEvaluation:
             member = self.members[place]
             assert member.layer is not None
             calibrating = observed_ideally(member.model, self.config, member.data)
-            own = [_numbers(each, slice(turn, None, len(group))) for each in calibrating]
-            features, exact = own[0] if own else (np.zeros((0, 1)), np.zeros((0, 1)))
+            # Without any, none of the test's.
+            source = calibrating[0] if calibrating else test
+            own = slice(turn, None, len(group)) if calibrating else slice(0)
             weights = angles_of(member.layer.weight)
-            parts.append(Part(weights, _numbers(test)[0], features, exact))
+            parts.append(Part(weights, _numbers(test)[0], *_numbers(source, own)))
         spec = self.members[group[0]].layer
         assert spec is not None
         return Together(self.target.compile(spec.spec), parts)

@@ -107,7 +107,8 @@ class Inquiry:
         assert self.training is not None
         compiled = self.machine.compile(self.layer.spec)
         exact = self.training.outputs[self._live(self.training)].double().cpu().numpy()
-        return corrected_by_last(result, n_test, exact, len(compiled.copies))
+        values, stderr = corrected_by_last(result, n_test, exact, len(compiled.copies))
+        return values[:n_test], stderr[:n_test]
 
     def _live(self, observed: Observed) -> np.ndarray:
         """Rows that encode something, (N,)."""

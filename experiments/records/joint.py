@@ -11,7 +11,7 @@ from .scores import Interval
 
 
 class Corrected(Recorded):
-    """A model's answers from outputs that the shared map corrects.
+    """A model's answers from outputs that fitted maps correct.
 
     Attributes:
         rmse, rmse_error, accuracy, accuracy_interval: as a `MemberRecord` has them.
@@ -36,7 +36,7 @@ class MemberRecord(Recorded):
             what follows is None for an arm without a quantum layer, of which nothing is executed.
         rmse_error: its standard error, from the spread between images.
         shot_error: root mean square of the standard errors that the shots give.
-        corrected: by the map, where there is one.
+        corrected: by fitted maps, where there are some.
         request: number of the one that its rows were in, from 1.
         rows: of its test images.
         seconds: of QPU time by the estimate, its share of the request by rows.
@@ -62,7 +62,7 @@ class MemberRecord(Recorded):
 
     @property
     def best(self) -> MemberRecord | Corrected:
-        """What the map corrects, where there is one; else as the device answers."""
+        """What is corrected, where anything is; else as the device answers."""
         return self.corrected or self
 
 
@@ -98,7 +98,7 @@ class JointRecord(Charged):
         backend: the device.
         shots: of each circuit, None for exact values.
         n_images: of each model.
-        n_training: images that the map is fitted on, 0 without one.
+        n_training: images that the maps are fitted on, 0 without any.
         jobs: of all.
         members: in the order of the table.
         differences: of every two.

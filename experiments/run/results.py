@@ -62,11 +62,10 @@ def _show_joint(found: JointRecord, folder: RunFolder, console: Console) -> None
     shots = f", {found.shots:,} shots" if found.shots else ""
     title = f"{len(found.members)} models on {found.backend}, {found.n_images:,} images{shots}"
     beside = difference_rows(found, every=False)
+    how = f" on the same images{', calibrated' if found.n_training else ''}, in points"
     tables = [
         _whole_table(title, headings(found), joint_rows(found), n_words=3),
-        _whole_table(
-            "differences on the same images, in points", DIFFERENCE_HEADINGS, beside, n_words=1
-        ),
+        _whole_table(f"differences{how}", DIFFERENCE_HEADINGS, beside, n_words=1),
     ]
     _show_compared(tables, joint_sentences(found), console)
     if len(beside) < len(found.differences):

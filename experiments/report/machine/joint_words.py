@@ -10,12 +10,17 @@ from ..facts import charge_facts, compiled_words, copy_words, device_words
 from ..numbers import ABSENT, counted, number, percent, signed
 
 DIFFERENCE_HEADINGS = (
-    "difference", "without noise", "on the device", "95 % interval", "images gained", "images lost",
+    "difference", "without noise", "on the device", "95 % interval", "only first right",
+    "only second right",
 )  # fmt: skip
-"""Of the table of differences."""
+"""Of the table of differences, the first model's accuracy minus the second's; the last are images.
+"""
 
 SHOWN_BESIDE = 4
 """Models of whom the terminal shows every two side by side; of more, each beside the first."""
+
+SHOWN_PAIRS = 6
+"""That a sentence names of those that differ."""
 
 
 def headings(found: JointRecord) -> list[str]:
@@ -52,29 +57,25 @@ def difference_rows(found: JointRecord, *, every: bool = True) -> list[list[str]
 
 def joint_sentences(found: JointRecord) -> list[str]:
     """Which model is best, which differ, and what it saved to ask for them together."""
-    best = max(found.members, key=lambda each: each.best.accuracy)
+    highest = max(each.best.accuracy for each in found.members)
+    names = [each.name for each in found.members if each.best.accuracy == highest]
+    calibrated = ", calibrated" if found.n_training else ""
     told = [
-        f"{best.name} is best on {found.backend}: {percent(best.best.accuracy, 1)} of "
-        f"{counted(found.n_images, 'image')}, {percent(best.ideal_accuracy, 1)} without noise."
+        f"Highest accuracy on {found.backend}{calibrated}: {percent(highest, 1)} of "
+        f"{counted(found.n_images, 'image')}, by {' and '.join(names)}."
     ]
     beyond = [each for each in found.differences if not each.is_chance]
-    if not beyond:
-        told.append("No two of them differ beyond chance on these images.")
-    elif len(beyond) < len(found.differences) or len(beyond) == 1:
-        pairs = ", ".join(_better_words(each) for each in beyond[:SHOWN_BESIDE])
-        more = len(beyond) - SHOWN_BESIDE
-        told.append(
-            f"Beyond chance: {pairs}{f', and {more} more' if more > 0 else ''}; the other "
-            f"{counted(len(found.differences) - len(beyond), 'difference')} cannot be told from "
-            "none."
-            if len(beyond) < len(found.differences)
-            else f"Beyond chance: {pairs}."
-        )
+    if beyond:
+        pairs = ", ".join(_better_words(each) for each in beyond[:SHOWN_PAIRS])
+        more = len(beyond) - SHOWN_PAIRS
+        told.append(f"Beyond chance: {pairs}{f', and {more} more' if more > 0 else ''}.")
+        if left := len(found.differences) - len(beyond):
+            told[-1] += f" {counted(left, 'difference')} cannot be told from none."
     else:
-        told.append("Every two of them differ beyond chance.")
+        told.append("No two of them differ beyond chance on these images.")
     if harmed := [each.name for each in found.members if _is_harmed(each)]:
         told.append(
-            f"The map harms {', '.join(harmed)}: their outputs are further off with it; fit it on "
+            f"Calibration harms {', '.join(harmed)}: outputs are further off with it; fit it on "
             "more images: --calibrate N."
         )
     if none := [each.name for each in found.members if each.rmse is None]:
@@ -92,16 +93,16 @@ def joint_note(found: JointRecord) -> str:
     words = (
         "All models answer the same images. The error is the root mean square of what the layer's "
         "outputs are off from those without noise, ± its standard error over the images. A "
-        "difference is the one model's accuracy minus the other's in points, its 95 % interval "
-        "(Newcombe's for paired shares) by the images that only one of them gives the right class; "
-        "each two by themselves. "
+        "difference is the first model's accuracy minus the second's in points, its 95 % interval "
+        "(Newcombe's for paired shares) by the images that only one of them gives the right class, "
+        "every two models by themselves. "
     )
     if found.n_training:
         images = counted(found.n_training, "training image")
         words += (
             f"Calibrated is by a map of each output of each copy, fitted on {images} that models "
-            "of the same layer share: it is the device's, not a model's. Differences are those of "
-            "calibrated answers. "
+            "of the same layer share, and by one of each output of the model on top. Differences "
+            "are those of calibrated answers. "
         )
     if found.seconds:
         words += (

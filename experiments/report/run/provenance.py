@@ -81,7 +81,7 @@ def protocol(run: Run) -> Part:
         ("Seed", str(run.seed)),
     ]
     if run.provenance.beside:
-        facts.insert(0, ("Settings", "of the first checkpoint; each has its own network"))
+        facts.insert(0, ("Settings", "of the first; each has a network and a training of its own"))
     if run.provenance.checkpoint is not None:
         checkpoints = [run.provenance.checkpoint]
         checkpoints += [each.checkpoint for each in run.provenance.beside]
