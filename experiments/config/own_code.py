@@ -104,7 +104,7 @@ def read_code(
     """
     found, written = dict(recorded.sha256 if recorded else {}), dict(references)
     homes = [folders[-1] / COPIES] if recorded else []
-    homes += [_path(each) for each in recorded.folders] if recorded else []
+    homes += [*map(_path, recorded.folders), *folders] if recorded else []
     for key, reference in references.items():
         place, name = _parts(reference)
         if recorded is not None and _known_file(place, recorded) is not None:
