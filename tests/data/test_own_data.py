@@ -42,6 +42,7 @@ def test_a_table_is_taken_as_it_is() -> None:
 def test_a_validation_split_is_taken_where_there_is_one() -> None:
     data = loaded(items(16, 3), items(5, 3), items(6, 3))
     assert (len(data.train), len(data.validation), len(data.test)) == (16, 5, 6)
+    assert any("a validation split of its own" in note for note in data.notes)
     named = load_own("load", {"test": items(6, 3), "train": items(16, 3)}, **DIVISION)
     assert (len(named.train), len(named.test)) == (12, 6)
 
