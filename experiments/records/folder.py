@@ -41,7 +41,7 @@ import tomli_w
 
 from qbackend.errors import RunFolderError
 
-from ..config.own_code import COPIES, code_files
+from ..config.own_files import COPIES, code_files
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.own_code import changed_notes
+from experiments.config.own_files import changed_notes
 from experiments.config.own_objects import own_arms, own_callable
 from experiments.config.recipe import load_config
 from qbackend.errors import ConfigError
