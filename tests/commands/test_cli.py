@@ -24,8 +24,8 @@ from experiments.studies.arms import ArmStudy
 from experiments.studies.qpc.study import QpcStudy
 from qbackend.errors import BackendError
 
+from ..config.own_code import write_own
 from ..support.command_line import Qhc, assert_refused
-from ..support.own_code import write_own
 
 ALWAYS = {"--debug", "--help", "-h"}
 RECIPE_FLAGS = {

@@ -13,7 +13,7 @@ from experiments.config.own_objects import own_arms, own_callable
 from experiments.config.recipe import load_config
 from qbackend.errors import ConfigError
 
-from ..support.own_code import NET, write_own
+from .own_code import NET, write_own
 
 ROOT = Path(__file__).parents[2]
 BOTH = ("model.factory=my_net.py:build", "data.factory=my_data.py:load")

@@ -17,9 +17,9 @@ from experiments.training.train import Training
 from qbackend.errors import ConfigError
 from qbackend.machines.ledger.ledger import Ledger
 
+from ..config.own_code import NET, write_own
 from ..report.pages import Page
 from ..support.command_line import Qhc, assert_refused, last_line
-from ..support.own_code import NET, write_own
 
 TRAINED = ("run", "--recipe", "mine.toml")
 
