@@ -45,7 +45,9 @@ def staged(layout: Layout, channels: Sequence[int] | None, depth: int | None) ->
             for step, next_step in zip(layout, behind, strict=True)
             if step != "MP" and next_step == "MP"
         ]
-    steps = [step for width in channels for step in (*(width,) * (depth or 1), "MP")]
+    steps: list[int | Literal["MP"]] = []
+    for width in channels:
+        steps += [*(width,) * (depth or 1), "MP"]
     return tuple(steps if ends_with_pool else steps[:-1])
 
 

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from torch import nn
 
 from qbackend import QuantumLayer
-from qbackend.errors import OptionError, QhcError
+from qbackend.errors import OptionError, QhcError, UserError
 from qbackend.layers.program import Layer
 
 from .cnn import to_backend
@@ -150,6 +150,8 @@ def call_by_name(
         )
     try:
         return function(**given)
+    except UserError as error:
+        raise OptionError(f"{name}: {error}{_place(error)}") from error
     except QhcError:
         raise
     # Whatever the user's own lines raise.

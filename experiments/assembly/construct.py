@@ -97,10 +97,17 @@ def model_info(config: Config, data: ImageData, epoch: int) -> ModelInfo:
         recipe=config.recipe,
         seed=config.run.seed,
         epoch=epoch,
-        config=config.to_dict(),
+        config=_kept(config),
         size=(shape[1], shape[2]) if len(shape) == 3 else None,
         shape=shape if is_own else None,
     )
+
+
+def _kept(config: Config) -> dict[str, Any]:
+    """What a checkpoint has of the recipe: equal bytes for equal runs, wherever their code lies."""
+    values = config.to_dict()
+    values.get("code", {}).pop("folders", None)
+    return values
 
 
 def quantum_layers(model: nn.Module) -> list[QuantumLayer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import isclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,18 +69,19 @@ def check_own(model: nn.Module, config: Config, data: ImageData) -> None:
 
 def _measure(config: Config, key: str) -> Measure:
     """A function, or an object of a class that needs no arguments (`nn.Module`, torchmetrics)."""
-    found = own_callable(config, key)
-    if not isclass(found):
-        return found
-    try:
-        with importing_from(config.code):
-            return found()
-    # Whatever the user's own lines raise.
-    except Exception as error:
-        raise OptionError(
-            f"{key}: {found.__name__} could not be made without arguments: "
-            f"{type(error).__name__}: {error}; name a function that makes it and calls it"
-        ) from error
+    found: Any = own_callable(config, key)
+    measure = found
+    if isclass(found):
+        try:
+            with importing_from(config.code):
+                measure = found()
+        # Whatever the user's own lines raise.
+        except Exception as error:
+            raise OptionError(
+                f"{key}: {found.__name__} could not be made without arguments: "
+                f"{type(error).__name__}: {error}; name a function that makes it and calls it"
+            ) from error
+    return measure
 
 
 def _number(name: str, measure: Measure, logits: Tensor, labels: Tensor) -> Tensor | float:

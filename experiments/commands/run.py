@@ -57,6 +57,7 @@ Examples:
   qhc run --recipe mnist --backend native --seed 3
   qhc run --recipe mnist --set protocol=published --set model.arm=classical
   qhc run --recipe digits --epochs 5 --set train.lr=0.005 --set layer.n_layers=4
+  qhc run --set model.factory=my_net.py:build --set data.factory=my_data.py:load
   qhc run --checkpoint runs/RUN --backend aer --shots 1024 --limit 200 --json
   qhc run --backend aer:ibm_brisbane --shots 4096 --calibrate 256
   qhc run --recipe mnist --backend native:fake_fez --set noise.readout=0

@@ -4,7 +4,8 @@ Lowest first, with the names that other folders use:
 
 - `machine`
 - `section`
-- `own_code`: COPIES, changed_notes, code_files, importing_from
+- `own_files`: COPIES, changed_notes, code_files
+- `own_code`: importing_from
 - `data`
 - `model`: CLASSICAL, ModelSection
 - `own_circuit`

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from .own_code import check_reference
+from .own_files import check_reference
 from .section import Section, known
 
 

@@ -11,7 +11,7 @@ from qbackend.errors import OptionError, suggest
 from qbackend.layers.ansatze import ANSATZE
 from qbackend.layers.encodings import ENCODINGS
 
-from .own_code import check_reference
+from .own_files import check_reference
 from .section import Section, known
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from qbackend.seam.backend_name import BackendName
 from .data import DataSection
 from .machine import MachineSection
 from .model import LayerSection, ModelSection, unknown_layer_keys
-from .own_code import CodeSection
+from .own_files import CodeSection
 from .run import FabricSection, LogSection, NoiseSection, RunSection
 from .section import Section, table_types
 from .train import TrainSection

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .own_code import check_reference
+from .own_files import check_reference
 from .section import Section, known
 
 Ties = Literal["loss", "later"]

@@ -129,6 +129,9 @@ def load_own(name: str, returned: Any, **division: Any) -> ImageData:
         DataError: it is nothing that a classifier could be trained on.
     """
     images = own_data(name, returned)
+    if images.validation is not None:
+        note = f"{name} returns a validation split of its own: data.validation holds nothing out"
+        images = replace(images, notes=(*images.notes, note))
     statistics: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     if images.train.images.dtype == torch.uint8:
         statistics = channel_statistics(images.train.images)

@@ -108,11 +108,12 @@ def _split(name: str, part: str, items: Items, notes: list[str]) -> Split:
     for place in range(len(items)):
         try:
             given, target = items[place]
-        except (TypeError, ValueError) as error:
+        # A Dataset of the user's own may fail in any way.
+        except Exception as error:
             raise DataError(
-                f"{name}: item {place} of its {part} split is no pair of input and target "
-                f"({error}); {RETURNS}"
-            ) from None
+                f"{name}: item {place} of its {part} split gives no pair of input and target: "
+                f"{type(error).__name__}: {error}; {RETURNS}"
+            ) from error
         inputs.append(_input(name, part, place, given))
         labels.append(_label(name, part, place, target))
         if inputs[-1].shape != inputs[0].shape or inputs[-1].dtype != inputs[0].dtype:

@@ -39,7 +39,7 @@ from typing import Any, TypeVar
 from qbackend.errors import RunFolderError
 from qbackend.validation.records.stored import StoredRun, is_run, now, reading, written
 
-from ..config.own_code import COPIES, code_files
+from ..config.own_files import COPIES, code_files
 from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord

@@ -14,7 +14,7 @@ from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.fabric import launch
 from ..assembly.same_data import check_same_data
 from ..assembly.thread_count import settled
-from ..config.own_code import changed_notes
+from ..config.own_files import changed_notes
 from ..config.sections import Config
 from ..records.folder import RunFolder
 from ..report.write import write_report

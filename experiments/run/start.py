@@ -19,7 +19,7 @@ from ..assembly.feed import data_notes
 from ..assembly.same_data import check_same_data, data_sha256
 from ..assembly.shown_data import difference_notes
 from ..assembly.thread_count import settled
-from ..config.own_code import changed_notes
+from ..config.own_files import changed_notes
 from ..config.sections import Config
 from ..joint.members import Member
 from ..records.checkpoint import load_model

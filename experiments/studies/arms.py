@@ -79,7 +79,7 @@ Examples:
         if config.model.factory is None:
             return settings
         arms = own_arms(config)
-        if [each.arm for each in settings] == list(self.axes[0].values):
+        if tuple(each.arm for each in settings) == self.axes[0].values:
             settings = [ArmSetting(arm) for arm in arms]
         if REFERENCE not in arms or len(arms) < 2:
             raise OptionError(

@@ -7,6 +7,7 @@ import resource
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ from experiments.studies.arms import ArmStudy
 from experiments.studies.qpc.study import QpcStudy
 from qbackend.errors import BackendError
 
+from ..config.own_code import write_own
 from ..support.command_line import Qhc, assert_refused
 
 ALWAYS = {"--debug", "--help", "-h"}
@@ -187,7 +189,11 @@ def test_help_imports_nothing_heavy() -> None:
         if line.strip().startswith("qhc ")
     ],
 )
-def test_every_example_of_the_help_is_a_command(line: str) -> None:
+def test_every_example_of_the_help_is_a_command(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_own()
     words = shlex.split(re.split(r" {3,}", line)[0])[1:]
     path = " ".join(words[:2]) if words[0] in ("data", "ablate", "compare") else words[0]
     command = commands(cli)[path]

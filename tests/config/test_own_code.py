@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.own_code import changed_notes
+from experiments.config.own_files import changed_notes
 from experiments.config.own_objects import own_arms, own_callable
 from experiments.config.recipe import load_config
 from qbackend.errors import ConfigError
 
-from ..support.own_code import NET, write_own
+from .own_code import NET, write_own
 
 ROOT = Path(__file__).parents[2]
 BOTH = ("model.factory=my_net.py:build", "data.factory=my_data.py:load")

@@ -17,9 +17,9 @@ from experiments.training.train import Training
 from qbackend.errors import ConfigError
 from qbackend.machines.ledger.ledger import Ledger
 
+from ..config.own_code import NET, write_own
 from ..report.pages import Page
 from ..support.command_line import Qhc, assert_refused, last_line
-from ..support.own_code import NET, write_own
 
 TRAINED = ("run", "--recipe", "mine.toml")
 
@@ -132,7 +132,7 @@ def test_all_quantum_layers_are_on_the_backend_of_the_run(run: RunFolder) -> Non
 
 
 def test_its_arms_are_compared(run: RunFolder, qhc: Qhc) -> None:
-    code, out, err = qhc("ablate", "arms", "--recipe", "mine.toml", "--seeds", "2",
+    code, _, err = qhc("ablate", "arms", "--recipe", "mine.toml", "--seeds", "2",
                          "--epochs", "1", "--out", "arms")  # fmt: skip
     assert code == 0, err
     content = json.loads(Path("arms/arms.json").read_text())
@@ -160,14 +160,24 @@ def test_a_checkpoint_without_its_code_is_refused(run: RunFolder, qhc: Qhc) -> N
     ("setting", "words"),
     [
         ("model.arguments.widht=3", "cannot be called: it takes no widht. It may ask by name for"),
-        ("model.arguments.width=0", "my_net.py:build failed: SpecError"),
+        (
+            "model.arguments.width=0",
+            "my_net.py:build: n_wires must be a whole number of at least 1, got 0 (my_net",
+        ),
         ("layer.n_wires=3", "my_net.py:build takes none: give it a parameter `layer`"),
-        ("data.arguments.features=0", "fails on inputs of shape (4, 0)"),
+        (
+            "data.arguments.features=1",
+            "my_data.py:load failed: IndexError: index 1 is out of bounds",
+        ),
         ("data.augmentation.flip=true", "of shape (5,); leave it out"),
         ("train.loss=my_loss.py:margin", ""),
         ("train.metrics=['my_loss.py:doubled', 'torch.nn:Flatten']", "fails on logits (4, 3)"),
-        ("run.mitigations=['none', 'dd']", "is no machine whose errors could be mitigated"),
-        ("data.name=digits", "takes images"),
+        (
+            "data.name=digits",
+            "the network of my_net.py:build fails on inputs of shape (4, 1, 8, 8)",
+        ),
+        ("model.name=hybrid-digits", "hybrid-digits takes images (C, H, W), and inputs of my_data"),
+        ("run.backend=ibm", "are known once its data are read, after the machine is chosen"),
     ],
 )
 def test_what_does_not_fit_is_told_before_the_training(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from ...config.own_code import COPIES
+from ...config.own_files import COPIES
 from ..numbers import ABSENT, counted, duration, number, percent
 from ..reading import Run
 from ..render import Part
