@@ -4,6 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `device_list`
 - `flags`
+- `kernel_list`
 - `machine_list`
 - `machine_options`
 - `options`

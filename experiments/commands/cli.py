@@ -17,7 +17,7 @@ from qbackend.errors import JobsPendingError, QhcError
 
 from .ablate import ablate
 from .compare import compare
-from .look import backends, bench, data, report
+from .look import backends, bench, data, report, warmup
 from .machine import cancel, jobs
 from .options import Group
 from .run import estimate, rerun, resume, run
@@ -83,6 +83,7 @@ for command in (
     backends,
     data,
     bench,
+    warmup,
 ):
     cli.add_command(command)
 
