@@ -103,7 +103,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 def kernels(module: ModuleType) -> list[Any]:
     """Of a module, in the order of their definitions."""
-    found = (each for each in vars(module).values() if isinstance(each, Dispatcher))
+    found: list[Any] = [each for each in vars(module).values() if isinstance(each, Dispatcher)]
     own = (each for each in found if each.py_func.__module__ == module.__name__)
     return [each for each in own if isinstance(each._cache, TellingCache)]
 
