@@ -43,7 +43,7 @@ def all_kernels() -> set[str]:
 
 @pytest.mark.slow
 def test_after_a_warmup_nothing_is_compiled(tmp_path: Path) -> None:
-    qhc("warmup", folder=tmp_path)
+    assert "kernels, kept in:" in qhc("warmup", folder=tmp_path).stdout
     again = qhc("warmup", "--json", folder=tmp_path)
     assert "compil" not in again.stderr
     found = json.loads(again.stdout)
