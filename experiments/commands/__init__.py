@@ -5,6 +5,7 @@ Lowest first, with the names that other folders use:
 - `browser`
 - `device_list`
 - `flags`
+- `kernel_list`
 - `machine_list`
 - `machine_options`
 - `options`

@@ -18,7 +18,7 @@ from qbackend.errors import JobsPendingError, QhcError
 from .ablate import ablate
 from .compare import compare
 from .diagnose import diagnose
-from .look import backends, bench, data, report, runs
+from .look import backends, bench, data, report, runs, warmup
 from .machine import cancel, jobs
 from .options import Group
 from .run import estimate, rerun, resume, run
@@ -87,6 +87,7 @@ for command in (
     backends,
     data,
     bench,
+    warmup,
 ):
     cli.add_command(command)
 

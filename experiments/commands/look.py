@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,9 @@ import click
 
 from ..report.all_runs.choosing import KEYS, chosen_runs, sorted_runs
 from .flags import FILE
+from .kernel_list import show_kernels
 from .machine_options import access_of, account_options
-from .options import DATA_ROOT, Command, Group, as_json, data_root, results_console
+from .options import DATA_ROOT, Command, Group, as_json, data_root, loading, results_console
 
 if TYPE_CHECKING:
     from qbackend.circuits.device_form import Preparation
@@ -179,6 +182,35 @@ def get_data(name: str, data_root: Path | None) -> None:
 
     dataset = get_dataset(name, data_root or DATA_ROOT)
     click.echo(f"{dataset.name}: {dataset.state}, {dataset.bytes / 2**20:,.0f} MiB")
+
+
+@click.command(cls=Command)
+@as_json
+def warmup(as_json: bool) -> None:
+    """Compile every kernel now, and not during the first run.
+
+    Kernels for the CPU are compiled for both number formats, a GPU's for layers of 4 and 6 wires;
+    one that is in the cache is only loaded. It takes two to three minutes, once per machine and
+    version.
+    """
+    with loading():
+        import torch
+
+        from qbackend.module.warmup import warmed, work
+
+        from ..run.display import Display
+
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    calls = [call for device in devices for call in work(torch.device(device))]
+    with Display().counting("layers", len(calls), 0) as count:
+        for call in calls:
+            call()
+            count()
+    found = warmed()
+    if as_json:
+        click.echo(json.dumps([asdict(kernel) for kernel in found]))
+    else:
+        show_kernels(results_console(), found)
 
 
 @click.command(cls=Command, epilog=BENCH_EXAMPLES)

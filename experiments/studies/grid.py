@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -46,9 +47,10 @@ class Workers:
 
     Attributes:
         engine: one of `ENGINES`. Dask and Ray find their cluster by their own settings
-            (DASK_SCHEDULER_ADDRESS, RAY_ADDRESS), or start on this machine; the files that the
-            cells work on must be at the same path for all of them.
-        jobs: cells at a time; where it is not given, as many as the cores have threads for.
+            (DASK_SCHEDULER_ADDRESS, RAY_ADDRESS), or start one on this machine that ends with the
+            call; the files that the cells work on must be at the same path for all of them.
+        jobs: cells at a time; where it is not given, as many as the cores have threads for. A Dask
+            cluster elsewhere takes as many as it has threads.
         threads: of each cell. One unless the recipe says otherwise, whatever the engine and the
             number of jobs: neither may change a cell's outcome.
 
@@ -80,7 +82,18 @@ class Workers:
             OptionError: the engine's package is not installed.
             WorkerLostError: workers die and nothing is finished.
         """
-        _connect(self.engine)
+        if items:
+            with _connected(self.engine, self._at_a_time):
+                yield from self._outlived(function, items)
+
+    @property
+    def _at_a_time(self) -> int:
+        return self.jobs or max(1, cpu_count() // self.threads)
+
+    def _outlived(
+        self, function: Callable[[Given], Found], items: Mapping[str, Given]
+    ) -> Iterator[tuple[str, Found]]:
+        """The same, connected: rounds until everything has outlived its worker."""
         # What is made of the results here must not differ from what is made of them elsewhere.
         use_threads(self.threads)
         # Dask and Ray see to it themselves that their workers end with them.
@@ -116,14 +129,13 @@ class Workers:
 
         An engine that hands over blocks loses a whole one then: a `cautious` round has single ones.
         """
-        jobs = self.jobs or max(1, cpu_count() // self.threads)
-        with parallel_config(self.engine, n_jobs=jobs):
+        with parallel_config(self.engine, n_jobs=self._at_a_time):
             tasks = [delayed(task)(*each) for each in named]
             if get_active_backend()[0].supports_return_generator:
                 yield from Parallel(return_as="generator_unordered")(tasks)
                 return
             # Block by block, so that what is finished is on disk before the end.
-            block = 1 if cautious else 4 * jobs
+            block = 1 if cautious else 4 * self._at_a_time
             for first in range(0, len(tasks), block):
                 yield from Parallel()(tasks[first : first + block])
 
@@ -215,14 +227,18 @@ def _worker_deaths(engine: str) -> tuple[type[Exception], ...]:
     return (BrokenProcessPool,)
 
 
-def _connect(engine: str) -> None:
-    """Make joblib know a cluster's engine; raises `OptionError` where its package is missing."""
+@contextmanager
+def _connected(engine: str, jobs: int) -> Iterator[None]:
+    """Make joblib know an engine's cluster: the one that is set, else one here of so many workers.
+
+    Raises `OptionError` where its package is missing.
+    """
     try:
         if engine == "dask":
+            import dask
             from distributed import Client
-
-            Client()
         elif engine == "ray":
+            import ray
             from ray.util.joblib import register_ray
 
             register_ray()
@@ -230,3 +246,16 @@ def _connect(engine: str) -> None:
         raise OptionError(
             f"engine '{engine}' is not installed; type: pip install 'qhc[cluster]'"
         ) from None
+    if engine == "dask":
+        here = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
+        with Client(**({} if dask.config.get("scheduler-address", None) else here)):
+            yield
+    elif engine == "ray" and not ray.is_initialized():
+        here = {"num_cpus": jobs, "include_dashboard": False}
+        ray.init(**({} if os.environ.get("RAY_ADDRESS") else here))
+        try:
+            yield
+        finally:
+            ray.shutdown()
+    else:
+        yield

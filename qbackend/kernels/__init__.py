@@ -3,7 +3,7 @@ kernels that several backends share.
 
 Lowest first, with the names that other folders use:
 
-- `cache`: helper, kernel
+- `cache`: helper, kernel, kernels, number_format, sources
 - `chunks`: PIXEL_CHUNKS, ROW_CHUNKS, chunks
 - `lanes`: FloatArray, VECTOR_BYTES, Vector, lanes, load, ones, store, total, zeros
 - `addresses`: rows_at, vector_at

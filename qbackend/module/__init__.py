@@ -10,4 +10,5 @@ Lowest first, with the names that other folders use:
 - `torch_compiler`
 - `pointwise`: QuantumPointwiseConv2d, kernel_spec, n_kernels
 - `quantum_layer`: QuantumLayer
+- `warmup`: Warmed, warmed, work
 """

@@ -74,6 +74,7 @@ OPTIONS = {
     },
     "backends": {*ACCOUNT_FLAGS, "--spec", "--preparation", "--device"},
     "bench": {"--quick", "--case", "--backend", "--out", "--json"},
+    "warmup": {"--json"},
     "data": set(),
     "data list": {"--data-root"},
     "data get": {"name", "--data-root"},

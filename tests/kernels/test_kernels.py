@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,32 +157,42 @@ def square(x: float) -> float:
     return x * x
 
 
-def test_compiling_is_announced_once_per_machine(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """What calling a new kernel says."""
 
-    def messages() -> int:
+    def messages() -> list[str]:
         caplog.clear()
         cache._announce.cache_clear()
         with caplog.at_level(logging.WARNING, logger="qbackend"):
             assert cache.kernel(square)(3.0) == 9.0
-        return len(caplog.records)
+        return caplog.messages
 
-    assert messages() == 1
-    assert "once per machine" in caplog.text
-    assert messages() == 0
+    return messages
+
+
+def test_what_is_compiled_is_told_once_per_machine(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    announced, told = said()
+    assert "once per machine" in announced
+    told_of = r"compiled tests\.\S+\.square for float64 in \d+\.\d s, kept in "
+    assert re.match(told_of + re.escape(str(tmp_path)), told)
+    assert said() == []
     # Another version of any kernel source invalidates what was compiled before.
     monkeypatch.setattr(cache, "_package_digest", lambda: "other")
-    assert messages() == 1
+    assert len(said()) == 2
 
 
-def test_kernels_work_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_work_where_nothing_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+) -> None:
     def nowhere(function: Any) -> Any:
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(cache, "_KernelCache", nowhere)
-    assert cache.kernel(square)(3.0) == 9.0
+    assert said()[1].endswith(" s, kept nowhere")
 
 
 def test_a_change_in_any_kernels_file_compiles_it_anew() -> None:

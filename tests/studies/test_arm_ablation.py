@@ -91,6 +91,26 @@ def test_several_runs_at_a_time_are_those_that_come_one_by_one(qhc: Qhc, tmp_pat
     assert "training" not in err
 
 
+def test_seeds_are_a_number_or_a_list(qhc: Qhc, tmp_path: Path) -> None:
+    command = ("ablate", "arms", "--arms", "linear,none", "--epochs", "1", "--out", "arms")
+    code, out, err = qhc(*command, "--seeds", "3,8")
+    assert code == 0, err
+    assert "over 2 seeds" in out
+    runs = {path.parent.name for path in (tmp_path / "arms").glob("*/config.toml")}
+    assert runs == {"linear-seed3", "linear-seed8", "none-seed3", "none-seed8"}
+    assert re.findall(r"^run (\d) of 4: \S+(?: \(about \d+ s left\))?$", err, re.M) == [*"1234"]
+    assert err.count("s left)") == 3
+    for wrong, said in (
+        ("3,3", "names a seed twice"),
+        ("3,-1", "has a seed below 0"),
+        ("3,", "is too few: at least 2"),
+        ("0", "is too few: at least 2"),
+        ("three", "neither a number of seeds nor a list like 3,5,8"),
+    ):
+        code, _, err = qhc(*command, "--seeds", wrong)
+        assert (code, said in err) == (2, True), err
+
+
 def test_an_engine_is_asked_for_one_run_at_a_time_too(
     qhc: Qhc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,24 +143,19 @@ def dies(n: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["loky", "dask", "ray"])
-def test_what_a_killed_worker_had_is_computed_by_another(
-    tmp_path: Path, engine: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    pytest.importorskip(CLUSTERS.get(engine, "joblib"))
+def test_what_a_killed_worker_had_is_computed_by_another(tmp_path: Path) -> None:
+    """On clusters: `test_clusters.py`."""
     cells = {f"cell{n}": (n, str(tmp_path)) for n in range(5)}
-    outcomes = run_grid(tmp_path / "cells.jsonl", cells, dies_once, Workers(engine, 2))
+    outcomes = run_grid(tmp_path / "cells.jsonl", cells, dies_once, Workers(jobs=2))
     assert squares(outcomes) == {f"cell{n}": n * n for n in range(5)}
     assert len(read_outcomes(tmp_path / "cells.jsonl")) == 5
     assert (tmp_path / "died0").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["loky", "ray"])
-def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path, engine: str) -> None:
-    pytest.importorskip(CLUSTERS.get(engine, "joblib"))
+def test_a_cell_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(WorkerLostError, match=r"died 3 times before one of 1 cells.*--jobs"):
-        run_grid(tmp_path / "cells.jsonl", CELLS, dies, Workers(engine, 2))
+        run_grid(tmp_path / "cells.jsonl", CELLS, dies, Workers(jobs=2))
     assert sorted(read_outcomes(tmp_path / "cells.jsonl")) == sorted(set(CELLS) - {"cell4"})
 
 

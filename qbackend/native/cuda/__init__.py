@@ -9,7 +9,7 @@ Lowest first, with the names that other folders use:
 - `coordinates`
 - `code`
 - `parameters`
-- `driver`: Machine, machine_of
+- `driver`: Cuda, DOUBLE, Machine, called, kept_in, machine_of
 - `passes`
 - `launches`
 - `spec_plan`

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from .coordinates import Shape
 from .parameters import CAPACITIES, Variant
 
 HEADER = "device.cuh"
+DOUBLE = "-DDOUBLE"
+"""The definition for float64."""
 FIRST_WITH_LONG_LAUNCHES = (12, 1)
 """CUDA whose launches take 32 kilobytes; before it was 4."""
 OLDEST = (7, 0)
@@ -138,6 +141,8 @@ class Cuda:
         self._lock = Lock()
         self._kept: list[torch.Tensor] = []
         self._modules: dict[Compiled, Any] = {}
+        self.seconds: dict[Compiled, float | None] = {}
+        """That compiling took in this process, None for what was in the cache."""
         self._most_shared: dict[tuple[str, Compiled], int] = {}
         self._counters: dict[int, torch.Tensor] = {}
         # What this device or its driver cannot take shows with the smallest.
@@ -148,7 +153,7 @@ class Cuda:
         with self._lock, torch.cuda.device(self.device):
             self._enter()
             if variant not in self._modules:
-                code = machine_code(self._architecture, variant)
+                code, self.seconds[variant] = machine_code(self._architecture, variant)
                 self._modules[variant] = checked(driver.cuModuleLoadData(code))
             function = checked(driver.cuModuleGetFunction(self._modules[variant], name.encode()))
             # A function has one limit, whatever its launches take.
@@ -235,8 +240,10 @@ def source_text(name: str) -> str:
     return re.sub(r'^#include "(.+)"$', lambda found: source_text(found[1]), text, flags=re.M)
 
 
-def machine_code(architecture: str, variant: Compiled) -> bytes:
-    """The kernels for a device like "sm_90", from the user's cache if they were compiled before.
+def machine_code(architecture: str, variant: Compiled) -> tuple[bytes, float | None]:
+    """The kernels for a device like "sm_90", and the seconds that compiling them took.
+
+    None where they were compiled before, and are in the user's cache.
 
     Raises:
         BackendError: they do not compile.
@@ -244,12 +251,27 @@ def machine_code(architecture: str, variant: Compiled) -> bytes:
     source = "\n".join(map(source_text, (HEADER, variant.source)))
     options = [f"--gpu-architecture={architecture}", "--std=c++17", *variant.definitions]
     key = hashlib.sha256(repr((source, options, nvrtc_version())).encode()).hexdigest()
-    kept = platformdirs.user_cache_path("qhc") / "cuda" / f"{key[:32]}.cubin"
+    kept = kept_in() / f"{key[:32]}.cubin"
     with suppress(OSError):
-        return kept.read_bytes()
+        return kept.read_bytes(), None
+    begun = time.perf_counter()
     compiled = _compiled(source, options, variant.source)
-    _keep(kept, compiled)
-    return compiled
+    seconds = time.perf_counter() - begun
+    is_kept = _keep(kept, compiled)
+    place = f"kept in {kept.parent}" if is_kept else "kept nowhere"
+    _LOGGER.warning("compiled %s in %.1f s, %s", called(variant), seconds, place)
+    return compiled, seconds
+
+
+def kept_in() -> Path:
+    """The folder of compiled kernels."""
+    return platformdirs.user_cache_path("qhc") / "cuda"
+
+
+def called(variant: Compiled) -> str:
+    """A variant's name, for people."""
+    chosen = (each.removeprefix("-D") for each in variant.definitions if each != DOUBLE)
+    return " ".join((f"native.cuda.{Path(variant.source).stem}", *chosen))
 
 
 def _compiled(source: str, options: list[str], name: str) -> bytes:
@@ -273,8 +295,8 @@ def _filled(size: Callable[..., Any], fill: Callable[..., Any], program: Any) ->
     return content
 
 
-def _keep(path: Path, content: bytes) -> None:
-    """Write at once or not at all; without a cache it is compiled again."""
+def _keep(path: Path, content: bytes) -> bool:
+    """Write at once or not at all; without a cache it is compiled again. Whether it is kept."""
     begun = path.with_suffix(f".{os.getpid()}-{get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -282,3 +304,5 @@ def _keep(path: Path, content: bytes) -> None:
         begun.replace(path)
     except OSError:
         _LOGGER.debug("compiled kernels are not kept", exc_info=True)
+        return False
+    return True

@@ -32,32 +32,39 @@ def nvrtc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize("is_double", [False, True])
 def test_the_kernels_compile(architecture: str, is_double: bool, nvrtc: None) -> None:
-    code = driver.machine_code(architecture, Variant(block_shape(4, False), 64, is_double))
+    code = driver.machine_code(architecture, Variant(block_shape(4, False), 64, is_double))[0]
     assert code.startswith(b"\x7fELF")
     assert b"forward" in code
     assert b"backward" in code
 
 
 def test_wide_ones_and_words_from_memory(nvrtc: None) -> None:
-    assert driver.machine_code("sm_90", Variant(block_shape(12, True), 0, False))
+    assert driver.machine_code("sm_90", Variant(block_shape(12, True), 0, False))[0]
 
 
 @pytest.mark.parametrize("is_double", [False, True])
 def test_those_of_circuits_of_ones_own(is_double: bool, nvrtc: None) -> None:
     states = Variant(block_shape(4, False), 64, is_double, is_own=True)
     for variant in (states, tape.TapeVariant(is_double)):
-        code = driver.machine_code("sm_90", variant)
+        code = driver.machine_code("sm_90", variant)[0]
         assert b"forward" in code
         assert b"backward" in code
 
 
 def test_what_is_compiled_is_kept(
-    nvrtc: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nvrtc: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     variant = Variant(Shape(1, 1, 32), 64, False)
-    first = driver.machine_code("sm_90", variant)
+    with caplog.at_level(logging.WARNING, "qbackend"):
+        first, seconds = driver.machine_code("sm_90", variant)
+    assert seconds is not None
+    said = f"compiled native.cuda.states TILE=1 HELD=1 ROWS=32 WORDS=64 OWN=0 in {seconds:.1f} s"
+    assert f"{said}, kept in {tmp_path / 'cuda'}" in caplog.text
     monkeypatch.setattr(driver, "_compiled", lambda *_: pytest.fail("compiled again"))
-    assert driver.machine_code("sm_90", variant) == first
+    assert driver.machine_code("sm_90", variant) == (first, None)
     assert [path.suffix for path in (tmp_path / "cuda").iterdir()] == [".cubin"]
 
 
@@ -110,10 +117,10 @@ def test_what_is_called_is_there() -> None:
 @pytest.mark.parametrize("is_double", [False, True])
 @pytest.mark.parametrize("n_qubits", [1, 4, 7])
 def test_the_kernels_for_noise_compile(n_qubits: int, is_double: bool, nvrtc: None) -> None:
-    code = driver.machine_code("sm_90", words.Variant(n_qubits, is_double))
+    code = driver.machine_code("sm_90", words.Variant(n_qubits, is_double))[0]
     assert b"forward" in code
     assert b"backward" in code
 
 
 def test_the_kernel_for_preparations_compiles(nvrtc: None) -> None:
-    assert b"forward" in driver.machine_code("sm_90", compact.Variant())
+    assert b"forward" in driver.machine_code("sm_90", compact.Variant())[0]
