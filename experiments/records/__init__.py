@@ -18,6 +18,6 @@ Lowest first, with the names that other folders use:
 - `loggers`: Logger, check_loggers, open_loggers
 - `state`: Beside, Chosen, Provenance
 - `environment`: computer, peak_memory_mib, versions, without_home
-- `folder`: Record, RunFolder, command_line
+- `folder`: Record, RunFolder, command_line, is_run
 - `run_records`: RunRecords
 """

@@ -20,8 +20,8 @@ from qbackend.validation.scoring import of_layer
 
 from ..facts import charge_facts
 from ..numbers import ABSENT, counted, duration, number
-from ..render import Column, Drawing, Section, Table, write_page
 from ..pictures.style import MUTED, SPARE, blank, styled
+from ..render import Column, Drawing, Section, Table, write_page
 from ..words import titled
 
 SHOWN = 2000
