@@ -181,7 +181,8 @@ def _on_images(name: str, model: nn.Module, data: ImageData, n: int, seed: int) 
     mean, std = (torch.tensor(each)[:, None, None] for each in (data.mean, data.std))
 
     def prepare(images: Tensor) -> Tensor:
-        return (images.float() / 255 - mean) / std
+        # Inputs of the user's own that are no images are taken as they are.
+        return (images.float() / 255 - mean) / std if data.mean else images.float()
 
     drawn = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[:n]
     return Subject(
@@ -206,7 +207,7 @@ def _as_configured(subject: Subject, config: Config) -> Subject:
     trained: Sequence[Any] = [each for each in subject.model.parameters() if each.requires_grad]
     return replace(
         subject,
-        loss=build_loss(config.train),
+        loss=build_loss(config),
         optimiser=build_optimiser(subject.model, config.train, fused=False) if trained else None,
         is_frozen=config.model.arm == "quantum-frozen",
         backends={part.name: made for part in find_parts(subject.model)} if made else {},

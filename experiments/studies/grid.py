@@ -251,8 +251,8 @@ def _connected(engine: str, jobs: int) -> Iterator[None]:
         with Client(**({} if dask.config.get("scheduler-address", None) else here)):
             yield
     elif engine == "ray" and not ray.is_initialized():
-        here = {"num_cpus": jobs, "include_dashboard": False}
-        ray.init(**({} if os.environ.get("RAY_ADDRESS") else here))
+        local: dict[str, Any] = {"num_cpus": jobs, "include_dashboard": False}
+        ray.init(**({} if os.environ.get("RAY_ADDRESS") else local))
         try:
             yield
         finally:
