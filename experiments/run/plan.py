@@ -167,6 +167,12 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
     if config.run.rows is not None:
         return _plan_rows(model, config.run.rows, n_images, data, backend)
     if config.run.mitigations is not None:
+        if len(layers) == 1 and (n_rows := rows_per_image(model, data)[0]) != 1:
+            raise OptionError(
+                f"an input passes the quantum layer of {config.model.name} {n_rows} times: "
+                "mitigations are compared for a layer that it passes once; validate this network "
+                "under each of them: qhc run"
+            )
         return _plan_comparison(layers, config, n_images, data, backend)
     counted = _Estimator(model, data, backend)
     shares = []

@@ -156,6 +156,24 @@ def test_a_checkpoint_without_its_code_is_refused(run: RunFolder, qhc: Qhc) -> N
         trained_model(run.checkpoint, backend="aer", seed=0)
 
 
+def test_a_layer_that_is_passed_twice_is_compared_under_no_mitigation(
+    run: RunFolder, qhc: Qhc
+) -> None:
+    shared = NET.replace("nn.ModuleList(layers)", "nn.ModuleList([layers[0], layers[0]])")
+    Path("my_net.py").write_text(shared)
+    code, _, err = qhc(*TRAINED, "--epochs", "1", "--out", "shared")
+    assert code == 0, err
+    assert RunFolder.open(Path("shared")).state.quantum_parameters == 2
+    on_fake = ("--checkpoint", "shared", "--backend", "fake_manila", "--shots", "64")
+    code, _, err = qhc("compare", "mitigation", *on_fake, "--limit", "4")
+    assert code == 2
+    assert "passes the quantum layer of my_net.py:build 2 times" in err
+    code, _, err = qhc("run", *on_fake, "--limit", "4", "--out", "there")
+    assert code == 0, err
+    with np.load("there/validation.npz") as arrays:
+        assert "machine_outputs" not in arrays.files
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
