@@ -15,6 +15,9 @@ from experiments.config.recipe import list_recipes
 
 from .pages import Block, mark_of
 
+GIVEN_RUNS = ("runs/RUN", "runs/ONE", "runs/OTHER")
+"""What a reader has before a page begins."""
+
 OWN_RECIPE = "digits"
 """The recipe that comes with its data, in seconds."""
 
@@ -81,6 +84,9 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
         return "takes minutes"
     if "--rebuild" in words:
         return "needs a ledger that was lost"
+    checkpoint = _value(words, "--checkpoint") or GIVEN_RUNS[0]
+    if checkpoint not in GIVEN_RUNS and not Path(checkpoint).exists():
+        return "needs a run that the page has not made"
     if words[1:3] == ("data", "get"):
         return "needs a network"
     return None
