@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -14,6 +15,9 @@ from experiments.commands.cli import cli
 from experiments.config.recipe import list_recipes
 
 from .pages import Block, mark_of
+
+GIVEN_RUNS = {"runs/RUN", "runs/ONE", "runs/OTHER", "runs/RERUN"}
+"""What a reader has before a page begins."""
 
 OWN_RECIPE = "digits"
 """The recipe that comes with its data, in seconds."""
@@ -81,6 +85,10 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
         return "takes minutes"
     if "--rebuild" in words:
         return "needs a ledger that was lost"
+    named = [word for before, word in pairwise(words) if before != "--out"]
+    runs = {word for word in named if re.fullmatch(r"runs/[\w-]+", word)} - GIVEN_RUNS
+    if not all(Path(run).exists() for run in runs):
+        return "needs a run that the page has not made"
     if words[1:3] == ("data", "get"):
         return "needs a network"
     return None
