@@ -43,6 +43,9 @@ class Line:
 def lines(block: Block) -> Iterator[Line]:
     """The commands of a block, in order."""
     left = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":
+        # The others are what it prints.
+        left = [line for line in left if line.startswith("$ ")]
     while left:
         text = left.pop(0).strip().removeprefix("$ ")
         document = None
