@@ -48,6 +48,12 @@ class Block:
         return f"{name_of(self.page)}:{self.line}"
 
     @property
+    def file(self) -> str | None:
+        """The file whose content it is, as its first line tells its reader."""
+        found = re.match(r"# ([\w-]+\.(?:py|toml))\n", self.text)
+        return found and found[1]
+
+    @property
     def mark(self) -> str | None:
         """Why the whole block is not executed, as its first line tells its reader."""
         first = self.text.lstrip().partition("\n")[0]

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from experiments.config.recipe import list_recipes
 
 from .pages import Block, mark_of
 
-GIVEN_RUNS = ("runs/RUN", "runs/ONE", "runs/OTHER")
+GIVEN_RUNS = {"runs/RUN", "runs/ONE", "runs/OTHER", "runs/RERUN"}
 """What a reader has before a page begins."""
 
 OWN_RECIPE = "digits"
@@ -42,6 +43,9 @@ class Line:
 def lines(block: Block) -> Iterator[Line]:
     """The commands of a block, in order."""
     left = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":
+        # The others are what it prints.
+        left = [line for line in left if line.startswith("$ ")]
     while left:
         text = left.pop(0).strip().removeprefix("$ ")
         document = None
@@ -84,8 +88,9 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
         return "takes minutes"
     if "--rebuild" in words:
         return "needs a ledger that was lost"
-    checkpoint = _value(words, "--checkpoint") or GIVEN_RUNS[0]
-    if checkpoint not in GIVEN_RUNS and not Path(checkpoint).exists():
+    named = [word for before, word in pairwise(words) if before != "--out"]
+    runs = {word for word in named if re.fullmatch(r"runs/[\w-]+", word)} - GIVEN_RUNS
+    if not all(Path(run).exists() for run in runs):
         return "needs a run that the page has not made"
     if words[1:3] == ("data", "get"):
         return "needs a network"

@@ -31,6 +31,8 @@ _done: set[tuple[str, ...]] = set()
 
 
 def is_executed(block: Block) -> bool:
+    if block.file is not None:
+        return True
     if block.language == "python":
         return block.mark is None and not re.search(r"[\"']ibm(?:_\w+)?[\"']", block.text)
     return block.language in SHELLS and any(line.reason is None for line in lines(block))
@@ -43,7 +45,9 @@ def is_executed(block: Block) -> bool:
 def test_a_reader_can_do_it(page: Path, reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known: dict[str, Any] = {"__name__": "__page__"}
     for block in filter(is_executed, blocks(page)):
-        if block.language == "python":
+        if block.file is not None:
+            (reader / block.file).write_text(block.text)
+        elif block.language == "python":
             # A traceback has the page's own line.
             text = "\n" * block.line + LARGE.sub(FIVE_QUBITS, block.text)
             code = compile(text, name_of(page), "exec")
