@@ -246,6 +246,7 @@ def _connected(engine: str, jobs: int) -> Iterator[None]:
         raise OptionError(
             f"engine '{engine}' is not installed; type: pip install 'qhc[cluster]'"
         ) from None
+    here: dict[str, Any]
     if engine == "dask":
         here = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
         with Client(**({} if dask.config.get("scheduler-address", None) else here)):
