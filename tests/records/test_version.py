@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.records import version
+from qbackend.validation.records import version
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -23,8 +23,8 @@ def git(*arguments: str, folder: Path) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of one commit, in place of this one."""
-    (tmp_path / "experiments").mkdir()
-    monkeypatch.setattr(version, "_WRITTEN", tmp_path / "experiments" / "commit.txt")
+    (tmp_path / "qbackend").mkdir()
+    monkeypatch.setattr(version, "_WRITTEN", tmp_path / "qbackend" / "commit.txt")
     git("init", "--quiet", folder=tmp_path)
     git("commit", "--quiet", "--allow-empty", "--message=one", folder=tmp_path)
     return tmp_path
@@ -68,17 +68,17 @@ def test_a_build_tells_what_it_was_made_from(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(version, "_WRITTEN", tmp_path / "experiments" / "commit.txt")
+    monkeypatch.setattr(version, "_WRITTEN", tmp_path / "qbackend" / "commit.txt")
     monkeypatch.setattr(version, "_installed", lambda: "0.1.0")
-    (tmp_path / "experiments").mkdir()
+    (tmp_path / "qbackend").mkdir()
     if written is not None:
-        (tmp_path / "experiments" / "commit.txt").write_text(f"{written}\n")
+        (tmp_path / "qbackend" / "commit.txt").write_text(f"{written}\n")
     assert version.commit() == commit
     assert version.named() == named
 
 
 def test_python_m_experiments_says_it_too() -> None:
-    program = [sys.executable, "-m", "experiments", "--version"]
+    program = [sys.executable, "-m", "qbackend", "--version"]
     done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == version.named()
 

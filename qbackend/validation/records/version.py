@@ -10,8 +10,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[2]
-_WRITTEN = _PACKAGE / "commit.txt"
+
+_WRITTEN = Path(__file__).parents[2] / "commit.txt"
 _DESCRIBED = re.compile(r"(?:v(.+)-(\d+)-g)?([0-9a-f]{7,40})(-dirty)?")
 """The nearest tag's release, the commits after it, the commit, and whether files differ from it."""
 
@@ -24,7 +24,7 @@ def release() -> str:
 
 def commit() -> str | None:
     """As `git describe` gives it; None for what was built without git."""
-    root = _PACKAGE.parent
+    root = _WRITTEN.parents[1]
     if (root / ".git").exists():
         command = ["git", "-C", str(root), "describe", "--tags", "--match=v[0-9]*", "--long"]
         command += ["--always", "--dirty", "--abbrev=12"]
