@@ -24,7 +24,7 @@ folder = Path(sys.argv[1])
 in_wheel = set(zipfile.ZipFile(wheel).namelist())
 in_sdist = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
 listed = subprocess.run(
-    ["git", "ls-files", "qbackend", "models", "experiments"],
+    ["git", "ls-files", "qbackend", "models", "experiments", "qhc"],
     capture_output=True, text=True, check=True,
 ).stdout.split()
 missing = sorted({*listed, "qbackend/commit.txt"} - (in_wheel & in_sdist))

@@ -78,7 +78,7 @@ def test_a_build_tells_what_it_was_made_from(
 
 
 def test_python_m_experiments_says_it_too() -> None:
-    program = [sys.executable, "-m", "qbackend", "--version"]
+    program = [sys.executable, "-m", "experiments", "--version"]
     done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == version.named()
 

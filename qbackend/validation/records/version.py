@@ -10,7 +10,6 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-
 _WRITTEN = Path(__file__).parents[2] / "commit.txt"
 _DESCRIBED = re.compile(r"(?:v(.+)-(\d+)-g)?([0-9a-f]{7,40})(-dirty)?")
 """The nearest tag's release, the commits after it, the commit, and whether files differ from it."""
