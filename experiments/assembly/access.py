@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..records.environment import without_home
-from ..records.state import Provenance
+from qbackend.validation.records.environment import without_home
+from qbackend.validation.records.state import Provenance
 
 
 @dataclass(frozen=True)

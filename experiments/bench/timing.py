@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import torch
 
-from ..records.environment import computer, versions
+from qbackend.validation.records.environment import computer, versions
 
 SHORT = 0.05
 """Seconds; a call shorter than this is repeated once untimed when its turn comes again."""

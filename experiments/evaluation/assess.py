@@ -15,6 +15,7 @@ from qbackend.devices.affine_map import AffineMap
 from qbackend.devices.noise import noise_of
 from qbackend.devices.noise_spec import save_noise
 from qbackend.seam.backend import QuantumBackend
+from qbackend.validation.records.files import write_atomically
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, is_ideal
 from ..assembly.construct import quantum_layers
@@ -25,7 +26,6 @@ from ..data.batches import Batches, BatchSource
 from ..data.splits import ImageData, Split
 from ..records.compiled_circuit import save_compiled
 from ..records.device_file import save_device
-from ..records.files import write_atomically
 from ..records.folder import RunFolder
 from ..records.lines import Compiled, Correction, FittedMap
 from .correct import Observed, corrected, fit_maps, observe

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from qbackend.errors import RunFolderError
 from qbackend.seam.uncertainty import paired_share_interval
+from qbackend.validation.records.files import write_arrays
 
 from ..data.own import viewable
 from ..data.splits import Split
 from ..records.drift import Answered, DriftRecord, MovedError, OutputDrift, Side
-from ..records.files import write_arrays
 from ..records.folder import RunFolder
 from ..records.lines import Compiled
 from ..records.run_records import RunRecords

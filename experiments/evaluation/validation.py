@@ -16,12 +16,12 @@ from models import to_backend
 from qbackend import QuantumLayer
 from qbackend.devices.affine_map import AffineMap
 from qbackend.validation.records.charges import ledger_summary as ledger_summary
+from qbackend.validation.records.files import csv_content, write_arrays, write_atomically
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend, noise_backend
 from ..assembly.construct import quantum_layers
 from ..data.own import viewable
 from ..records.comparisons import ValidationRecord
-from ..records.files import csv_content, write_arrays, write_atomically
 from ..records.folder import Record
 from ..records.lines import STAGES, Stage
 from .agreement import Answer, agreements

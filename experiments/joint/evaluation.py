@@ -19,6 +19,7 @@ from qbackend.registry import vendor_of
 from qbackend.seam.backend import QuantumBackend
 from qbackend.seam.requests import CompiledLayer, Request, Result, angles_of
 from qbackend.seam.side_by_side import widened
+from qbackend.validation.records.files import csv_content, write_atomically
 
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
@@ -28,7 +29,6 @@ from ..evaluation.correct import Observed, answers_from, observed_answers
 from ..evaluation.evaluate import Predictions
 from ..evaluation.sending import all_sent
 from ..evaluation.validation import ledger_summary
-from ..records.files import csv_content, write_atomically
 from ..records.folder import RunFolder
 from ..records.joint import JointRecord
 from ..records.lines import Compiled

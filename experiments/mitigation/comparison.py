@@ -17,6 +17,7 @@ from qbackend.registry import vendor_of
 from qbackend.seam.requests import Result
 from qbackend.seam.side_by_side import widened
 from qbackend.seam.uncertainty import share_interval
+from qbackend.validation.records.files import csv_content, write_atomically
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
@@ -26,7 +27,6 @@ from ..evaluation.device_run import DeviceRun
 from ..evaluation.evaluate import Predictions
 from ..evaluation.validation import ledger_summary
 from ..records.comparisons import MitigationRecord, VariantRecord
-from ..records.files import csv_content, write_atomically
 from ..records.folder import Record
 from ..records.lines import Compiled
 from ..rows.errors import row_errors

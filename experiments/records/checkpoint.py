@@ -22,9 +22,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from qbackend.errors import CheckpointError
+from qbackend.validation.records.files import write_atomically
 
 from ..config.train import Ties
-from .files import write_atomically
 
 VERSION = 1
 _MODEL, _TRAINING = "qhc model", "qhc training"

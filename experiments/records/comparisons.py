@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from qbackend.validation.records.charges import Charges as Charges
+from qbackend.validation.records.recorded import Recorded
 
 from .lines import Compiled, Line, Stage
-from .recorded import Recorded
 from .scores import Interval
 
 Verdict = Literal["helps", "harms", "unclear"]

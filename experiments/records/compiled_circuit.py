@@ -10,8 +10,7 @@ from qiskit import QuantumCircuit, QuantumRegister, qpy
 from qbackend.circuits.device_form import drop_idle_qubits
 from qbackend.errors import RunFolderError
 from qbackend.seam.requests import CompiledLayer
-
-from .files import write_atomically
+from qbackend.validation.records.files import write_atomically
 
 
 def save_compiled(path: Path, compiled: CompiledLayer) -> None:

@@ -9,8 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from qbackend.devices.properties import DeviceProperties, read_properties
 from qbackend.errors import RunFolderError
 from qbackend.seam.device import Device
-
-from .files import write_atomically
+from qbackend.validation.records.files import write_atomically
 
 _FILE = TypeAdapter(DeviceProperties)
 

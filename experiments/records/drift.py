@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
+from qbackend.validation.records.recorded import Recorded
+
 from .lines import Line
-from .recorded import Recorded
 from .scores import Interval
 
 ErrorKind = Literal["one-qubit", "two-qubit", "readout"]

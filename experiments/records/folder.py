@@ -37,6 +37,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qbackend.errors import RunFolderError
+from qbackend.validation.records.environment import without_home
+from qbackend.validation.records.files import csv_content, write_atomically
+from qbackend.validation.records.state import Provenance, State
 from qbackend.validation.records.stored import StoredRun, is_run, now, reading, written
 
 from ..config.own_files import COPIES, code_files
@@ -44,11 +47,8 @@ from ..config.recipe import load_config
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .drift import DriftRecord
-from .environment import without_home
-from .files import csv_content, write_atomically
 from .joint import JointRecord
 from .lines import EpochRecord, EvaluationRecord, Line
-from .state import Provenance, State
 
 Record = dict[str, Any]
 """Plain values by name, as JSON has them."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from qbackend.validation.records.recorded import Recorded
+
 from .comparisons import Charged
 from .lines import Compiled
-from .recorded import Recorded
 from .scores import Interval
 
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import AliasChoices, ConfigDict, Field
 
+from qbackend.validation.records.recorded import Recorded
 from qbackend.validation.records.stored import Line as Line
 
-from .recorded import Recorded
 from .scores import Means, Scores, TrainingMeans
 
 Stage = Literal["ideal", "noise", "machine", "corrected"]

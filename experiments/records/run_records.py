@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from qbackend.validation.records.state import Provenance, State
+
 from ..config.sections import Config
 from .comparisons import MitigationRecord, RowRecord, ValidationRecord
 from .drift import DriftRecord
 from .folder import RunFolder
 from .joint import JointRecord
 from .lines import EpochRecord, EvaluationRecord
-from .state import Provenance, State
 
 
 @dataclass(frozen=True)

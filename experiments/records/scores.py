@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, Field
 
-from .recorded import Recorded
+from qbackend.validation.records.recorded import Recorded
 
 Interval = tuple[float, float]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from qbackend.circuits.device_form import fractional_words
 from qbackend.registry import parse_name
+from qbackend.validation.records.state import Provenance
 
 from ..records.comparisons import Charges, ValidationRecord
 from ..records.lines import Compiled, Stage
-from ..records.state import Provenance
 from .numbers import counted, percent
 
 CALIBRATIONS = {"snapshot": "the shipped snapshot", "live": "the service", "file": "a noise file"}

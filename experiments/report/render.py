@@ -14,9 +14,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from qbackend.errors import RecordError
+from qbackend.validation.records.files import write_atomically
 from qbackend.validation.records.version import release
 
-from ..records.files import write_atomically
 from .pictures.inline_svg import PIXELS_PER_INCH, inline_svg
 from .pictures.style import DARK, styled
 

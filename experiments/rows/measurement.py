@@ -21,6 +21,7 @@ from qbackend.registry import vendor_of
 from qbackend.seam.jobs import Job
 from qbackend.seam.requests import Request, Result, angles_of
 from qbackend.seam.side_by_side import side_by_side
+from qbackend.validation.records.files import write_atomically
 
 from ..assembly.backends import LOCAL_BACKEND, ideal_backend
 from ..assembly.construct import quantum_layers
@@ -30,7 +31,6 @@ from ..evaluation.device_run import DeviceRun
 from ..evaluation.sending import all_sent
 from ..evaluation.validation import ledger_summary
 from ..records.comparisons import LayerErrors, RowRecord, Simulated, WholeSet
-from ..records.files import write_atomically
 from ..records.lines import Compiled
 from .count import rows_per_convolution
 from .draw import DrawnRows, draw_rows, share_rows

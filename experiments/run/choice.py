@@ -15,11 +15,11 @@ from qbackend.errors import OptionError
 from qbackend.layers.program import Layer
 from qbackend.machines.choice import Candidate, Choice, choose_machine
 from qbackend.registry import vendor_of
+from qbackend.validation.records.state import Chosen
 
 from ..assembly.access import Access
 from ..assembly.construct import model_plan, quantum_layers
 from ..config.sections import Config
-from ..records.state import Chosen
 from .display import Display
 
 

@@ -16,16 +16,16 @@ from torch import nn
 
 from qbackend.errors import CheckpointError
 from qbackend.machines.ledger.ledger import Ledger
+from qbackend.validation.records.environment import without_home
+from qbackend.validation.records.files import write_atomically
+from qbackend.validation.records.state import Beside
 
 from ..assembly.feed import evaluation_split
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..evaluation.assess import in_order
 from ..evaluation.evaluate import evaluate
-from ..records.environment import without_home
-from ..records.files import write_atomically
 from ..records.folder import RunFolder
-from ..records.state import Beside
 
 SAME_LOGITS = 1e-3
 """By which logits of one float32 network may differ between computers, relative or absolute.

@@ -22,10 +22,10 @@ from qbackend.machines.service import RemoteState, Service
 from qbackend.machines.workloads import close_left_open, settle_sessions
 from qbackend.registry import parse_name, vendor_of
 from qbackend.validation.records.collecting import Collected, collect
+from qbackend.validation.records.files import is_writable
 from qbackend.validation.records.ledger import ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger
 
 from ..assembly.access import Access
-from ..records.files import is_writable
 from ..records.folder import RunFolder
 
 LOOK_SECONDS = 30.0

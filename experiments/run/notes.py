@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from qbackend.validation.records.environment import versions
+
 from ..assembly.backends import LOCAL_BACKEND
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
 from ..records.checkpoint import ModelInfo
-from ..records.environment import versions
 from ..records.folder import RunFolder
 
 

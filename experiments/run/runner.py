@@ -13,6 +13,7 @@ from qbackend.errors import (
     RunFolderError,
     SendingInterruptedError,
 )
+from qbackend.validation.records.environment import computer
 from qbackend.validation.records.ledger import run_tag
 from qbackend.validation.records.status import kept_status
 
@@ -26,7 +27,6 @@ from ..evaluation.validation import Validation
 from ..joint.evaluation import JointEvaluation
 from ..mitigation.comparison import MitigationComparison
 from ..records.checkpoint import load_model
-from ..records.environment import computer
 from ..records.folder import RunFolder
 from ..records.loggers import Logger, open_loggers
 from ..report.write import write_report

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qbackend.validation.records.environment import without_home
+from qbackend.validation.records.state import Provenance
+
 from ..assembly.access import DEFAULT_ACCESS, Access
 from ..assembly.backends import trains_there
 from ..assembly.bounds import bounded
@@ -23,10 +26,8 @@ from ..config.own_files import changed_notes
 from ..config.sections import Config
 from ..joint.members import Member
 from ..records.checkpoint import load_model
-from ..records.environment import without_home
 from ..records.folder import RunFolder
 from ..records.loggers import check_loggers
-from ..records.state import Provenance
 from ..training.train import steps_per_epoch
 from .choice import choice_record, chosen, on_best_machine
 from .display import Display

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from qbackend.errors import OptionError
+from qbackend.validation.records.environment import versions
 
 from ..assembly.fabric import FABRICS_OWN
 from ..config.recipe import load_config
 from ..config.run import FabricSection
-from ..records.environment import versions
 from ..records.folder import Record
 from ..report.write import write_report
 from ..run.display import Display

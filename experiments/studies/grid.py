@@ -23,10 +23,10 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
 from qbackend.errors import OptionError, RecordError, UnknownNameError, WorkerLostError, suggest
+from qbackend.validation.records.files import append_line, write_atomically
 
 from ..assembly.parents import end_with
 from ..assembly.threads import use_threads
-from ..records.files import append_line, write_atomically
 from ..records.folder import Record
 
 ENGINES = ("loky", "threading", "dask", "ray")

@@ -10,7 +10,8 @@ from typing import Any
 from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.table import Table
 
-from ..records.files import csv_content, write_atomically
+from qbackend.validation.records.files import csv_content, write_atomically
+
 from ..run.display import table_text
 from .frame import Results, Study
 

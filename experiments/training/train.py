@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from models.streams import global_stream
 from qbackend.errors import InputError, OptionError, TrainingError
+from qbackend.validation.records.environment import peak_memory_mib
 
 from ..assembly.arithmetic import arithmetic
 from ..assembly.construct import model_info, quantum_layers
@@ -31,7 +32,6 @@ from ..assembly.own_checks import own_metrics
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..records.checkpoint import Best, load_training, save_model, save_training
-from ..records.environment import peak_memory_mib
 from ..records.folder import RunFolder
 from ..records.lines import EpochRecord
 from ..records.loggers import Logger

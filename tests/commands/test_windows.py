@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from experiments.records.environment import computer, peak_memory_mib
 from experiments.records.folder import command_line
+from qbackend.validation.records.environment import computer, peak_memory_mib
 
 ROOT = Path(__file__).parents[2]
 FILES = [

@@ -29,9 +29,9 @@ from experiments.records.checkpoint import (
     save_model,
     save_training,
 )
-from experiments.records.files import append_line, write_atomically
 from experiments.training.optimise import build_optimiser, build_schedule
 from qbackend.errors import CheckpointError, RecordError
+from qbackend.validation.records.files import append_line, write_atomically
 
 INFO = ModelInfo(
     model="hybrid-digits",
@@ -269,7 +269,7 @@ def test_a_file_that_the_system_cuts_short(tmp_path: Path) -> None:
     write_atomically(path, b"old")
     program = (
         "import resource, sys; from pathlib import Path\n"
-        "from experiments.records.files import append_line, write_atomically\n"
+        "from qbackend.validation.records.files import append_line, write_atomically\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "path = Path(sys.argv[1])\n"
         "for write in (lambda: write_atomically(path, b'x' * 100_000),\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.config.recipe import load_config
 from experiments.records.folder import RunFolder
 from experiments.records.lines import EvaluationRecord
-from experiments.records.state import Provenance
+from qbackend.validation.records.state import Provenance
 
 OLD_CONFIG = """
 recipe = "digits"

@@ -16,14 +16,14 @@ import pytest
 
 from experiments.config.recipe import load_config
 from experiments.records.comparisons import Charges, ValidationRecord
-from experiments.records.environment import computer, peak_memory_mib, versions
 from experiments.records.folder import RunFolder, command_line
 from experiments.records.lines import EpochRecord, EvaluationRecord
 from experiments.records.loggers import check_loggers, numbers, open_loggers
 from experiments.records.run_records import RunRecords
 from experiments.records.scores import ClassScores, Means, TrainingMeans
-from experiments.records.state import Provenance
 from qbackend.errors import OptionError, RecordError, RunFolderError
+from qbackend.validation.records.environment import computer, peak_memory_mib, versions
+from qbackend.validation.records.state import Provenance
 
 CONFIG = load_config("digits", ["model.arm=linear"])
 

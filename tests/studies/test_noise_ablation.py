@@ -23,7 +23,6 @@ from experiments.assembly.feed import evaluation_split, load_images
 from experiments.config.recipe import load_config
 from experiments.data.batches import BatchSource
 from experiments.evaluation.evaluate import evaluate
-from experiments.records.environment import versions
 from experiments.records.folder import RunFolder
 from experiments.studies.axes import Axes
 from experiments.studies.noise.axes import ALL, NoiseSetting
@@ -35,6 +34,7 @@ from qbackend import get_backend
 from qbackend.devices.noise_spec import NoiseSpec
 from qbackend.errors import OptionError, UnknownNameError
 from qbackend.seam.uncertainty import paired_share_interval
+from qbackend.validation.records.environment import versions
 
 from ..support.command_line import Qhc, assert_refused, exit_code, without_reports
 

@@ -20,7 +20,7 @@ from experiments.evaluation.evaluate import Evaluation, Predictions
 from experiments.records.folder import RunFolder
 from experiments.records.lines import EpochRecord
 from experiments.records.scores import Means, TrainingMeans
-from experiments.records.state import Computer, Provenance, Status
+from qbackend.validation.records.state import Computer, Provenance, Status
 
 DIGITS = tuple(str(digit) for digit in range(10))
 

@@ -17,8 +17,8 @@ from experiments.config.sections import Config
 from experiments.data.splits import ImageData
 from experiments.records.folder import Record, RunFolder
 from experiments.records.lines import EpochRecord
-from experiments.records.recorded import Recorded
 from experiments.training.train import Training
+from qbackend.validation.records.recorded import Recorded
 
 N_EPOCHS = 3
 TIMES = {"seconds", "validation_seconds", "cpu_seconds", "peak_memory_mib"}

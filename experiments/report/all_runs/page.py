@@ -11,9 +11,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from qbackend.errors import RunFolderError
+from qbackend.validation.records.environment import without_home
+from qbackend.validation.records.files import write_atomically
 
-from ...records.environment import without_home
-from ...records.files import write_atomically
 from ..numbers import counted, duration, number
 from ..render import page_text
 from .curve import small_curve

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from qbackend.validation.records.environment import without_home
+
 from ...assembly.construct import model_plan
-from ...records.environment import without_home
 from ..numbers import counted, duration, number, percent
 from ..reading import Run
 from ..render import Drawing, Part, Section, write_page

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qbackend.layers.inputs import Array
+from qbackend.validation.records.files import write_atomically
 
 from ...assembly.backends import ideal_backend
 from ...assembly.construct import trained_model
@@ -23,7 +24,6 @@ from ...assembly.feed import correction_split, evaluation_split, limit_note, loa
 from ...data.batches import BatchSource
 from ...data.splits import Split
 from ...evaluation.correct import observe
-from ...records.files import write_atomically
 from ...records.folder import RunFolder
 from ..frame import Cell
 
