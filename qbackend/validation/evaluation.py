@@ -6,7 +6,7 @@ Letters: N items, R rows of a layer's call, F features, W weights, M outputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,6 +109,7 @@ def evaluate(
     asker: Asker,
     tell: Tell,
     known: Mapping[Place, Known] | None = None,
+    before: Callable[[Place, int], None] = lambda place, rows: None,
 ) -> tuple[Outcome, Outcome | None]:
     """The model's outputs as a backend answers, and as they are when its answers are calibrated.
 
@@ -120,6 +121,7 @@ def evaluate(
         asker: the backend.
         tell: is told how many rows are done.
         known: what calibrates each layer; None for nothing.
+        before: is told of each request where it is made, and of how many rows.
 
     Raises:
         InputError: a model that differs from call to call, or features that are not finite.
@@ -142,9 +144,11 @@ def evaluate(
         apart = others if moved and not _are_equal(features, others) else features[:0]
         if known is not None and place not in known:
             raise InputError("the data that calibrates never comes to a layer that the data does")
+        asked = torch.cat([features, apart])
+        before(place, asker.live(layer, asked))
         found = asker.ask(
             layer,
-            torch.cat([features, apart]),
+            asked,
             _weights(trips, place),
             road.places[place],
             None if known is None else known[place],
