@@ -157,6 +157,13 @@ class Road:
             return stop.place
         finally:
             self._trip = None
+        if missing := [place for place in trip.features if place not in trip.answers]:
+            raise OptionError(
+                "the model goes on without the answer of a quantum layer "
+                f"({type(self.layers[missing[0].layer]).__name__}): an `except` without a name, or "
+                "of BaseException, around it takes what validate stops it by; write `except "
+                "Exception`"
+            )
         if not isinstance(output, Tensor):
             raise OptionError(
                 f"the model gives a {type(output).__name__}: validate takes one that gives a "

@@ -267,18 +267,40 @@ class Unused(nn.Module):
         return features
 
 
+class Catching(nn.Module):
+    """Catches whatever goes past it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = QuantumLayer(LayerSpec(n_wires=2, encoding="angle"), backend="aer", seed=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        try:
+            return self.layer(features[:, :2])
+        except:  # noqa: E722
+            return features[:, :2]
+
+
+def test_bfloat16_targets_are_kept() -> None:
+    targets = torch.linspace(0, 1, N_ITEMS).bfloat16()
+    found = validate(OneLayer(), batches(targets), run="a")
+    assert found.score("RMSE", "aer") is not None
+    assert OwnRun(Path("a")).arrays()["targets"].dtype == "float32"
+
+
 @pytest.mark.parametrize(
     ("model", "backends", "words"),
     [
         (nn.Linear(5, 3), ["aer"], "no quantum layer"),
         (Unused(), ["aer"], "never calls its quantum layers"),
+        (Catching(), ["aer"], "an `except` without a name"),
         (TwoLayers(), "aer", "a list of names"),
         (TwoLayers(), [], "a list of names"),
         (TwoLayers(), ["aer", "aer"], "more than once"),
         (TwoLayers(), ["fake_manila", "ibm_fez"], "different services"),
         (len, ["aer"], "torch.nn.Module"),
     ],
-    ids=["classical", "unused", "text", "none", "twice", "services", "function"],
+    ids=["classical", "unused", "catching", "text", "none", "twice", "services", "function"],
 )
 def test_what_cannot_be_validated_is_told(model: Any, backends: Any, words: str) -> None:
     with pytest.raises(OptionError, match=words):
