@@ -9,6 +9,9 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,7 +55,7 @@ def module_of(reference: str, code: CodeSection | None, key: str) -> ModuleType:
     if code is None or name is None:
         return _importing(key, place, lambda: importlib.import_module(place))
     path = unchanged_file(name, code, key)
-    with importable_from(root_of(path, name), *map(folder_of, code.folders)):
+    with _own_first(code, root_of(path, name)):
         _forget_others(code)
         if place.endswith(".py"):
             return _executed(path, code.sha256[name], key)
@@ -68,7 +71,7 @@ def module_of(reference: str, code: CodeSection | None, key: str) -> ModuleType:
 @contextmanager
 def importing_from(code: CodeSection | None) -> Iterator[None]:
     """What the user's own functions import while they run is found, as when they were read."""
-    with importable_from(*(folder_of(folder) for folder in (code.folders if code else ()))):
+    with _own_first(code or CodeSection()):
         yield
 
 
@@ -107,6 +110,36 @@ def read_code(
     if not found:
         return None, written
     return CodeSection(folders=folder_texts(homes), sha256=found), written
+
+
+@contextmanager
+def _own_first(code: CodeSection, *roots: Path) -> Iterator[None]:
+    """Modules of the code are found as it knows them, whatever stands before on Python's path.
+
+    The working folder does, for `python -m qhc`, and with it files that have changed since.
+    """
+    finder = _Known(code)
+    sys.meta_path.insert(0, finder)
+    try:
+        with importable_from(*roots, *map(folder_of, code.folders)):
+            yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Known(MetaPathFinder):
+    """Finds the modules that a run knows, by the SHA-256 of their files."""
+
+    def __init__(self, code: CodeSection) -> None:
+        self.code = code
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        place = known_file(name, self.code)
+        if place is None or name.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        return spec_from_file_location(name, unchanged_file(place, self.code, name))
 
 
 def _forget_others(code: CodeSection) -> None:

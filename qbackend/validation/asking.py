@@ -1,6 +1,6 @@
 """One layer of a model asked for many rows at once, on one backend.
 
-Letters: N rows, F features, M outputs, C copies, K rows that calibrate.
+Letters: N rows, F features, W weights, M outputs, C copies, K rows that calibrate.
 """
 
 from __future__ import annotations
@@ -104,9 +104,15 @@ class Asker:
         return self.backend.estimate(Request(compiled, asked, shots=shots, distinct=distinct))
 
     def ask(
-        self, layer: QuantumLayer, features: Tensor, number: int, known: Known | None, tell: Tell
+        self,
+        layer: QuantumLayer,
+        features: Tensor,
+        weights: Tensor,
+        number: int,
+        known: Known | None,
+        tell: Tell,
     ) -> Asked:
-        """Answers to features (N, F), the `number`th request of the evaluation.
+        """Answers to features (N, F) under weights (W,), the `number`th request of the evaluation.
 
         Raises:
             InputError: features that are not finite, or too few rows that calibrate.
@@ -122,18 +128,18 @@ class Asker:
         check_finite("features", given)
         live = np.asarray(network.compiled.inputs.live(given), dtype=bool)
         if self.backend.capabilities.exact:
-            found = Asked(self._exact(network, layer, rows, tell))
+            found = Asked(self._exact(network, weights, rows, tell))
         else:
             n_rows = len(features)
             distinct = int(live[:n_rows].sum() + live[n_rows:].sum() // n_copies)
-            found = self._sampled(layer, given, live, number, distinct)
+            found = self._sampled(layer, given, weights, live, number, distinct)
             tell(len(given))
         return found if known is None else _corrected(found, live, known, n_copies)
 
-    def _exact(self, network: LayerNetwork, layer: QuantumLayer, rows: Tensor, tell: Tell) -> Array:
+    def _exact(self, network: LayerNetwork, weights: Tensor, rows: Tensor, tell: Tell) -> Array:
         parts = []
         for part in rows.split(CHUNK):
-            done = network.evaluate(part, layer.weight.detach(), differentiate=False)
+            done = network.evaluate(part, weights, differentiate=False)
             parts.append(done.values.double().cpu().numpy())
             tell(len(part))
         return np.concatenate(parts)
@@ -142,6 +148,7 @@ class Asker:
         self,
         layer: QuantumLayer,
         rows: Array,
+        weights: Tensor,
         live: NDArray[np.bool_],
         number: int,
         distinct: int,
@@ -154,7 +161,7 @@ class Asker:
         result = self.backend.evaluate(
             Request(
                 compiled,
-                compiled.rows(rows[live], angles_of(layer.weight)),
+                compiled.rows(rows[live], angles_of(weights)),
                 shots=self.backend.shots,
                 seed=int(seed) % 2**31,
                 distinct=distinct,

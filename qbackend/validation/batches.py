@@ -50,7 +50,9 @@ class Batches:
     @property
     def target(self) -> Tensor:
         """Of all items, (N, ...), on the CPU."""
-        return torch.cat([each.detach().cpu() for each in self.targets])
+        together = torch.cat([each.detach().cpu() for each in self.targets])
+        # NumPy has no bfloat16.
+        return together.float() if together.dtype == torch.bfloat16 else together
 
     @property
     def sha256(self) -> str:

@@ -1,12 +1,12 @@
 """A model evaluated with its quantum layers on one backend, as answered and calibrated.
 
-Letters: N items, R rows of a layer's call, F features, M outputs.
+Letters: N items, R rows of a layer's call, F features, W weights, M outputs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +28,7 @@ class Outcome:
     Attributes:
         outputs: of the model, (N, ...), on the CPU.
         features: (R, F) of all items at each place.
+        weights: (W,) that the model computes with there.
         values: (R, M) that were answered there.
         stderr: (R, M) of these by the shots; none of an exact backend.
         seconds: that it took.
@@ -37,6 +38,7 @@ class Outcome:
 
     outputs: Tensor
     features: dict[Place, Tensor]
+    weights: dict[Place, Tensor]
     values: dict[Place, Array]
     stderr: dict[Place, Array] = field(default_factory=dict)
     seconds: float = 0.0
@@ -93,6 +95,7 @@ class _Answers:
         return Outcome(
             outputs=torch.cat([each.cpu() for each in outputs]),
             features=features,
+            weights={place: _weights(self.trips, place) for place in places},
             values=self.values,
             stderr=self.stderr,
             seconds=seconds,
@@ -106,6 +109,7 @@ def evaluate(
     asker: Asker,
     tell: Tell,
     known: Mapping[Place, Known] | None = None,
+    before: Callable[[Place, int], None] = lambda place, rows: None,
 ) -> tuple[Outcome, Outcome | None]:
     """The model's outputs as a backend answers, and as they are when its answers are calibrated.
 
@@ -117,6 +121,7 @@ def evaluate(
         asker: the backend.
         tell: is told how many rows are done.
         known: what calibrates each layer; None for nothing.
+        before: is told of each request where it is made, and of how many rows.
 
     Raises:
         InputError: a model that differs from call to call, or features that are not finite.
@@ -139,9 +144,12 @@ def evaluate(
         apart = others if moved and not _are_equal(features, others) else features[:0]
         if known is not None and place not in known:
             raise InputError("the data that calibrates never comes to a layer that the data does")
+        asked = torch.cat([features, apart])
+        before(place, asker.live(layer, asked))
         found = asker.ask(
             layer,
-            torch.cat([features, apart]),
+            asked,
+            _weights(trips, place),
             road.places[place],
             None if known is None else known[place],
             tell,
@@ -167,7 +175,12 @@ def exact_values(road: Road, outcome: Outcome, reference: Asker) -> dict[Place, 
     """What the layers give for an outcome's features on a backend without noise, by place."""
     return {
         place: reference.ask(
-            road.layers[place.layer], features, road.places[place], None, lambda rows: None
+            road.layers[place.layer],
+            features,
+            outcome.weights[place],
+            road.places[place],
+            None,
+            lambda rows: None,
         ).values
         for place, features in outcome.features.items()
     }
@@ -180,6 +193,17 @@ def _trips(batches: Batches) -> list[Trip]:
 def _features(trips: Sequence[Trip], place: Place) -> Tensor:
     found = [trip.features[place].detach().double() for trip in trips]
     return torch.cat(found) if found else torch.zeros(0)
+
+
+def _weights(trips: Sequence[Trip], place: Place) -> Tensor:
+    """That all trips have there; raises `InputError` where they differ."""
+    found = [trip.weights[place] for trip in trips if place in trip.weights]
+    if not all(torch.equal(found[0], each) for each in found):
+        raise InputError(
+            "the weights of a quantum layer differ from batch to batch: a request has one set of "
+            "them. What depends on the input belongs into the layer's features"
+        )
+    return found[0]
 
 
 def _are_equal(one: Tensor, other: Tensor) -> bool:

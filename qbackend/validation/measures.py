@@ -15,7 +15,7 @@ from torch import Tensor
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
 from torchmetrics.functional.classification import multiclass_f1_score, multilabel_f1_score
 
-from ..errors import OptionError, suggest
+from ..errors import InputError, OptionError, suggest
 from ..seam.uncertainty import Interval, mean_interval, share_interval
 from .records.recorded import Recorded
 
@@ -90,6 +90,7 @@ def measure_of(
     Raises:
         OptionError: an unknown task, one that outputs and targets do not fit, metrics that are no
             functions, or targets that may be read in two ways.
+        InputError: outputs or targets that are no numbers.
     """
     own = dict(metrics or {})
     for name, each in own.items():
@@ -110,6 +111,7 @@ def measure_of(
         )
     elif found == "own" and not own:
         raise OptionError("task 'own' is judged by your metrics alone: give metrics={name: f}")
+    _check_numbers(found, outputs, targets)
     # Whoever ends with a sigmoid has probabilities, everybody else what goes into one.
     are_shares = found == "multi-label" and bool(((outputs >= 0) & (outputs <= 1)).all())
     return Measure(found, own, 0.5 if are_shares else 0.0)
@@ -150,6 +152,20 @@ def _check_classes(outputs: Tensor, targets: Tensor) -> None:
             f"targets run from {low} to {high}, and the model has outputs for the "
             f"{outputs.shape[1]} classes 0 to {outputs.shape[1] - 1}"
         )
+
+
+def _check_numbers(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    """Raise `InputError` for what would be scored as if it were a number."""
+    if task == "own":
+        return
+    for name, each in (("output", outputs), ("target", targets)):
+        # A class or a label may be ruled out by a logit of minus infinity.
+        is_bad = ~each.isfinite() if task == "regression" else each.isnan()
+        if bad := is_bad.reshape(len(each), -1).any(dim=1).nonzero().flatten().tolist():
+            raise InputError(
+                f"{len(bad)} of {len(each)} {name}s are not finite, the first of item {bad[0]}: "
+                "leave such items out, or fill them in"
+            )
 
 
 def _of_classes(outputs: Tensor, targets: Tensor) -> dict[str, Score]:
@@ -195,7 +211,8 @@ def _own(name: str, metric: Metric, outputs: Tensor, targets: Tensor) -> Score:
     reset = getattr(metric, "reset", None)
     if callable(reset):
         reset()
-    found = metric(outputs, targets)
+    # What it does to them is done to copies: the run keeps what the model gave.
+    found = metric(outputs.clone(), targets.clone())
     try:
         return Score(value=_number(found))
     except (TypeError, ValueError, RuntimeError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +32,16 @@ class Share:
         cost: of the request.
         is_certain: whether its rows are known already: a later layer's are counted, and what they
             are follows from the answers before them.
+        place: where the model makes it.
+        rows: that are executed of the items, without those that calibrate.
     """
 
     backend: str
     layer: str
     cost: Cost
     is_certain: bool
+    place: Place
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -167,12 +172,15 @@ def plan_of(
                 calibrating = asker.live(layer, known[place].features)
             if rows:
                 cost = asker.cost(layer, rows, calibrating)
-                shares.append(Share(asker.name, names[place], cost, number == 0))
+                shares.append(Share(asker.name, names[place], cost, number == 0, place, rows))
     return Plan(tuple(shares), items)
 
 
 class Consent:
     """Shows a plan and asks, once for a whole run; what was approved stays so.
+
+    A model whose calls follow from the answers may want more than it did without noise. What goes
+    beyond the plan is asked about by itself.
 
     Args:
         folder: of the run, which remembers the answer.
@@ -185,14 +193,27 @@ class Consent:
         self, folder: StoredRun, plan: Plan, approve: Approve | None, telling: Telling
     ) -> None:
         self.folder, self.plan, self.approve, self.telling = folder, plan, approve, telling
+        self._is_planned = True
+
+    def counting(self, backend: str) -> Callable[[Place, int], None]:
+        """Is to be told of every request to the backend before it is made."""
+        left = Counter({share.place: share.rows for share in self.plan.of(backend)})
+
+        def before(place: Place, rows: int) -> None:
+            left[place] -= rows
+            self._is_planned = left[place] >= 0
+
+        return before
 
     def __call__(self, cost: MachineCost) -> bool:
-        """Whether the first request and all others of the plan may be sent.
+        """Whether the first request and all others of the plan may be sent, or one beyond it.
 
         Raises:
             ApprovalError: somebody said no, or there is nobody to ask.
         """
         if self.folder.state.approved:
+            if not self._is_planned:
+                ask_more(self.plan, cost, self.approve)
             return True
         ask(self.plan, self.approve, self.telling)
         whole = self.plan.total()
@@ -206,13 +227,27 @@ def ask(plan: Plan, approve: Approve | None, telling: Telling) -> None:
     if whole is None:
         return
     show(plan, telling)
-    machines = ", ".join(dict.fromkeys(share.backend for share in plan.shares))
     seconds = whole.qpu_seconds + 1
     example = (
         f"validate(..., approve=lambda cost: cost.qpu_seconds < {seconds:.0f}); estimate(...) "
         "looks at the plan alone"
     )
-    check_approved(machines, whole, approve, words=plan.sentence(), example=example)
+    check_approved(_machines(plan), whole, approve, words=plan.sentence(), example=example)
+
+
+def ask_more(plan: Plan, cost: MachineCost, approve: Approve | None) -> None:
+    """Ask about a request that is not in the plan; raises `ApprovalError` as `ask`."""
+    seconds = cost.qpu_seconds
+    check_approved(
+        _machines(plan),
+        cost,
+        approve,
+        words=(
+            "what was answered leads the model to calls that it does not make without noise: "
+            f"{cost.rows:,} rows beyond the plan would take about {seconds:.1f} s of QPU time more"
+        ),
+        example=f"validate(..., approve=lambda cost: cost.qpu_seconds < {seconds + 1:.0f})",
+    )
 
 
 def check_askable(plan: Plan, approve: Approve | None, telling: Telling) -> None:
@@ -227,6 +262,10 @@ def show(plan: Plan, telling: Telling) -> None:
     telling.show(plan.table())
     for words in plan.words():
         telling.say(words)
+
+
+def _machines(plan: Plan) -> str:
+    return ", ".join(dict.fromkeys(share.backend for share in plan.shares))
 
 
 def _numbers(cost: Cost, *, is_sum: bool = False) -> list[str]:

@@ -4,7 +4,7 @@ On a machine every request waits in a queue, so that a layer is asked for all ba
 model is only called: it is called until it wants an answer that is not there, and once more when
 it is. A later layer's features may depend on an earlier one's answers; its turn comes after.
 
-Letters: B items of a batch, R rows of a layer's call, F features, M outputs.
+Letters: B items of a batch, R rows of a layer's call, F features, W weights, M outputs.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Trip:
         inputs: of the model.
         number: of the batch.
         features: (R, F) at each place that it came to.
+        weights: (W,) that the model computes with there; not always the layer's own.
         answers: (R, M) that it goes on with from there.
         output: of the model, once it is through.
     """
@@ -51,20 +52,22 @@ class Trip:
     inputs: Inputs
     number: int
     features: dict[Place, Tensor] = field(default_factory=dict)
+    weights: dict[Place, Tensor] = field(default_factory=dict)
     answers: dict[Place, Tensor] = field(default_factory=dict)
     output: Tensor | None = None
 
-    def at(self, place: Place, features: Tensor) -> Tensor:
+    def at(self, place: Place, features: Tensor, weights: Tensor) -> Tensor:
         """What the layer there answers; raises `Stopped` where that is not known yet."""
         known = self.features.get(place)
         if known is None:
             self.features[place] = features.detach().clone()
+            self.weights[place] = weights.detach().clone()
             raise Stopped(place)
-        if known.shape != features.shape or not torch.allclose(known, features, SAME, SAME):
+        if not (_are_same(known, features) and _are_same(self.weights[place], weights)):
             raise InputError(
                 f"the model is not the same from call to call: batch {self.number + 1} brings "
-                "other features to a quantum layer than before, and each would have to be "
-                "executed. Take out what is random in evaluation mode"
+                "other features or weights to a quantum layer than before, and each would have to "
+                "be executed. Take out what is random in evaluation mode"
             )
         return self.answers[place].to(features)
 
@@ -93,8 +96,8 @@ class StandIn:
         return getattr(self._network, name)
 
     def evaluate(self, features: Tensor, weights: Tensor, **_: Any) -> Forward:
-        """Values (R, M) of features (R, F)."""
-        return Forward(self._road.answer(self._layer, features), None)
+        """Values (R, M) of features (R, F) and weights (W,)."""
+        return Forward(self._road.answer(self._layer, features, weights), None)
 
 
 Ask = Callable[[Place, Sequence[Trip]], None]
@@ -135,13 +138,13 @@ class Road:
                 moving = stopped.pop(first)
                 ask(first, moving)
 
-    def answer(self, layer: int, features: Tensor) -> Tensor:
+    def answer(self, layer: int, features: Tensor, weights: Tensor) -> Tensor:
         """Of the present trip."""
         place = Place(layer, self._calls[layer])
         self._calls[layer] += 1
         self.places.setdefault(place, len(self.places))
         assert self._trip is not None
-        return self._trip.at(place, features)
+        return self._trip.at(place, features, weights)
 
     def _move(self, trip: Trip) -> Place | None:
         """One call of the model; the place where that stops."""
@@ -154,6 +157,13 @@ class Road:
             return stop.place
         finally:
             self._trip = None
+        if missing := [place for place in trip.features if place not in trip.answers]:
+            raise OptionError(
+                "the model goes on without the answer of a quantum layer "
+                f"({type(self.layers[missing[0].layer]).__name__}): an `except` without a name, or "
+                "of BaseException, around it takes what validate stops it by; write `except "
+                "Exception`"
+            )
         if not isinstance(output, Tensor):
             raise OptionError(
                 f"the model gives a {type(output).__name__}: validate takes one that gives a "
@@ -199,3 +209,7 @@ def named_layers(model: nn.Module) -> dict[str, QuantumLayer]:
             "with qbackend.QuantumLayer(spec) or QuantumPointwiseConv2d"
         )
     return found
+
+
+def _are_same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, SAME, SAME)

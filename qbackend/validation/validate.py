@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from .records.status import kept_status
 from .result import Validation, score_words
 from .scoring import moved_since, stage_arrays, stage_line
 from .telling import Telling
+from .trips import Place
 
 if TYPE_CHECKING:
     from ..circuits.device_form import Preparation
@@ -186,7 +187,7 @@ class _Work:
             folder.note(requests=max(1, len(self.plan.shares)))
         for machine in backends.machines:
             machine.keep_jobs(folder.ledger, approve=self.consent, run_tag=run_tag(folder))
-            self._assess(machine)
+            self._assess(machine, self.consent.counting(machine.name))
         folder.write_table()
         # A session is charged until it is closed.
         backends.close()
@@ -197,7 +198,11 @@ class _Work:
             more["moved"] = (moved_since(self.earlier, folder, layers, self.measure),)
         folder.append(WholeLine(task=self.measure.task, **more))
 
-    def _assess(self, backend: QuantumBackend) -> None:
+    def _assess(
+        self,
+        backend: QuantumBackend,
+        before: Callable[[Place, int], None] = lambda place, rows: None,
+    ) -> None:
         prepared, can = self.prepared, backend.capabilities
         known = prepared.known if can.noisy or not can.exact else None
         asker = prepared.asker(backend)
@@ -208,7 +213,7 @@ class _Work:
         total = prepared.rows(asker, known)
         given = prepared.given
         with self.telling.counting(asker.name, total) as tell:
-            found = evaluate(prepared.road, given.batches, asker, tell, known)
+            found = evaluate(prepared.road, given.batches, asker, tell, known, before)
         for name, outcome in zip(names, found, strict=False):
             assert outcome is not None
             outcome.exact = exact_values(prepared.road, outcome, self.reference)

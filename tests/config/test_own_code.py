@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from experiments.config.own_code import importing_from, object_of
 from experiments.config.own_files import changed_notes
 from experiments.config.own_objects import own_arms, own_callable
 from experiments.config.recipe import load_config
@@ -71,6 +73,30 @@ def test_a_package_is_named_by_its_module(tmp_path: Path) -> None:
     assert own_arms(config) == ("quantum",)
     installed = load_config("mine.toml", ["train.loss=torch.nn:MultiMarginLoss"])
     assert installed.train.loss == "torch.nn:MultiMarginLoss"
+
+
+def test_what_a_file_imports_is_what_the_run_knows_whatever_stands_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("net.py").write_text(
+        "from wide import WIDTH\ndef build():\n    import late\n    return WIDTH, late.WIDTH\n"
+    )
+    for name in ("wide", "late"):
+        Path(f"{name}.py").write_text("WIDTH = 2\n")
+    code = load_config("mine.toml", ["model.factory=net.py:build"]).code
+    assert code is not None
+    (tmp_path / "copies").mkdir()
+    for name in code.sha256:
+        shutil.copy(name, tmp_path / "copies")
+    for name in ("wide", "late"):
+        Path(f"{name}.py").write_text("WIDTH = 3  # another\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    # As `python -m qhc` has it.
+    monkeypatch.syspath_prepend(tmp_path)
+    known = code.model_copy(update={"folders": (str(tmp_path / "copies"), *code.folders)})
+    build = object_of("net.py:build", known, "model.factory")
+    with importing_from(known):
+        assert build() == (2, 2)
 
 
 @pytest.mark.parametrize(

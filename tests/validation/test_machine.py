@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-from qbackend import estimate, validate
+from qbackend import QuantumLayer, estimate, validate
 from qbackend.errors import ApprovalError, BudgetError, JobsPendingError, RunFolderError
 from qbackend.machines.cost import MachineCost
 from qbackend.validation.folder import OwnRun
@@ -21,7 +23,7 @@ from tests.loopback import LoopbackServer, Machine, State
 from tests.loopback.client import served
 from tests.support.command_line import Qhc
 
-from .nets import HASTE, N_ITEMS, TwoLayers, batches, yes
+from .nets import HASTE, N_ITEMS, TwoLayers, batches, own_circuit, yes
 
 ROOT = Path(__file__).parents[2]
 MACHINE, SHOTS = "ibm_loopback", 200
@@ -101,6 +103,45 @@ def test_nothing_is_sent_without_a_yes(server: LoopbackServer) -> None:
     assert server.jobs == []
     sent()
     check_paid_once(server)
+
+
+class Searching(nn.Module):
+    """Calls its layer until two answers are equal: twice without noise, and up to five times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = QuantumLayer(own_circuit(), backend="aer", seed=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        found = self.layer(features[:, :2])
+        for _ in range(4):
+            before, found = found, self.layer(features[:, :2])
+            if torch.equal(before, found):
+                break
+        return found
+
+
+def test_what_goes_beyond_the_plan_is_asked_about(server: LoopbackServer) -> None:
+    asked: list[int] = []
+
+    def approve(cost: MachineCost) -> bool:
+        asked.append(cost.rows)
+        return len(asked) != 2
+
+    def searched() -> Any:
+        given = {"run": "a", "shots": 50, "options": HASTE, "approve": approve}
+        return validate(Searching(), batches(torch.zeros(N_ITEMS, 2) + 0.5), [MACHINE], **given)
+
+    with pytest.raises(ApprovalError, match="not approved"):
+        searched()
+    # Both calls of the plan, and none beyond it.
+    assert (asked, len(server.jobs)) == ([2 * N_ITEMS, N_ITEMS], 2)
+    found = searched()
+    extra = len(server.jobs) - 2
+    assert extra > 0
+    assert asked[2:] == [N_ITEMS] * extra
+    assert found.stage(MACHINE).jobs == 2 + extra
+    assert [server.deliveries(job) for job in server.jobs] == [1] * len(server.jobs)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import f1_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torchmetrics.regression import MeanSquaredError
 
-from qbackend.errors import OptionError
+from qbackend.errors import InputError, OptionError
 from qbackend.seam.uncertainty import share_interval
 from qbackend.validation.measures import Score, measure_of
 
@@ -127,3 +127,30 @@ def test_a_number_that_is_none_is_left_out() -> None:
     assert scores(constant, constant.clone(), task="regression")["RMSE"].value == 0
     found = scores(LOGITS, CLASSES, metrics={"none": lambda *_: float("nan")})
     assert found["none"].value is None
+
+
+def test_a_metric_gets_copies() -> None:
+    outputs, targets = LOGITS.clone(), CLASSES.clone()
+    metrics = {
+        "spoils": lambda outputs, targets: (outputs.zero_() + targets.zero_()[:, None]).sum(),
+        "largest": lambda outputs, _: outputs.abs().max(),
+    }
+    found = scores(outputs, targets, metrics=metrics)
+    assert torch.equal(outputs, LOGITS)
+    assert torch.equal(targets, CLASSES)
+    assert found["largest"].value == float(LOGITS.abs().max())
+
+
+def test_what_is_no_number_is_not_scored() -> None:
+    # torch takes NaN for the largest: it would be an answer, and may be the right one.
+    spoilt = LOGITS.clone()
+    spoilt[1] = torch.nan
+    with pytest.raises(InputError, match=r"1 of \d+ outputs are not finite, the first of item 1"):
+        scores(spoilt, CLASSES)
+    holes = NUMBERS.clone()
+    holes[0] = torch.inf
+    with pytest.raises(InputError, match=r"1 of \d+ targets are not finite, the first of item 0"):
+        scores(NEAR, holes)
+    ruled_out = LOGITS.clone()
+    ruled_out[:, -1] = -torch.inf
+    assert scores(ruled_out, CLASSES)["accuracy"].value is not None

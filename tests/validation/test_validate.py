@@ -204,6 +204,36 @@ def test_a_layer_that_is_called_twice() -> None:
     assert found.stages[0].layers[0].rows == 2 * N_ITEMS
 
 
+class Lent(nn.Module):
+    """A layer that is called with weights of the model's in the place of its own."""
+
+    def __init__(self, *, by_batch: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        spec = LayerSpec(n_wires=2, encoding="angle", ansatz="basic_entangler", n_layers=1)
+        self.layer = QuantumLayer(spec, backend="aer", seed=1)
+        self.lent = nn.Parameter(6 * torch.rand(2, spec.n_weights))
+        self.by_batch = by_batch
+
+    def forward(self, features: Tensor) -> Tensor:
+        found = features[:, :2]
+        for weights in self.lent:
+            moved = weights + found[0, 0] if self.by_batch else weights
+            found = torch.func.functional_call(self.layer, {"weight": moved}, (found,))
+        return found
+
+
+def test_weights_are_those_that_the_model_computes_with() -> None:
+    model, data = Lent(), batches(torch.zeros(N_ITEMS, 2) + 0.5)
+    found = validate(model, data, ["aer", "aer:fake_manila"], run="a")
+    for stage, name in zip(found.stages, ("aer", "aer:fake_manila"), strict=True):
+        model.layer.to_backend(name)
+        assert torch.allclose(found.outputs(name), plain_outputs(model, data), atol=CLOSE)
+        assert stage.layers[0].rows == 2 * N_ITEMS
+    with pytest.raises(InputError, match="differ from batch to batch"):
+        validate(Lent(by_batch=True), data, run="b")
+
+
 class Drifting(nn.Module):
     """Its features change from call to call."""
 
@@ -237,18 +267,40 @@ class Unused(nn.Module):
         return features
 
 
+class Catching(nn.Module):
+    """Catches whatever goes past it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = QuantumLayer(LayerSpec(n_wires=2, encoding="angle"), backend="aer", seed=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        try:
+            return self.layer(features[:, :2])
+        except:  # noqa: E722
+            return features[:, :2]
+
+
+def test_bfloat16_targets_are_kept() -> None:
+    targets = torch.linspace(0, 1, N_ITEMS).bfloat16()
+    found = validate(OneLayer(), batches(targets), run="a")
+    assert found.score("RMSE", "aer") is not None
+    assert OwnRun(Path("a")).arrays()["targets"].dtype == "float32"
+
+
 @pytest.mark.parametrize(
     ("model", "backends", "words"),
     [
         (nn.Linear(5, 3), ["aer"], "no quantum layer"),
         (Unused(), ["aer"], "never calls its quantum layers"),
+        (Catching(), ["aer"], "an `except` without a name"),
         (TwoLayers(), "aer", "a list of names"),
         (TwoLayers(), [], "a list of names"),
         (TwoLayers(), ["aer", "aer"], "more than once"),
         (TwoLayers(), ["fake_manila", "ibm_fez"], "different services"),
         (len, ["aer"], "torch.nn.Module"),
     ],
-    ids=["classical", "unused", "text", "none", "twice", "services", "function"],
+    ids=["classical", "unused", "catching", "text", "none", "twice", "services", "function"],
 )
 def test_what_cannot_be_validated_is_told(model: Any, backends: Any, words: str) -> None:
     with pytest.raises(OptionError, match=words):
