@@ -16,7 +16,8 @@ logging.getLogger("qiskit").setLevel(logging.WARNING)
 
 project = "qhc"
 author = "the authors of qhc"
-version = release = version_of("qhc")
+release = version_of("qhc")
+version = release.partition(".post")[0]
 
 extensions = [
     "myst_parser",

@@ -35,8 +35,8 @@ def bounded(config: Config) -> tuple[Config, list[str]]:
     if config.backend.is_machine and run.limit is None:
         run = run.model_copy(update={"limit": N_IMAGES})
         notes.append(
-            f"a machine takes time for every image: {N_IMAGES} test images, drawn by the seed; "
-            "--limit N takes another number"
+            f"a machine takes time for every image: at most {N_IMAGES} test images, drawn by the "
+            "seed; --limit N takes another number"
         )
     if config.backend.is_machine and run.shots is None and config.machine.precision is None:
         run = run.model_copy(update={"shots": SHOTS})

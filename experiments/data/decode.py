@@ -27,6 +27,18 @@ _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 """Tags of TIFF 6.0, sections 8 and 19."""
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 """Values of the last two of them."""
+_ORIENTATION = 274
+"""Tag of Exif and TIFF 6.0: how a camera was held."""
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets an image upright, by its orientation; 1 is."""
 
 
 class UnknownRangeError(DataError):
@@ -43,6 +55,7 @@ class Decoded:
         range: by which the stored values became levels, None for the same.
         hides_picture: the pixels are all of one colour, and an alpha channel is not.
         n_frames: in the file, of which this is the first.
+        is_turned: it lay on its side in the file, or was mirrored.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,6 +63,7 @@ class Decoded:
     range: Range | None
     hides_picture: bool
     n_frames: int
+    is_turned: bool
 
     @property
     def is_constant(self) -> bool:
@@ -64,7 +78,7 @@ def is_grey(path: Path) -> bool:
 
 
 def decode(path: Path, channels: int, size: int | None, given: Range | None) -> Decoded:
-    """The image in one channel or three, without alpha, cut and scaled to a square if asked.
+    """The image, upright, in one channel or three, without alpha, cut and scaled if asked.
 
     Images deeper than 8 bits are rounded to 256 levels. Pillow gives them one channel, and reads
     colours of 16 bits by their high bytes.
@@ -84,6 +98,7 @@ def decode(path: Path, channels: int, size: int | None, given: Range | None) -> 
     span: Range | None = None
     with checking(path), Image.open(path) as file:
         n_frames = getattr(file, "n_frames", 1)
+        turn = _UPRIGHT.get(file.getexif().get(_ORIENTATION, 1))
         # Pillow converts premultiplied grey to nothing else.
         image = file.convert("LA") if file.mode == "La" else file.copy()
         if _is_deep(file):
@@ -96,11 +111,13 @@ def decode(path: Path, channels: int, size: int | None, given: Range | None) -> 
             image = image.convert("RGBA")
             alpha = np.asarray(image.getchannel("A"))
         image = image.convert("L" if channels == 1 else "RGB")
+        if turn is not None:
+            image = image.transpose(turn)
         if size is not None:
             image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
         pixels = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
     hides = alpha is not None and _is_constant(pixels) and not _is_constant(alpha)
-    return Decoded(pixels, stored, span, hides, n_frames)
+    return Decoded(pixels, stored, span, hides, n_frames, turn is not None)
 
 
 def stored_extremes(path: Path) -> Range | None:

@@ -71,6 +71,11 @@ def _content_notes(folder: Path, images: Sequence[Decoded]) -> list[str]:
                 "put these on a background"
             )
         notes.append(note)
+    if n_turned := sum(image.is_turned for image in images):
+        notes.append(
+            f"{_share(n_turned, len(images))} in {folder} are turned or mirrored, as the camera "
+            "noted beside their pixels (EXIF orientation)"
+        )
     if n_stacks := sum(image.n_frames > 1 for image in images):
         notes.append(
             f"{_share(n_stacks, len(images))} in {folder} hold several frames; the first is read"

@@ -53,6 +53,8 @@ def read_tree(folder: Path, classes: tuple[str, ...] | None = None) -> Tree:
             else:
                 beside.append(entry)
         found = {name: _files(folder / name) for name in names}
+    except FileNotFoundError as error:
+        raise DataError(f"there is no folder {folder}, seen from {Path.cwd()}") from error
     except OSError as error:
         raise DataError(f"{_rule(folder)}: {error}") from error
     if not names:

@@ -125,7 +125,10 @@ def _of_checkpoint(name: str, checkpoint: Path, config: Config, wishes: Wishes) 
 
 def _of_factory(target: str, wishes: Wishes) -> Subject:
     for setting in wishes.settings[:1]:
-        raise OptionError(f"--set {setting} is for recipes and runs; leave it out")
+        raise OptionError(
+            f"--set {setting} is for recipes and runs; leave it out, and give what concerns the "
+            "data in a recipe: --data my.toml"
+        )
     if wishes.backend is not None:
         check_name(wishes.backend)
     if (wishes.input_shape is None) == (wishes.data is None):

@@ -67,9 +67,17 @@ def member_names(checkpoints: Sequence[str]) -> list[str]:
 def leading_first(checkpoints: Sequence[Path]) -> tuple[list[Path], list[ModelInfo]]:
     """The files and what they say of their models, those with quantum layers before the others.
 
-    Raises `CheckpointError` for one that cannot be read.
+    Raises `CheckpointError` for one that cannot be read, `OptionError` for one of the user's own
+    network: how many quantum layers it has is known once it is built.
     """
     infos = [load_model_info(each) for each in checkpoints]
+    for checkpoint, info in zip(checkpoints, infos, strict=True):
+        if info.config["model"].get("factory") is not None:
+            raise OptionError(
+                f"{checkpoint} is of a network of your own ({info.model}), and several checkpoints "
+                "in one run are for the networks of the catalogue: ask each by itself: "
+                f"qhc run --checkpoint {checkpoint} --backend NAME"
+            )
     order = sorted(range(len(infos)), key=lambda place: not _is_quantum(infos[place]))
     return [checkpoints[place] for place in order], [infos[place] for place in order]
 

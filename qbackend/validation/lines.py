@@ -75,7 +75,8 @@ class OutputsMoved(Recorded):
     Attributes:
         name: of the layer.
         rmse: root-mean-square difference of the two.
-        by_chance: the same to expect of the shots of both alone; None of exact ones.
+        by_chance: the same to expect of the shots of both alone; None of exact ones, and of a
+            layer that was given something else: behind another, whose answers differ by then.
     """
 
     name: str

@@ -203,3 +203,12 @@ def test_names_that_are_not_utf8_can_be_shown_or_are_refused(tmp_path: Path) -> 
     (tmp_path / "b").rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9t\xe9"))
     with pytest.raises(DataError, match=r"not UTF-8, b'\\xe9t\\xe9'; rename it"):
         load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0)
+
+
+def test_a_folder_that_is_not_there_is_named_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"there is no folder photos, seen from") as found:
+        load_data("folder:photos", root=Path("unused"), seed=0)
+    assert str(tmp_path) in str(found.value)

@@ -165,3 +165,11 @@ def test_shapes_are_written_in_two_ways() -> None:
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_setting_is_no_part_of_a_factory(net: None, qhc: Qhc) -> None:
+    asked = ("diagnose", "net.py:sound", "--data", "folder:photos", "--set", "data.size=32")
+    code, _, err = qhc(*asked)
+    assert code == 2
+    assert "--set data.size=32 is for recipes and runs" in err
+    assert "in a recipe: --data my.toml" in err

@@ -187,6 +187,20 @@ def test_groups_differ_in_more_than_the_seed(several: list[Path]) -> None:
     ]
 
 
+def test_numbers_of_images_are_those_that_were_evaluated(
+    several: list[Path], tmp_path: Path
+) -> None:
+    said = "The runs were evaluated on different numbers of images."
+    # A limit beyond what there is takes all, as no limit does.
+    limit = ("run.limit=100",)
+    alike = synthetic_run(tmp_path / "all", arm="linear", seed=1, n_images=60, settings=limit)
+    page = Page(write_report([several[0], alike], tmp_path / "alike"))
+    assert said not in page.text
+    fewer = synthetic_run(tmp_path / "fewer", arm="linear", seed=1, n_images=40)
+    page = Page(write_report([several[0], fewer], tmp_path / "apart"))
+    assert said in page.text
+
+
 def test_of_two_runs_alike_the_later_counts(several: list[Path]) -> None:
     earlier = read_run(several[0])
     state = earlier.state.model_copy(update={"started": "2999-01-01T00:00:00+00:00"})

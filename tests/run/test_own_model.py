@@ -207,3 +207,12 @@ def test_what_does_not_fit_is_told_before_the_training(
         assert code == 0, err
         return
     assert_refused(qhc, words, "run", "--recipe", recipe, "--set", setting)
+
+
+def test_several_checkpoints_in_one_run_are_not_for_it(run: RunFolder, qhc: Qhc) -> None:
+    shutil.copytree(run.path, "again")
+    asked = ("--checkpoint", str(run.path), "--checkpoint", "again")
+    code, _, err = qhc("run", *asked, "--backend", "fake_manila")
+    assert code == 2
+    assert "is of a network of your own (my_net.py:build)" in err
+    assert "qhc run --checkpoint made/checkpoint.safetensors --backend NAME" in err

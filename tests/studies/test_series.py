@@ -13,6 +13,12 @@ from experiments.studies.series import check_same
 from qbackend.errors import RunFolderError
 
 
+def test_a_machine_s_limit_is_no_number_of_images_that_there_are() -> None:
+    made, notes = bounded(load_config("digits", ["run.backend=fake_manila"]))
+    assert made.run.limit == 100
+    assert any("at most 100 test images" in note for note in notes)
+
+
 def test_a_run_of_fewer_images_than_a_batch_has_is_known_again(tmp_path: Path) -> None:
     """Its folder has the batch that those images make, not the recipe's."""
     config = load_config("digits", ["train.limit=16", "run.threads=1"])

@@ -406,11 +406,13 @@ def test_a_repetition_is_set_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     validate(TwoLayers(), data, sampled(1), run="a")
     found = validate(TwoLayers(), data, sampled(2), run="b", seed=5, repeats="a")
     (moved,) = found.moved
-    for each in moved.layers:
-        assert each.by_chance
-        # Of so many values the root mean square is within five standard errors of its own.
-        assert each.rmse < each.by_chance * (1 + 5 / (2 * N_ITEMS) ** 0.5)
-        assert each.rmse > 0
+    first, second = moved.layers
+    assert first.by_chance
+    # Of so many values the root mean square is within five standard errors of its own.
+    assert 0 < first.rmse < first.by_chance * (1 + 5 / (2 * N_ITEMS) ** 0.5)
+    # It was given what the first has answered, which the shots have moved.
+    assert second.by_chance is None
+    assert second.rmse > 0
     assert "by chance" in str(found)
     with pytest.raises(RunFolderError, match=r"model\.sha256"):
         validate(TwoLayers(seed=1), data, sampled(2), run="c", repeats="a")

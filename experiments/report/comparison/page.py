@@ -131,7 +131,7 @@ def _warnings(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
         found.append("The runs were made on different computers: their times do not compare.")
     if len({repr(run.versions) for run in used}) > 1:
         found.append("The runs were made with different versions of the software.")
-    if len({run.config.run.limit for run in used}) > 1:
+    if len({run.headline.n_images for run in used if run.headline is not None}) > 1:
         found.append("The runs were evaluated on different numbers of images.")
     return found
 
