@@ -7,6 +7,7 @@ its neighbours in the folder. Letters: H height, W width, C channels.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def decode(path: Path, channels: int, size: int | None, given: Range | None) -> 
     span: Range | None = None
     with checking(path), Image.open(path) as file:
         n_frames = getattr(file, "n_frames", 1)
-        turn = _UPRIGHT.get(file.getexif().get(_ORIENTATION, 1))
+        turn = _turn(file)
         # Pillow converts premultiplied grey to nothing else.
         image = file.convert("LA") if file.mode == "La" else file.copy()
         if _is_deep(file):
@@ -124,6 +125,15 @@ def stored_extremes(path: Path) -> Range | None:
     """Smallest and largest stored value, None for an image of up to 8 bits; raises `DataError`."""
     with checking(path), Image.open(path) as image:
         return _extremes(_values(image), path) if _is_deep(image) else None
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What sets the image upright; None for one that is, or does not say."""
+    try:
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except (SyntaxError, ValueError, KeyError, OSError, struct.error):
+        # Notes that are damaged leave the pixels as they are.
+        return None
 
 
 def _is_deep(image: Image.Image) -> bool:

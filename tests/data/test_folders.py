@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from experiments.data.decode import decode
 from experiments.data.load import load_data
 from experiments.data.splits import channel_statistics
 from experiments.data.tree import read_tree
@@ -212,3 +214,33 @@ def test_a_folder_that_is_not_there_is_named_with_where_it_was_looked_for(
     with pytest.raises(DataError, match=r"there is no folder photos, seen from") as found:
         load_data("folder:photos", root=Path("unused"), seed=0)
     assert str(tmp_path) in str(found.value)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_read_upright(orientation: int, tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[0, :3], pixels[1, 0] = 255, 120
+    upright = Image.fromarray(pixels)
+    # How a camera that was held so would have stored it.
+    held = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(held[orientation]) if orientation in held else upright
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored.save(tmp_path / "one.png", exif=exif)
+    found = decode(tmp_path / "one.png", 3, None, None)
+    assert np.array_equal(found.pixels, pixels)
+    assert found.is_turned == (orientation > 1)
+
+
+def test_notes_that_are_damaged_turn_nothing(tmp_path: Path) -> None:
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
+    image.save(tmp_path / "one.png", exif=b"Exif\0\0nonsense")
+    assert not decode(tmp_path / "one.png", 1, None, None).is_turned
