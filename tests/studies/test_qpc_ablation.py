@@ -16,7 +16,6 @@ from torch.nn import functional
 import experiments.studies.series as series
 from experiments.assembly.construct import model_plan, trained_model
 from experiments.config.recipe import list_recipes, load_config
-from experiments.config.train import TrainSection
 from experiments.records.folder import RunFolder
 from experiments.report.write import write_report
 from experiments.studies.axes import Axes
@@ -146,7 +145,9 @@ def test_losses_are_what_their_names_say() -> None:
     logits = torch.tensor([[2.0, 1.5, -1.0], [0.0, 3.0, 1.0]])
     labels = torch.tensor([0, 2])
     found = {
-        name: build_loss(TrainSection(epochs=1, lr=0.1, **values))(logits, labels).item()
+        name: build_loss(
+            load_config("qpc-cifar10", [f"train.{key}={value}" for key, value in values.items()])
+        )(logits, labels).item()
         for name, values in LOSSES.items()
     }
     # Hinges over the other classes, divided by the number of classes: 0.5 and 0; 0 and 3.
