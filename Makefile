@@ -35,7 +35,7 @@ $(VENV)/created:
 	@touch $@
 
 $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
-	@echo "Installing qhc into $(VENV): some minutes and 5 GB, once."
+	@echo "Installing qhc into $(VENV): some minutes and 6 GB, once."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 

@@ -6,9 +6,10 @@ Letters: N images, C channels, H height, W width.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,10 @@ from .source import Images, Source, checking
 from .splits import Split, hold_out
 from .tree import TYPES, Samples, read_tree
 
+Found = TypeVar("Found")
+
+MOST_SHOWN = 5
+"""Files that one message names."""
 FOLDER = "folder:"
 """What the name of a dataset of one's own begins with."""
 
@@ -134,6 +139,32 @@ def _check_classes(folder: Path, classes: tuple[str, ...]) -> None:
 _GIVE_SIZE = "give the side of a square to scale them to, for example: --set data.size=64"
 
 
+def _each(
+    pool: ThreadPoolExecutor, read: Callable[[Path], Found], paths: Sequence[Path]
+) -> list[Found]:
+    """What is read of every file; raises `DataError` that names the first damaged ones."""
+
+    def tried(path: Path) -> Found | DataError:
+        try:
+            return read(path)
+        except UnknownRangeError:
+            raise
+        except DataError as error:
+            return error
+
+    found = list(pool.map(tried, paths))
+    damaged = [each for each in found if isinstance(each, DataError)]
+    if len(damaged) > 1:
+        shown = "; ".join(map(str, damaged[:MOST_SHOWN]))
+        raise DataError(
+            f"{len(damaged):,} of {len(paths):,} images cannot be read: {shown}"
+            f"{'; …' if len(damaged) > MOST_SHOWN else ''}; remove or repair them"
+        )
+    if damaged:
+        raise damaged[0]
+    return [each for each in found if not isinstance(each, DataError)]
+
+
 def _read_splits(
     folder: Path,
     splits: Sequence[Samples],
@@ -148,8 +179,8 @@ def _read_splits(
     # Decoding runs outside Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            n_channels = channels or (1 if all(pool.map(is_grey, paths)) else 3)
-            images = list(pool.map(lambda path: decode(path, n_channels, size, value_range), paths))
+            n_channels = channels or (1 if all(_each(pool, is_grey, paths)) else 3)
+            images = _each(pool, lambda path: decode(path, n_channels, size, value_range), paths)
         except FileNotFoundError as error:
             gone = next((path for path in paths if not path.exists()), error.filename)
             raise DataError(

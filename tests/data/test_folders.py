@@ -244,3 +244,11 @@ def test_notes_that_are_damaged_turn_nothing(tmp_path: Path) -> None:
     image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
     image.save(tmp_path / "one.png", exif=b"Exif\0\0nonsense")
     assert not decode(tmp_path / "one.png", 1, None, None).is_turned
+
+
+def test_all_damaged_files_are_named_at_once(tmp_path: Path) -> None:
+    write_images(tmp_path, ["a", "b"], 4)
+    for number in range(3):
+        (tmp_path / "a" / f"{number}.png").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"3 of 8 images cannot be read: .*0\.png.*1\.png.*2\.png"):
+        load_data(f"folder:{tmp_path}", root=Path("unused"), seed=0)
