@@ -12,13 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from qbackend.registry import parse_name
 from qbackend.validation.folder import Arrays, OwnRun, outputs_name
 from qbackend.validation.lines import StageLine, WholeLine
 from qbackend.validation.records.environment import without_home
 from qbackend.validation.result import moved_words, number_words, score_words
 from qbackend.validation.scoring import of_layer
 
-from ..facts import charge_facts
+from ..facts import charge_facts, executor
 from ..numbers import ABSENT, counted, duration, number
 from ..pictures.style import MUTED, SPARE, blank, styled
 from ..render import Column, Drawing, Section, Table, write_page
@@ -71,6 +72,10 @@ def _backends(stages: list[StageLine]) -> list[str]:
     return list(dict.fromkeys(stage.backend for stage in stages))
 
 
+def _described(backend: str) -> str:
+    return f"{backend} (a {executor(backend)})" if parse_name(backend).is_fake else backend
+
+
 def _sentence(run: OwnRun, stages: list[StageLine]) -> str:
     """What this run is."""
     config = run.config
@@ -82,7 +87,7 @@ def _sentence(run: OwnRun, stages: list[StageLine]) -> str:
     more = f" and {len(layers) - TILES} more" if len(layers) > TILES else ""
     words = f"A model of your own, {config['model']['name']}, with {_counted_layers(layers)}: "
     items = counted(config["data"]["items"], "item")
-    where = ", ".join(_backends(stages)) or "no backend yet"
+    where = ", ".join(map(_described, _backends(stages))) or "no backend yet"
     return f"{words}{names}{more}. Evaluated, weights unchanged, with {items} on {where}."
 
 
