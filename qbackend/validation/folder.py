@@ -191,7 +191,7 @@ def _code_words(name: str, there: str | None, now: str | None) -> str:
         return "model: its modules are of other classes, or have other names"
     if there is None or now is None:
         return f"model: the class {name} is {'new' if there is None else 'not there any more'}"
-    return f"model: the source of the class {name} has changed, its tensors may not have"
+    return f"model: the source of the class {name} has changed"
 
 
 def _numbered(word: str, rows: NDArray[Any], index: int) -> str:
