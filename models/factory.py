@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from qbackend import QuantumLayer
 from qbackend.errors import OptionError, QhcError, UserError
@@ -85,6 +86,7 @@ class FactoryPlan(ModelPlan):
                 f"{self.name} returned a {type(model).__name__}; it must return a torch.nn.Module "
                 "from inputs (B, ...) to logits (B, classes)"
             )
+        check_sized(model, self.name)
         to_backend(model, options["backend"], shots=options["shots"], seed=seed)
         if options["gradient"] != "auto":
             for layer in model.modules():
@@ -134,6 +136,12 @@ def call_by_name(
             f"layer: the recipe has a [layer], and {name} takes none: give it a parameter `layer` "
             "(a LayerSpec or CircuitLayer for QuantumLayer), or leave [layer] out"
         )
+    blocked = [n for n in missing if taken[n].kind is taken[n].POSITIONAL_ONLY and n in known]
+    if blocked:
+        raise OptionError(
+            f"{name}{inspect.signature(function)} cannot be called: it is given "
+            f"{', '.join(blocked)} by name, and the `/` behind them forbids that; take the `/` out"
+        )
     if unknown or missing:
         said = [f"it takes no {', '.join(unknown)}"] if unknown else []
         said += [f"it needs {', '.join(missing)}"] if missing else []
@@ -159,6 +167,16 @@ def call_by_name(
         raise OptionError(
             f"{name} failed: {type(error).__name__}: {error}{_place(error)}"
         ) from error
+
+
+def check_sized(model: nn.Module, name: str) -> None:
+    """Raise `OptionError` for lazy modules: a checkpoint of theirs would fit no new network."""
+    if found := [key for key, each in model.named_parameters() if is_lazy(each)]:
+        raise OptionError(
+            f"the network of {name} has parameters without a shape ({', '.join(found)}): give its "
+            "lazy modules their sizes, or call it once before it is returned, "
+            "model(torch.zeros(2, *shape))"
+        )
 
 
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from models import FactoryPlan, ModelPlan, build_model, find_plan
 from qbackend import QuantumLayer
+from qbackend.errors import SpecError
 from qbackend.layers.definitions import layer_of
 from qbackend.layers.program import Layer
 from qbackend.seam.backend import QuantumBackend
@@ -31,6 +32,11 @@ def model_plan(config: Config) -> ModelPlan:
     """
     changes = config.layer.model_dump(exclude_none=True)
     if config.model.factory is not None:
+        if changes and not {"circuit", "n_wires"} & set(changes):
+            raise SpecError(
+                f"layer.{', layer.'.join(changes)}: the layer of a network of your own needs "
+                "n_wires too: --set layer.n_wires=4"
+            )
         return _own_plan(config, layer_of(changes) if changes else None)
     plan = find_plan(config.model.name).with_network(config.model.network)
     return plan.changed(changes)

@@ -81,7 +81,19 @@ def _measure(config: Config, key: str) -> Measure:
                 f"{key}: {found.__name__} could not be made without arguments: "
                 f"{type(error).__name__}: {error}; name a function that makes it and calls it"
             ) from error
+    if key == "train.loss" and isinstance(measure, nn.Module):
+        _check_untrained(config.train.loss, measure)
     return measure
+
+
+def _check_untrained(name: str, loss: nn.Module) -> None:
+    """Raise `OptionError` for weights of a loss: the optimiser has the network's alone."""
+    if found := [key for key, each in loss.named_parameters() if each.requires_grad]:
+        raise OptionError(
+            f"train.loss: {name} has parameters of its own ({', '.join(found)}), and only those of "
+            "the network are trained: they would stay as they are. Make them part of the network, "
+            "or fix them: .requires_grad_(False)"
+        )
 
 
 def _number(name: str, measure: Measure, logits: Tensor, labels: Tensor) -> Tensor | float:
@@ -161,8 +173,17 @@ def measured(metrics: Mapping[str, Measure], logits: Tensor, labels: Tensor) -> 
     """Each metric of all answers; raises `OptionError` for one that is not finite."""
     found = {}
     for name, measure in metrics.items():
-        with torch.no_grad():
-            value = float(measure(logits.float(), labels))
+        try:
+            with torch.no_grad():
+                value = float(measure(logits.float(), labels))
+        except QhcError:
+            raise
+        # Whatever the user's own lines raise.
+        except Exception as error:
+            raise OptionError(
+                f"the metric {name} fails on logits {tuple(logits.shape)} and labels "
+                f"{tuple(labels.shape)}: {type(error).__name__}: {error}"
+            ) from error
         if value != value or value in (float("inf"), float("-inf")):
             raise OptionError(f"the metric {name} is {value:g}; it must be a finite number")
         found[name] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import torch
+from torch import nn
 
 from models import build_model, find_plan
 from qbackend.errors import DataError
@@ -34,9 +35,12 @@ def check_size(config: Config, data: ImageData) -> None:
         with torch.no_grad():
             model.eval()(torch.zeros(1, *data.test.images.shape[1:]))
     except RuntimeError:
+        pools = sum(isinstance(each, nn.MaxPool2d | nn.AvgPool2d) for each in model.modules())
+        needed, fewer = 2**pools, "channels" in network and ", or give fewer model.channels"
         raise DataError(
-            f"images of {width}x{height} pixels are too small for {name}: its pooling "
-            "leaves nothing of them; scale them, for example --set data.size=32"
+            f"images of {width}x{height} pixels are too small for {name}: its {pools} poolings "
+            f"leave nothing of less than {needed}x{needed}; scale them, for example "
+            f"--set data.size={max(32, needed)}{fewer or ''}"
         ) from None
 
 

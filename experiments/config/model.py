@@ -22,7 +22,7 @@ CLASSICAL = "classical"
 exchanged."""
 
 
-Width = Annotated[int, Field(ge=1, le=65_536)]
+Width = Annotated[int, Field(ge=1, le=65_536, strict=True)]
 
 
 class ModelSection(Section):
@@ -43,16 +43,16 @@ class ModelSection(Section):
     arm: str = "quantum"
     """What stands where the circuit is, one of `models.arms_of(name)`; or the classical twin as a
     whole; with a factory, one of its module's ARMS."""
-    channels: tuple[Annotated[int, Field(ge=1, le=4_096)], ...] | None = Field(
+    channels: tuple[Annotated[int, Field(ge=1, le=4_096, strict=True)], ...] | None = Field(
         default=None, min_length=1, max_length=16
     )
     """Of the convolutions of each stage, from the image on; a pooling parts two stages. Of qpcnn-s
     and qpcnn-m: behind the first convolution and behind each stage."""
-    depth: int | None = Field(default=None, ge=1, le=16)
+    depth: int | None = Field(default=None, ge=1, le=16, strict=True)
     """Convolutions in each stage."""
     pooling: Literal["max", "average"] | None = None
     """Between two stages, over 2x2 pixels."""
-    pooled: int | None = Field(default=None, ge=1, le=64)
+    pooled: int | None = Field(default=None, ge=1, le=64, strict=True)
     """Side of the square that each channel is averaged to behind the convolutions."""
     reducer: Width | None = None
     """Width of the hidden layer between the convolutions and the quantum layer's features."""

@@ -6,7 +6,7 @@ command line. Every mistake in it is reported at once, under its dotted key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -128,12 +128,24 @@ class Config(Section):
         try:
             config = cls.model_validate(values)
         except ValidationError as error:
-            mistakes = [*mistakes, *(_describe(detail) for detail in error.errors())]
+            mistakes = [*mistakes, *map(_describe, _whole(error.errors()))]
         mistakes = [*mistakes, *unknown_layer_keys(values)]
         if mistakes:
             count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
             raise ConfigError(f"{source} has {count}:", mistakes)
         return config
+
+
+def _whole(details: Sequence[Any]) -> list[Any]:
+    """Without lists that are too short because items of theirs are mistakes themselves."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if detail["type"] != "too_short"
+        or not any(len(p) > len(detail["loc"]) and p[: len(detail["loc"])] == detail["loc"]
+                   for p in places)
+    ]  # fmt: skip
 
 
 def _describe(detail: Any) -> str:

@@ -26,11 +26,15 @@ from torch import Tensor, nn
 from ..errors import RunFolderError
 from .lines import StageLine, WholeLine
 from .records.files import csv_content, write_arrays, write_atomically
+from .records.model_source import UNKNOWN
 from .records.state import State
 from .records.stored import StoredRun, is_run, now
 
 KIND = "own model"
 """In `config.toml`: what tells it from a recipe's."""
+
+CODE = "model.code."
+"""Before the keys of what `model_code` found."""
 
 Values = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -55,8 +59,7 @@ class OwnRun(StoredRun):
             RunFolderError: `path` is taken.
             RecordError: a file could not be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunFolderError(f"{path} is not an empty folder; choose another run=")
+        check_free(path)
         folder = cls(path)
         state = State(status="running", started=now(), notes=tuple(notes))
         folder.begin({"kind": KIND, **config}, state)
@@ -118,6 +121,21 @@ class OwnRun(StoredRun):
                 yield row | {f"output_{i}": f"{value:.6g}" for i, value in enumerate(output)}
 
 
+def check_place(path: Path | None) -> None:
+    """Raise `RunFolderError` unless a validation can begin or go on in a folder at `path`."""
+    if path is None or is_own(path):
+        return
+    if is_run(path):
+        raise RunFolderError(f"{path} holds a run of another kind; choose another run=")
+    check_free(path)
+
+
+def check_free(path: Path) -> None:
+    """Raise `RunFolderError` unless a run can begin at `path`."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunFolderError(f"{path} is not an empty folder; choose another run=")
+
+
 def is_own(path: Path) -> bool:
     """Whether the folder at `path` is that of a validation from Python; it may be none at all."""
     if not is_run(path):
@@ -135,12 +153,18 @@ def free_path(model: nn.Module) -> Path:
 def differences(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
     """In what a call differs from the run that it is to go on with, a phrase each."""
     then, now_given = _flat(recorded), _flat(given)
+    has_code = any(key.startswith(CODE) for key in then)
     found = []
     for key in sorted({*then, *now_given}):
         if key in UNTOLD or key.startswith("versions.") or key == "kind":
             continue
         one, other = then.get(key), now_given.get(key)
-        if one != other:
+        if key.startswith(CODE):
+            # A run of before it was recorded has none, and a class without source says nothing.
+            if not has_code or UNKNOWN in (one, other) or one == other:
+                continue
+            found.append(_code_words(key.removeprefix(CODE), one, other))
+        elif one != other:
             words = f"{key}: {_short(one)} there, {_short(other)} now"
             found.append(words)
     return found
@@ -160,6 +184,14 @@ def outputs_name(stage: int) -> str:
 def layer_name(stage: int, layer: int, call: int, what: str) -> str:
     """Of a layer's features, values or stderr there."""
     return f"stage{stage}_layer{layer}_call{call}_{what}"
+
+
+def _code_words(name: str, there: str | None, now: str | None) -> str:
+    if name == "modules":
+        return "model: its modules are of other classes, or have other names"
+    if there is None or now is None:
+        return f"model: the class {name} is {'new' if there is None else 'not there any more'}"
+    return f"model: the source of the class {name} has changed"
 
 
 def _numbered(word: str, rows: NDArray[Any], index: int) -> str:

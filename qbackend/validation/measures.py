@@ -15,7 +15,7 @@ from torch import Tensor
 from torchmetrics.functional import mean_absolute_error, mean_squared_error, r2_score
 from torchmetrics.functional.classification import multiclass_f1_score, multilabel_f1_score
 
-from ..errors import InputError, OptionError, suggest
+from ..errors import InputError, OptionError, QhcError, suggest
 from ..seam.uncertainty import Interval, mean_interval, share_interval
 from .records.recorded import Recorded
 
@@ -92,14 +92,7 @@ def measure_of(
             functions, or targets that may be read in two ways.
         InputError: outputs or targets that are no numbers.
     """
-    own = dict(metrics or {})
-    for name, each in own.items():
-        if not (isinstance(name, str) and callable(each)):
-            raise OptionError(
-                f"metrics are functions of outputs and targets by name, got {name!r}: {each!r}; "
-                'for example metrics={"max_error": lambda outputs, targets: '
-                "(outputs - targets).abs().max()}"
-            )
+    own = checked_metrics(metrics)
     if task is not None and task not in TASKS:
         raise OptionError(f"unknown task '{task}': {suggest(task, TASKS)}")
     found = _detected(outputs, targets, has_own=bool(own)) if task is None else task
@@ -115,6 +108,23 @@ def measure_of(
     # Whoever ends with a sigmoid has probabilities, everybody else what goes into one.
     are_shares = found == "multi-label" and bool(((outputs >= 0) & (outputs <= 1)).all())
     return Measure(found, own, 0.5 if are_shares else 0.0)
+
+
+def checked_metrics(metrics: Mapping[str, Metric] | None) -> dict[str, Metric]:
+    """The user's metrics by name; raises `OptionError` for what is none."""
+    if isinstance(metrics, Mapping | None):
+        strange = [
+            e for e in (metrics or {}).items() if not (isinstance(e[0], str) and callable(e[1]))
+        ]
+        if not strange:
+            return dict(metrics or {})
+        got = f"{strange[0][0]!r}: {strange[0][1]!r}"
+    else:
+        got = f"a {type(metrics).__name__}"
+    raise OptionError(
+        f"metrics are a dict of functions of outputs and targets by name, got {got}; for example "
+        'metrics={"max_error": lambda outputs, targets: (outputs - targets).abs().max()}'
+    )
 
 
 def _detected(outputs: Tensor, targets: Tensor, *, has_own: bool) -> Task:
@@ -212,7 +222,16 @@ def _own(name: str, metric: Metric, outputs: Tensor, targets: Tensor) -> Score:
     if callable(reset):
         reset()
     # What it does to them is done to copies: the run keeps what the model gave.
-    found = metric(outputs.clone(), targets.clone())
+    try:
+        found = metric(outputs.clone(), targets.clone())
+    except QhcError:
+        raise
+    # Whatever the user's own lines raise; its words stand above ours, and go into no record.
+    except Exception as error:
+        raise OptionError(
+            f"the metric '{name}' fails on outputs {_shape(outputs)} and targets "
+            f"{_shape(targets)}: {type(error).__name__}"
+        ) from error
     try:
         return Score(value=_number(found))
     except (TypeError, ValueError, RuntimeError):

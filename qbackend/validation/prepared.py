@@ -21,6 +21,7 @@ from .chosen import Backends, Ways, check_names, chosen_backends, is_ideal, opti
 from .evaluation import Outcome, evaluate
 from .folder import tensors_of
 from .plan import Plan, plan_of
+from .records.model_source import model_code
 from .telling import Telling
 from .trips import Place, Road, named_layers
 
@@ -94,6 +95,7 @@ class Given:
             "model": {
                 "name": kind.__qualname__,
                 "sha256": weights_sha256(self.model),
+                "code": model_code(self.model),
                 "layers": [_described(name, layer) for name, layer in self.layers.items()],
             },
             "data": data,

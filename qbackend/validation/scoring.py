@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..layers.inputs import Array
@@ -73,9 +74,9 @@ def stage_line(
 
 def stage_arrays(number: int, outcome: Outcome) -> Arrays:
     """What `validation.npz` keeps of a stage."""
-    arrays: Arrays = {outputs_name(number): outcome.outputs.float().numpy()}
+    arrays: Arrays = {outputs_name(number): _numbers(outcome.outputs)}
     for place, features in outcome.features.items():
-        kept = {"features": features.float().numpy(), "values": outcome.values[place]}
+        kept = {"features": _numbers(features), "values": outcome.values[place]}
         if place in outcome.stderr:
             kept["stderr"] = outcome.stderr[place]
         arrays |= {layer_name(number, *place, what): each for what, each in kept.items()}
@@ -87,7 +88,7 @@ def moved_since(earlier: OwnRun, later: OwnRun, layers: Sequence[str], measure: 
     (then, one), (now, other) = _last(earlier), _last(later)
     arrays = earlier.arrays(), later.arrays()
     names = outputs_name(then), outputs_name(now)
-    outputs = [Tensor(each[name]) for each, name in zip(arrays, names, strict=True)]
+    outputs = [torch.from_numpy(each[name]) for each, name in zip(arrays, names, strict=True)]
     found = []
     for number, layer in enumerate(layers):
         values = [of_layer(each, stage, number, "values")
@@ -190,6 +191,11 @@ def _shots(backend: QuantumBackend, outcome: Outcome) -> int | None:
 
 def _rows(outcome: Outcome, places: Sequence[Place]) -> int:
     return sum(len(outcome.values[place]) for place in places if place in outcome.values)
+
+
+def _numbers(tensor: Tensor) -> Array:
+    """As they are, but for formats that NumPy has not, or whose files take more than they save."""
+    return (tensor if tensor.dtype == torch.float64 else tensor.float()).numpy()
 
 
 def _rms(values: Array) -> float:

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -101,3 +102,10 @@ def drawn(table: Table) -> str:
     width = Console(width=WIDTH).measure(table).maximum
     Console(file=text, width=width).print(table)
     return text.getvalue().rstrip("\n")
+
+
+def in_python(words: str, run: Path, *, is_fake: bool) -> str:
+    """The words of a machine's error without the command that would need to build the model."""
+    call = f"the same call of qbackend.validate, with run='{run}', goes on"
+    collect = "" if is_fake else f", qhc resume {run} --collect fetches what is done"
+    return words.replace(f"qhc resume {run} goes on", call + collect)

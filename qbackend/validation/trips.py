@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import InputError, OptionError
 from ..module.network import LayerNetwork
@@ -194,10 +195,15 @@ def named_layers(model: nn.Module) -> dict[str, QuantumLayer]:
     """The model's quantum layers by name, in the order of registration.
 
     Raises:
-        OptionError: there are none.
+        OptionError: there are none, or lazy modules that were never called.
     """
     if not isinstance(model, nn.Module):
         raise OptionError(f"a model is a torch.nn.Module, got a {type(model).__name__}")
+    if lazy := [name for name, each in model.named_parameters() if is_lazy(each)]:
+        raise OptionError(
+            f"the model has parameters without a shape ({', '.join(lazy)}): call it once with a "
+            "batch's inputs, model(inputs), and then load or train its weights"
+        )
     found = {
         name or type(model).__name__: module
         for name, module in model.named_modules()

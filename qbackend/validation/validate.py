@@ -20,9 +20,9 @@ from ..seam.requests import check_shots
 from .asking import Asker
 from .chosen import Ways, options_of
 from .evaluation import Outcome, evaluate, exact_values
-from .folder import OwnRun, differences, free_path, is_own
+from .folder import OwnRun, check_place, differences, free_path, is_own
 from .lines import WholeLine
-from .measures import Measure, Metric, measure_of
+from .measures import Measure, Metric, checked_metrics, measure_of
 from .plan import Consent, Plan, check_askable
 from .prepared import Given, Prepared
 from .records.charges import ledger_summary
@@ -31,7 +31,7 @@ from .records.ledger import check_ledger, run_tag
 from .records.status import kept_status
 from .result import Validation, score_words
 from .scoring import moved_since, stage_arrays, stage_line
-from .telling import Telling
+from .telling import Telling, in_python
 from .trips import Place
 
 if TYPE_CHECKING:
@@ -104,6 +104,9 @@ def validate(
         RunFolderError: `run` is of something else; the message says what differs.
         QhcError: as the backends' `submit` and `result`.
     """
+    path = None if run is None else Path(run)
+    check_place(path)
+    checked_metrics(metrics)
     telling = Telling()
     ways = Ways(
         shots=check_shots(shots),
@@ -115,7 +118,6 @@ def validate(
         profile=profile,
         wait=wait,
     )
-    path = None if run is None else Path(run)
     given = Given.read(
         model,
         data,
@@ -257,10 +259,8 @@ def _chosen_before(path: Path | None, backends: Sequence[AnyBackend]) -> Sequenc
 
 def _found(path: Path | None, config: Mapping[str, Any]) -> OwnRun | None:
     """The run that the call goes on with; raises `RunFolderError` for one of something else."""
-    if path is None or not path.exists() or not (path / "config.toml").exists():
+    if path is None or not is_own(path):
         return None
-    if not is_own(path):
-        raise RunFolderError(f"{path} holds a run of another kind; choose another run=")
     folder = OwnRun.open(path)
     if found := differences(folder.config, config):
         raise RunFolderError(
@@ -327,7 +327,10 @@ def _told(folder: OwnRun, telling: Telling, given: Given) -> Iterator[None]:
     except KeyboardInterrupt:
         telling.say(f"interrupted; {goes_on}")
         raise
-    except (JobsPendingError, JobTimeoutError):
+    except (JobsPendingError, JobTimeoutError) as error:
+        error.args = (
+            in_python(str(error), folder.path, is_fake=parse_name(folder.backend).is_fake),
+        )
         telling.say(f"waiting; {goes_on}, and qhc jobs {folder.path} looks at its jobs")
         raise
     except BaseException:

@@ -15,7 +15,7 @@ from experiments.records.checkpoint import load_model_info
 from models import build_model
 from qbackend.errors import ConfigError, OptionError
 
-from ..support.command_line import Qhc, last_line
+from ..support.command_line import Qhc, assert_refused, last_line
 
 AS_PUBLISHED = {
     "hybrid-digits": {
@@ -102,6 +102,8 @@ def test_what_a_network_has_not_is_refused() -> None:
         ("channels=[8,0]", "model.channels.1: input should be greater than or equal to 1, got 0"),
         ("depth=17", "model.depth: input should be less than or equal to 16, got 17"),
         ("pooling=mean", "model.pooling: input should be 'max' or 'average', got 'mean'"),
+        ("channels=[true]", "model.channels.0: input should be a valid integer, got True"),
+        ("depth=1.0", "model.depth: input should be a valid integer, got 1.0"),
         ("pooled=0", "model.pooled"),
         ("reducer=0", "model.reducer"),
         ("dropout=1", "model.dropout: input should be less than 1"),
@@ -115,6 +117,20 @@ def test_limits_are_told(setting: str, words: str) -> None:
             "digits", [f"model.{setting}", *(["model.head=3"] if "name" in setting else [])]
         )
     assert words in str(caught.value)
+
+
+def test_a_mistake_in_a_list_is_one_mistake() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config("digits", ["model.channels=[0]"])
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith("model.channels.0: ")
+    with pytest.raises(ConfigError, match="at least 1 item"):
+        load_config("digits", ["model.channels=[]"])
+
+
+def test_too_many_poolings_are_told_with_the_smallest_image(qhc: Qhc) -> None:
+    words = "its 4 poolings leave nothing of less than 16x16; scale them, for example --set data.si"
+    assert_refused(qhc, words, "run", "--set", "model.channels=[1,2,3,4,5]", "--epochs", "1")
 
 
 def test_a_run_and_its_checkpoint_have_them(qhc: Qhc) -> None:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from experiments.assembly.construct import trained_model
+from experiments.assembly.own_checks import measured
 from experiments.records.folder import RunFolder
 from experiments.report.write import write_report
 from experiments.training.train import Training
-from qbackend.errors import ConfigError
+from qbackend.errors import ConfigError, OptionError
 from qbackend.machines.ledger.ledger import Ledger
 
 from ..config.own_code import NET, write_own
@@ -188,6 +189,8 @@ def test_a_layer_that_is_passed_twice_is_compared_under_no_mitigation(
             "my_data.py:load failed: IndexError: index 1 is out of bounds",
         ),
         ("data.augmentation.flip=true", "of shape (5,); leave it out"),
+        ("layer.n_layers=3", "layer.n_layers: the layer of a network of your own needs n_wires"),
+        ("train.loss=torch.nn:PReLU", "torch.nn:PReLU has parameters of its own (weight)"),
         ("train.loss=my_loss.py:margin", ""),
         ("train.metrics=['my_loss.py:doubled', 'torch.nn:Flatten']", "fails on logits (4, 3)"),
         (
@@ -209,10 +212,52 @@ def test_what_does_not_fit_is_told_before_the_training(
     assert_refused(qhc, words, "run", "--recipe", recipe, "--set", setting)
 
 
-def test_several_checkpoints_in_one_run_are_not_for_it(run: RunFolder, qhc: Qhc) -> None:
-    shutil.copytree(run.path, "again")
-    asked = ("--checkpoint", str(run.path), "--checkpoint", "again")
-    code, _, err = qhc("run", *asked, "--backend", "fake_manila")
-    assert code == 2
-    assert "is of a network of your own (my_net.py:build)" in err
-    assert "qhc run --checkpoint made/checkpoint.safetensors --backend NAME" in err
+@pytest.mark.parametrize(
+    ("was", "now", "words"),
+    [
+        (
+            "nn.Linear(width, n_classes)",
+            "nn.LazyLinear(n_classes)",
+            "parameters without a shape (head.weight, head.bias)",
+        ),
+        (
+            "def build(shape, n_classes, arm,",
+            "def build(shape, n_classes, /, arm,",
+            "it is given shape, n_classes by name, and the `/` behind them forbids that",
+        ),
+    ],
+)
+def test_a_network_that_could_not_be_made_again_is_refused(
+    qhc: Qhc, was: str, now: str, words: str
+) -> None:
+    write_own()
+    Path("my_net.py").write_text(NET.replace(was, now))
+    code, out, err = qhc(*TRAINED, "--out", "made")
+    assert (code, out) == (2, ""), err
+    assert words in err
+    assert not Path("made").exists()
+
+
+def test_a_lazy_network_that_was_called_is_used_again(qhc: Qhc) -> None:
+    write_own()
+    lazy = NET.replace("nn.Linear(width, n_classes)", "nn.LazyLinear(n_classes)").replace(
+        "    return Net(shape[0], n_classes, arm, width)",
+        "    net = Net(shape[0], n_classes, arm, width)\n"
+        "    net(torch.zeros(2, *shape))\n    return net",
+    )
+    Path("my_net.py").write_text(lazy)
+    code, _, err = qhc(*TRAINED, "--epochs", "1", "--out", "made")
+    assert code == 0, err
+    code, _, err = qhc("run", "--checkpoint", "made", "--limit", "4")
+    assert code == 0, err
+
+
+def test_a_metric_that_fails_on_other_sizes_is_named() -> None:
+    def only_four(logits: torch.Tensor, labels: torch.Tensor) -> float:
+        if len(logits) != 4:
+            raise ValueError("only four")
+        return 1.0
+
+    logits, labels = torch.zeros(5, 3), torch.zeros(5).long()
+    with pytest.raises(OptionError, match=r"metric mine fails on logits \(5, 3\).*only four"):
+        measured({"mine": only_four}, logits, labels)

@@ -164,7 +164,7 @@ def test_a_killed_process_pays_for_nothing_twice() -> None:
 
 def test_commands_know_the_jobs(qhc: Qhc, server: LoopbackServer) -> None:
     server.workload.hold(State.QUEUED)
-    with pytest.raises(JobsPendingError):
+    with pytest.raises(JobsPendingError, match=r"validate, with run='a', goes on, .* --collect"):
         sent(wait=False)
     assert OwnRun.open(Path("a")).status == "waiting"
     (job,) = server.jobs

@@ -111,7 +111,7 @@ def test_own_metrics_alone_where_no_other_is_known() -> None:
     assert list(found) == ["mean"]
 
 
-@pytest.mark.parametrize("metrics", [{"a": 3}, {1: max}], ids=["number", "name"])
+@pytest.mark.parametrize("metrics", [{"a": 3}, {1: max}, [max]], ids=["number", "name", "list"])
 def test_what_is_no_metric_is_refused(metrics: Any) -> None:
     with pytest.raises(OptionError, match="functions of outputs and targets"):
         scores(LOGITS, CLASSES, metrics=metrics)
@@ -120,6 +120,14 @@ def test_what_is_no_metric_is_refused(metrics: Any) -> None:
 def test_a_metric_gives_a_number() -> None:
     with pytest.raises(OptionError, match="the metric 'all' gives"):
         scores(LOGITS, CLASSES, metrics={"all": lambda outputs, _: outputs})
+
+
+def test_a_metric_that_fails_is_named() -> None:
+    def fails(outputs: Any, targets: Any) -> float:
+        raise ValueError("only four")
+
+    with pytest.raises(OptionError, match=r"the metric 'mine' fails on .*: ValueError$"):
+        scores(LOGITS, CLASSES, metrics={"mine": fails})
 
 
 def test_a_number_that_is_none_is_left_out() -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import torch
 from qiskit.providers.fake_provider import GenericBackendV2
 from safetensors.torch import load_file
@@ -110,9 +114,10 @@ def test_everything_is_left_as_it_was() -> None:
 
     for metrics in ({}, {"broken": broken}):
         if metrics:
-            with pytest.raises(RuntimeError, match="broken"):
+            with pytest.raises(OptionError, match="'broken' fails"):
                 validate(model, batches(), ["aer", "aer:fake_manila"], run="b", metrics=metrics)
-            assert OwnRun(Path("b")).state.error == "RuntimeError"
+            # What the user's own error says may be more than a record should tell.
+            assert (OwnRun(Path("b")).state.error or "").endswith("and targets (12,): RuntimeError")
         else:
             validate(model, batches(), ["aer", "aer:fake_manila"], run="a")
         assert [module.training for module in model.modules()] == modes
@@ -335,6 +340,7 @@ def test_calibration_brings_outputs_nearer() -> None:
         ({"calibrate": 8, "calibration_data": batches()}, "no noise to calibrate"),
         ({"options": {"copy": 1}}, "unknown option 'copy'"),
         ({"shots": 0}, "shots"),
+        ({"metrics": [max]}, "a dict of functions of outputs and targets by name, got a list"),
     ],
 )
 def test_options_without_a_meaning_are_refused(given: Any, words: str) -> None:
@@ -372,8 +378,68 @@ def test_a_call_for_something_else_is_told_what_differs() -> None:
         assert words in str(told.value)
     Path("b").mkdir()
     (Path("b") / "notes.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match="not an empty folder"):
-        validate(TwoLayers(), batches(), run="b")
+    for taken in ("b", "b/notes.txt"):
+        # Before anything else is looked at.
+        with pytest.raises(RunFolderError, match="not an empty folder"):
+            validate(nn.Linear(1, 1), batches(), run=taken)
+
+
+def other_forward(code: str) -> type[nn.Module]:
+    """A class `Own` whose source, in a file, has that last line."""
+    path = Path(f"own_{abs(hash(code))}.py")
+    path.write_text(
+        "from tests.validation.nets import OneLayer\n\n"
+        f"class Own(OneLayer):\n    def forward(self, features):\n        {code}\n"
+    )
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    # The source of a class is found by its module.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module.Own
+
+
+def test_a_model_that_computes_something_else_is_another() -> None:
+    data = batches(torch.randn(N_ITEMS, 1))
+    own = other_forward("return super().forward(features)")
+    found = validate(own(), data, run="a")
+    commented = other_forward("return super().forward(features)  # as it is")
+    assert validate(commented(), data, run="a") == found
+    with pytest.raises(RunFolderError, match="the source of the class Own has changed"):
+        validate(other_forward("return -super().forward(features)")(), data, run="a")
+    model = own()
+    model.drop = nn.Identity()
+    with pytest.raises(RunFolderError, match=r"model: its modules are of other classes"):
+        validate(model, data, run="a")
+
+
+def test_a_run_of_before_the_source_was_recorded_goes_on() -> None:
+    data = batches(torch.randn(N_ITEMS, 1))
+    found = validate(OneLayer(), data, run="a")
+    config = tomllib.loads(Path("a/config.toml").read_text())
+    assert config["model"].pop("code")
+    Path("a/config.toml").write_text(tomli_w.dumps(config))
+    assert validate(OneLayer(), data, run="a") == found
+
+
+def test_outputs_have_the_precision_of_the_model() -> None:
+    data = [(inputs.double(), truth) for inputs, truth in batches()]
+    model = TwoLayers().double()
+    found = validate(model, data, run="a").outputs("aer")
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, plain_outputs(model, data), rtol=0, atol=1e-12)
+    assert validate(TwoLayers(), batches(), run="b").outputs("aer").dtype == torch.float32
+
+
+def test_a_lazy_model_is_called_once_before() -> None:
+    model = TwoLayers()
+    model.head = nn.LazyLinear(3)
+    with pytest.raises(OptionError, match=r"without a shape \(head\.weight, head\.bias\)"):
+        validate(model, batches(), run="a")
+    model(batches()[0][0])
+    assert validate(model, batches(), run="a").task == "classification"
 
 
 def test_an_interrupted_run_goes_on_with_the_next_stage() -> None:

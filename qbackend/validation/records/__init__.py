@@ -8,6 +8,7 @@ Lowest first, with the names that other folders use:
 - `version`: named, release
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `stored`: Line, StoredRun, is_run, now, reading, written
+- `model_source`: UNKNOWN, model_code
 - `charges`: Charges, ledger_summary
 - `collecting`: Collected, collect
 - `ledger`: ROWS_WORDS, Rebuilt, check_ledger, rebuild_ledger, run_tag
