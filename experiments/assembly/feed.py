@@ -39,11 +39,13 @@ _SHOWN = 5
 def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
     """The config's dataset from `root`, its pixels on the device that works on them.
 
+    Of the user's own data, all that a model is trained or tested on follows from `data_seed`.
+
     Raises `DataError` or `UnknownNameError`.
     """
     section = config.data
     division: dict[str, Any] = {
-        "seed": config.run.seed,
+        "seed": data_seed(config),
         "validation": section.validation,
         "stratified": section.stratified,
         "validation_from_test": section.validation_from_test,
@@ -72,9 +74,14 @@ def load_images(config: Config, root: Path, device: torch.device) -> ImageData:
     return replace(data, **splits)
 
 
+def data_seed(config: Config) -> int:
+    """By what the data are divided: the run's seed, or that of the training of a trained model."""
+    return config.run.seed if config.data.seed is None else config.data.seed
+
+
 def _returned(config: Config, root: Path) -> Any:
-    """What the user's own function returned; what it draws follows from the run's seed."""
-    seed, section = config.run.seed, config.data
+    """What the user's own function returned; what it draws follows from the seed that it gets."""
+    seed, section = data_seed(config), config.data
     function = own_callable(config, "data.factory")
     with importing_from(config.code), weights_from(seed, "data"):
         return call_by_name(
@@ -85,6 +92,11 @@ def _returned(config: Config, root: Path) -> Any:
 def data_notes(config: Config, data: ImageData, *, trains: bool) -> list[str]:
     """What a reader of the results must know of the images; `trains`: not the test's alone."""
     notes = list(data.notes)
+    if data_seed(config) != config.run.seed:
+        notes.append(
+            f"{data.name} is given seed {data_seed(config)}, not the run's {config.run.seed}: a "
+            "trained model's data stay divided as in its training"
+        )
     if not data.complete:
         notes.append(
             f"only {data.n_found:,} of the {data.n_published:,} published images of {data.name} "

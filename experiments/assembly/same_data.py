@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 
 import torch
@@ -11,7 +12,7 @@ from models import build_model, find_plan
 from qbackend.errors import DataError
 
 from ..config.sections import Config
-from ..data.splits import ImageData
+from ..data.splits import ImageData, Split
 from ..records.folder import RunFolder
 
 
@@ -48,10 +49,23 @@ def data_sha256(data: ImageData) -> str:
     """By what `check_same_data` knows the images again."""
     digest = sha256(repr((data.classes, data.mean, data.std)).encode())
     for split in (data.train, data.validation, data.test):
-        for tensor in (split.images, split.labels):
-            digest.update(repr(tuple(tensor.shape)).encode())
-            digest.update(tensor.cpu().contiguous().numpy().data)
+        for part in _parts(split):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def split_sha256(split: Split) -> str:
+    """The same of one split's images and labels."""
+    digest = sha256()
+    for part in _parts(split):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(split: Split) -> Iterator[bytes | memoryview]:
+    for tensor in (split.images, split.labels):
+        yield repr(tuple(tensor.shape)).encode()
+        yield tensor.cpu().contiguous().numpy().data
 
 
 def check_same_data(folder: RunFolder, data: ImageData) -> None:

@@ -3,6 +3,7 @@
 Lowest first, with the names that other folders use:
 
 - `browser`
+- `checkpoints`
 - `device_list`
 - `flags`
 - `kernel_list`

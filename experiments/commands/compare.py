@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .checkpoints import checkpoint_file
 from .flags import FILE, Names
 from .machine_options import (
     access_of,
@@ -25,7 +26,7 @@ from .options import (
     loading,
     recipe_options,
 )
-from .run import checkpoint_file, show
+from .run import show
 
 VARIANTS = ("m3", "tensored", "calibrated", "decoupling", "twirling", "trex", "zne")
 VARIED = (

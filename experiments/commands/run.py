@@ -10,6 +10,7 @@ import click
 
 from qbackend.errors import BudgetError, RunFolderError
 
+from .checkpoints import check_readable, checkpoint_files, without_copies
 from .flags import FILE, MachineOption, options
 from .machine import collect_results, is_own_run
 from .machine_options import (
@@ -301,6 +302,8 @@ def _chosen(given: dict[str, Any]) -> tuple[list[Path], Config]:
 
     check_name(given["backend"] or "aer")
     files = [file for each in given["checkpoint"] for file in checkpoint_files(each)]
+    if len(files) > 1:
+        files = without_copies(files, given["checkpoint"])
     if not files:
         config = chosen_config(given)
     elif len(files) == 1:
@@ -308,6 +311,7 @@ def _chosen(given: dict[str, Any]) -> tuple[list[Path], Config]:
     else:
         from ..joint.members import check_together, leading_first
 
+        check_readable(files, given["checkpoint"])
         files, infos = leading_first(files)
         config = config_of_checkpoint(files[0], given)
         check_together(files, infos, config, other_data=given["dataset"] is not None)
@@ -319,18 +323,6 @@ def _check_run(run: Path) -> None:
     """Raise `RunFolderError` before the libraries load for a folder that there is not."""
     if not run.exists():
         raise RunFolderError(f"{run} is not a run: it does not exist; qhc run makes one")
-
-
-def checkpoint_files(path: Path) -> list[Path]:
-    """That of a run's folder, those of all runs in a folder of runs, or the file itself."""
-    own = checkpoint_file(path)
-    inside = sorted(path.glob(f"*/{own.name}")) if path.is_dir() and not own.exists() else []
-    return inside or [own]
-
-
-def checkpoint_file(path: Path) -> Path:
-    """That of a run's folder, or the file itself."""
-    return path / "checkpoint.safetensors" if path.is_dir() else path
 
 
 def show(folder: RunFolder | None, *, as_json: bool) -> None:

@@ -14,5 +14,5 @@ Lowest first, with the names that other folders use:
 - `sections`: Config
 - `own_objects`: own_arms, own_callable, own_model
 - `recipe`: configure, list_recipes, load_config
-- `of_checkpoint`: config_of_trained
+- `of_checkpoint`: config_of_trained, with_data_of_training
 """

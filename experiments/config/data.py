@@ -32,6 +32,10 @@ class DataSection(Section):
     and `seed`, and takes what `arguments` says."""
     arguments: dict[str, Any] | None = None
     """Of that function, by name."""
+    seed: int | None = None
+    """What that function gets; the run's where it is not given. A trained model's evaluation has
+    that of its training: with another, a function that divides by it would test on images that the
+    model was trained on."""
     name: str = Field(default="", validate_default=True)
     """A dataset of `qhc data list`, or `folder:DIR`; with a factory, what reports call it."""
     validation: float = Field(default=0.2, gt=0, lt=1)
@@ -85,8 +89,9 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _of_a_factory(self) -> DataSection:
-        if self.factory is None and self.arguments is not None:
-            raise ValueError("arguments are those of a factory; leave them out")
+        for key, are in (("arguments", "are those"), ("seed", "is that")):
+            if self.factory is None and getattr(self, key) is not None:
+                raise ValueError(f"{key} {are} of a factory; leave {key} out")
         for key in ("size", "range") if self.factory is not None else ():
             if getattr(self, key) is not None:
                 raise ValueError(

@@ -24,7 +24,7 @@ _OF_A_MODEL = ("model", "layer")
 _EVALUATED = (
     *("run", "noise", "machine", "train.batch_size", "fabric.accelerator"),
     *("data.name", "data.size", "data.range", "data.download"),
-    *("data.factory", "data.arguments", "train.metrics", "code"),
+    *("data.factory", "data.arguments", "data.seed", "train.metrics", "code"),
 )
 """What an evaluation depends on beside the model."""
 _TRAINED = (*_EVALUATED, "data", "train", "log", "fabric.precision")
@@ -84,7 +84,16 @@ def config_of_trained(
     mistakes = [_refusal(key, value, own.recipe, trains=trains) for key, value in differing]
     if mistakes:
         raise ConfigError(f"{source} is not changed by the values given:", mistakes)
-    return config
+    return with_data_of_training(config, recorded)
+
+
+def with_data_of_training(config: Config, recorded: Values) -> Config:
+    """The config whose own data are divided as in the training that `recorded` is the config of."""
+    data = config.data
+    if data.factory is None or data.seed is not None:
+        return config
+    seed = recorded["data"].get("seed", recorded["run"]["seed"])
+    return config.model_copy(update={"data": data.model_copy(update={"seed": seed})})
 
 
 def _refusal(key: str, value: Any, recipe: str, *, trains: bool) -> str:

@@ -95,7 +95,7 @@ def _leave_out_others(resolved: Values, typed: Values) -> None:
             )
             resolved[key] = {**of_both, **table}
         elif "name" in table and isinstance(resolved[key], dict):
-            for each in ("factory", "arguments"):
+            for each in ("factory", "arguments", "seed"):
                 resolved[key].pop(each, None)
 
 

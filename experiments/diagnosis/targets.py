@@ -24,6 +24,7 @@ from ..assembly.construct import new_model, quantum_layers, trained_model
 from ..assembly.feed import load_images
 from ..assembly.same_data import check_size
 from ..assembly.shown_data import in_classes_of
+from ..config.of_checkpoint import with_data_of_training
 from ..config.recipe import list_recipes, load_config
 from ..config.sections import Config
 from ..data.load import load_data
@@ -82,6 +83,10 @@ def subject_of(target: str, wishes: Wishes) -> Subject:
     whole_number("images", wishes.images)
     path = Path(target)
     is_recipe = target in list_recipes() or path.suffix == ".toml"
+    beside = [] if is_recipe else sorted(path.glob("checkpoint-*.safetensors"))
+    if beside:
+        names = ", ".join(map(str, (path / CHECKPOINT, *beside)))
+        raise OptionError(f"{target} is a run of several checkpoints; name one of them: {names}")
     if not is_recipe and (path / CHECKPOINT).is_file():
         return _of_checkpoint(
             target, path / CHECKPOINT, load_config(target, wishes.of_recipe()), wishes
@@ -113,6 +118,7 @@ def _of_recipe(name: str, config: Config, wishes: Wishes) -> Subject:
 
 def _of_checkpoint(name: str, checkpoint: Path, config: Config, wishes: Wishes) -> Subject:
     info = load_model_info(checkpoint)
+    config = with_data_of_training(config, info.config)
     data = load_images(config, wishes.data_root, torch.device("cpu"))
     data = in_classes_of(info, data, checkpoint)
     check_size(config, data)

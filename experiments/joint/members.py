@@ -12,10 +12,12 @@ from models import find_plan
 from qbackend import QuantumLayer
 from qbackend.errors import CheckpointError, OptionError
 
-from ..assembly.construct import quantum_layers
+from ..assembly.backends import ideal_backend
+from ..assembly.construct import quantum_layers, trained_model
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..records.checkpoint import ModelInfo, load_model_info
+from ..rows.count import rows_per_image
 
 FEWEST_IMAGES = 2
 """Of one alone, no error has a spread."""
@@ -38,6 +40,17 @@ class Member:
     info: ModelInfo
     model: nn.Module
     data: ImageData
+
+    def check(self) -> None:
+        """Raise `OptionError` for a network of the user's own that needs answers one by one."""
+        rows = [1] if not _is_own(self.info) else rows_per_image(self.model, self.data)
+        if rows not in ([], [1]):
+            words = f"{len(rows)} quantum layers" if len(rows) > 1 else f"its layer {rows[0]} times"
+            raise OptionError(
+                f"an input passes {words} in {self.info.model} ({self.checkpoint}): checkpoints "
+                "are asked together whose one quantum layer an input passes once; by itself: "
+                f"qhc run --checkpoint {self.checkpoint}"
+            )
 
     @property
     def layer(self) -> QuantumLayer | None:
@@ -67,18 +80,15 @@ def member_names(checkpoints: Sequence[str]) -> list[str]:
 def leading_first(checkpoints: Sequence[Path]) -> tuple[list[Path], list[ModelInfo]]:
     """The files and what they say of their models, those with quantum layers before the others.
 
-    Raises `CheckpointError` for one that cannot be read, `OptionError` for one of the user's own
-    network: how many quantum layers it has is known once it is built.
+    Raises:
+        CheckpointError: one cannot be read.
+        OptionError: one is of a network of the user's own, whose own code it does not share with
+            the others.
     """
     infos = [load_model_info(each) for each in checkpoints]
-    for checkpoint, info in zip(checkpoints, infos, strict=True):
-        if info.config["model"].get("factory") is not None:
-            raise OptionError(
-                f"{checkpoint} is of a network of your own ({info.model}), and several checkpoints "
-                "in one run are for the networks of the catalogue: ask each by itself: "
-                f"qhc run --checkpoint {checkpoint} --backend NAME"
-            )
-    order = sorted(range(len(infos)), key=lambda place: not _is_quantum(infos[place]))
+    _check_code(checkpoints, infos)
+    has_layer = list(map(_is_quantum, checkpoints, infos))
+    order = sorted(range(len(infos)), key=lambda place: not has_layer[place])
     return [checkpoints[place] for place in order], [infos[place] for place in order]
 
 
@@ -95,16 +105,14 @@ def check_together(
 
     Raises:
         CheckpointError: one was trained on other images than the first.
-        OptionError: what is asked of one model alone, a network whose layers take many rows of an
-            image, or one checkpoint twice.
+        OptionError: what is asked of one model alone, or a network whose layers take many rows of
+            an image.
     """
     _check_asked(config)
-    first, seen = infos[0], set()
+    first = infos[0]
     for checkpoint, info in zip(checkpoints, infos, strict=True):
-        if checkpoint.resolve() in seen:
-            raise OptionError(f"--checkpoint {checkpoint} is given twice; leave one of them out")
-        seen.add(checkpoint.resolve())
-        if find_plan(info.model).is_pixelwise and _is_quantum(info):
+        is_pixelwise = not _is_own(info) and find_plan(info.model).is_pixelwise
+        if is_pixelwise and _is_quantum(checkpoint, info):
             raise OptionError(
                 f"an image takes hundreds of rows of {info.model} ({checkpoint}): checkpoints are "
                 "asked together whose one quantum layer an image passes once; rows of this one's "
@@ -137,16 +145,50 @@ def _check_asked(config: Config) -> None:
         )
 
 
-def _is_quantum(info: ModelInfo) -> bool:
-    return info.arm in find_plan(info.model).quantum_arms
+def _check_code(checkpoints: Sequence[Path], infos: Sequence[ModelInfo]) -> None:
+    """Raise `OptionError` for code of the user's own that the run could not keep a copy of."""
+    first = _code(infos[0])
+    for checkpoint, info in zip(checkpoints, infos, strict=True):
+        code = _code(info)
+        if code != first:
+            names = sorted({*code, *first} - {k for k in code if code[k] == first.get(k)})
+            raise OptionError(
+                f"{checkpoint} and {checkpoints[0]} are of other code of your own "
+                f"({', '.join(names)}): checkpoints of the same files are asked together. Ask it "
+                f"by itself: qhc run --checkpoint {checkpoint}; and put both runs side by side: "
+                "qhc report RUN RUN"
+            )
+
+
+def _code(info: ModelInfo) -> dict[str, str]:
+    """SHA-256 of the files that it depends on."""
+    return dict(info.config.get("code", {}).get("sha256", {}))
+
+
+def _is_own(info: ModelInfo) -> bool:
+    return info.config["model"].get("factory") is not None
+
+
+def _is_quantum(checkpoint: Path, info: ModelInfo) -> bool:
+    """Whether it has a quantum layer; a network of the user's own is made to see that."""
+    if not _is_own(info):
+        return info.arm in find_plan(info.model).quantum_arms
+    model, _ = trained_model(checkpoint, backend=ideal_backend(), seed=info.seed)
+    return bool(quantum_layers(model))
 
 
 def _shown(info: ModelInfo) -> tuple[object, ...]:
-    """What test images follow from."""
+    """What test images, and what may be known of them, follow from."""
     data = info.config["data"]
-    return tuple(data.get(key) for key in ("name", "size", "range"))
+    own_division = data.get("validation_from_test", False)
+    return own_division, *(
+        data.get(key) for key in ("name", "size", "range", "factory", "arguments")
+    )
 
 
 def _words(info: ModelInfo) -> str:
     data = info.config["data"]
-    return data["name"] + (f" of {data['size']} pixels" if data.get("size") else "")
+    words = data["name"] + (f" of {data['size']} pixels" if data.get("size") else "")
+    if data.get("arguments"):
+        words += f" with {', '.join(f'{k} = {v!r}' for k, v in data['arguments'].items())}"
+    return words + (", chosen by its test images" if data.get("validation_from_test") else "")

@@ -167,7 +167,10 @@ def _step_words(share: Share) -> str:
 
 def _saved_words(cost: Cost, apart: Share) -> str:
     """What several models save by being asked in one run."""
-    together, alone = (each.qpu_seconds or machine_seconds(each) for each in (cost, apart.cost))
+    # Rounded first: a reader subtracts what is shown.
+    together, alone = (
+        round(each.qpu_seconds or machine_seconds(each), 1) for each in (cost, apart.cost)
+    )
     words = f"one by one, {apart.requests} runs would take {apart.cost.jobs:,} jobs"
     if not alone:
         return f"{words}, and these {cost.jobs:,}"

@@ -13,16 +13,16 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
-from qbackend.errors import OptionError
+from qbackend.errors import CheckpointError, OptionError
 from qbackend.seam.backend import QuantumBackend
 
 from ..assembly.access import Access
 from ..assembly.backends import ideal_backend, target_backend, training_backend
 from ..assembly.bounds import check_hours
 from ..assembly.construct import layer_spec, new_model, trained_model
-from ..assembly.feed import load_images
+from ..assembly.feed import data_seed, load_images
 from ..assembly.own_checks import check_own
-from ..assembly.same_data import check_size
+from ..assembly.same_data import check_size, split_sha256
 from ..assembly.shown_data import in_classes_of
 from ..config.sections import Config
 from ..data.splits import ImageData
@@ -141,7 +141,11 @@ class Trained:
     ) -> list[Trained]:
         """Several of them, with the same images; raises as `load`."""
         images = load_images(config, root, fabric.device)
-        return [cls._load(each, config, images, fabric) for each in checkpoints]
+        loaded = [cls._load(each, config, images, fabric) for each in checkpoints]
+        if config.data.factory is not None:
+            for checkpoint, each in zip(checkpoints[1:], loaded[1:], strict=True):
+                _check_same_test(checkpoint, each.info, config, root, images)
+        return loaded
 
     @classmethod
     def _load(cls, checkpoint: Path, config: Config, images: ImageData, fabric: Fabric) -> Trained:
@@ -158,15 +162,40 @@ class Trained:
         return replace(self.data, mean=self.info.mean, std=self.info.std)
 
 
+def _check_same_test(
+    checkpoint: Path, info: ModelInfo, config: Config, root: Path, images: ImageData
+) -> None:
+    """Raise `CheckpointError` where a training's own data would be tested on other images."""
+    trained_on = info.config["data"]
+    if trained_on.get("factory") != config.data.factory:
+        return
+    seed = trained_on.get("seed", info.seed)
+    if seed == data_seed(config):
+        return
+    data = config.data.model_copy(update={"seed": seed})
+    own = load_images(config.model_copy(update={"data": data}), root, images.test.images.device)
+    if split_sha256(own.test) != split_sha256(images.test):
+        raise CheckpointError(
+            f"{checkpoint} was trained with seed {seed}, for which {images.name} returns other "
+            f"test images than for {data_seed(config)}: it may have been trained on what it would "
+            "be tested on. Checkpoints that are asked together answer the same test images; ask "
+            f"it by itself: qhc run --checkpoint {checkpoint}; a study's seeds are trained on one "
+            "division with --set data.seed=0"
+        )
+
+
 def members_of(trained: Sequence[Trained], checkpoints: Sequence[str]) -> tuple[Member, ...]:
     """Several models that are asked in one run, by the names of their checkpoints; none of one."""
     if len(trained) == 1:
         return ()
     names = member_names(checkpoints)
-    return tuple(
+    members = tuple(
         Member(name, checkpoint, each.info, each.model, each.scaled)
         for name, checkpoint, each in zip(names, checkpoints, trained, strict=True)
     )
+    for member in members:
+        member.check()
+    return members
 
 
 def in_one_process(config: Config) -> Config:

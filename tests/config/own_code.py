@@ -52,6 +52,15 @@ def load(n=60, features=5):
     train.classes = ["low", "middle", "high"]
     return train, TensorDataset(inputs[n // 2 :], labels[n // 2 :])
 """
+SEEDED_DATA = DATA.replace(
+    "def load(n=60, features=5):", "def load(seed, n=60, features=5, shift=0.0):"
+).replace(
+    "    train = TensorDataset",
+    "    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))\n"
+    "    inputs, labels = inputs[order] + shift, labels[order]\n"
+    "    train = TensorDataset",
+)
+"""The same, divided by the seed that it gets."""
 LOSS = """
 from torch.nn import functional
 
