@@ -165,3 +165,18 @@ def test_shapes_are_written_in_two_ways() -> None:
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--images", "1"), "images must be a whole number of at least 2, got 1"),
+        (("--only", ""), "'' names nothing"),
+        (("--only", "gradients,,noise"), "has a comma without a name beside it"),
+    ],
+)
+def test_too_little_is_refused(qhc: Qhc, flags: tuple[str, str], words: str) -> None:
+    """Of one image a BatchNorm that is trained makes nothing; no check is not all of them."""
+    code, _, err = qhc("diagnose", "digits", *flags)
+    assert code == 2
+    assert words in " ".join(err.split())

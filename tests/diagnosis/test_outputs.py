@@ -1,4 +1,4 @@
-"""A model with more outputs than there are classes is diagnosed to the end."""
+"""A model with more outputs than there are classes, or fewer, is diagnosed to the end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def _net(n_outputs):
 
 def more(n_classes):
     return _net(n_classes + 5)
+
+
+def fewer(n_classes):
+    return _net(n_classes - 1)
 """
 
 
@@ -28,3 +32,18 @@ def test_outputs_beyond_the_classes_are_counted(qhc: Qhc) -> None:
     assert code == 0, err
     labels = last_line(out)["checks"][0]
     assert any("5 of 15 classes" in str(finding) for finding in labels["findings"])
+
+
+def test_labels_beyond_the_outputs_are_a_defect_and_not_the_end(qhc: Qhc) -> None:
+    Path("outputs.py").write_text(NETS)
+    checks = ("--only", "labels,loss,gradients,dead", "--json")
+    code, out, err = qhc("diagnose", "outputs.py:fewer", "--data", "digits", *checks)
+    found = last_line(out)
+    assert (code, found["defects"]) == (1, 3), err
+    assert {each["check"]: each["result"] for each in found["checks"]} == {
+        "labels": "defect +2", "loss": "skipped", "gradients": "skipped", "dead": "skipped",
+    }  # fmt: skip
+    assert {each["seen"] for each in found["checks"][1:]} == {
+        "labels are out of range, see the check 'labels'"
+    }
+    assert "3 defects in 1 check\n" in err

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..findings import Finding, Outcome, skipped
-from ..subject import Subject
+from ..subject import STRANGE_LABELS, Subject
 from ..watch import as_it_was
 
 ERRORS = 5
@@ -28,8 +28,8 @@ def look(subject: Subject) -> Outcome:
         return skipped("no labels, or no outputs for classes")
     if subject.targets.ndim != 1 or not _is_softmaxed_by(subject, output):
         return skipped("the loss takes no softmax of its own")
-    if int(subject.targets.min()) < 0 or int(subject.targets.max()) >= output.shape[1]:
-        return skipped("labels are out of range, see the check 'labels'")
+    if subject.has_strange_labels:
+        return skipped(STRANGE_LABELS)
     findings = [*_probabilities(output), *_bounded(subject, output)]
     losses, mean, error = _batch_loss(subject)
     even = math.log(output.shape[1])
