@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from tests.support.command_line import Qhc, last_line
@@ -22,6 +23,15 @@ def more(n_classes):
 
 def fewer(n_classes):
     return _net(n_classes - 1)
+"""
+
+FOCAL = """
+from torch.nn.functional import cross_entropy
+
+
+def focal(logits, targets):
+    each = cross_entropy(logits, targets, reduction="none")
+    return ((1 - (-each).exp()) ** 2 * each).mean()
 """
 
 
@@ -47,3 +57,13 @@ def test_labels_beyond_the_outputs_are_a_defect_and_not_the_end(qhc: Qhc) -> Non
         "labels are out of range, see the check 'labels'"
     }
     assert "3 defects in 1 check\n" in err
+
+
+def test_an_even_guess_is_weighed_by_the_loss_in_use(qhc: Qhc) -> None:
+    """A focal loss of K classes is (1 - 1/K)^2 log K there, which is no sign of known labels."""
+    Path("focal.py").write_text(FOCAL)
+    focal = ("--set", "train.loss=focal.py:focal", "--set", "train.label_smoothing=0")
+    code, out, err = qhc("diagnose", "digits", *focal, "--only", "loss", "--json")
+    (check,) = last_line(out)["checks"]
+    assert (code, check["result"]) == (0, "ok"), err
+    assert f"has {0.9**2 * math.log(10):.3f}" in check["seen"]

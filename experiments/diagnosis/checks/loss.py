@@ -18,7 +18,7 @@ from ..watch import as_it_was
 ERRORS = 5
 """Standard errors that a verdict keeps away from its limit."""
 TOO_HIGH = 1.0
-"""Nats above log K: right answers get e times less than an even guess gives them."""
+"""Nats above an even guess: right answers get e times less than an even guess gives them."""
 
 
 def look(subject: Subject) -> Outcome:
@@ -32,7 +32,7 @@ def look(subject: Subject) -> Outcome:
         return skipped(STRANGE_LABELS)
     findings = [*_probabilities(output), *_bounded(subject, output)]
     losses, mean, error = _batch_loss(subject)
-    even = math.log(output.shape[1])
+    even = _even_loss(subject, output)
     seen = f"{mean:.3f} ± {error:.3f}; an even guess among {output.shape[1]} has {even:.3f}"
     if subject.trained:
         return Outcome(seen + " (weights are trained)", tuple(findings))
@@ -46,6 +46,11 @@ def _is_softmaxed_by(subject: Subject, output: Tensor) -> bool:
     double = output.double()
     before, after = subject.loss_of(double), subject.loss_of(double + 1)
     return bool((before - after).abs() < 1e-6 * (1 + before.abs()))
+
+
+def _even_loss(subject: Subject, output: Tensor) -> float:
+    """The mean loss where all classes are equally likely: log K of cross-entropy."""
+    return subject.loss_of(torch.zeros_like(output)).item()
 
 
 def _probabilities(output: Tensor) -> Iterator[Finding]:
