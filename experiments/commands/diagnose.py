@@ -88,7 +88,7 @@ def diagnose(
     with loading():
         from ..diagnosis.diagnose import chosen
         from ..diagnosis.diagnose import diagnose as look
-        from ..diagnosis.show import counted, show, summary
+        from ..diagnosis.show import n_findings, show, summary
         from ..diagnosis.targets import Wishes, input_shape, subject_of
         from ..run.display import Display
 
@@ -110,4 +110,4 @@ def diagnose(
     show(results_console(stderr=as_json), target, checked)
     if as_json:
         click.echo(json.dumps(summary(target, checked)))
-    context.exit(1 if counted(checked, "defect") else 0)
+    context.exit(1 if n_findings(checked, "defect") else 0)

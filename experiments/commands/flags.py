@@ -73,10 +73,10 @@ class Seeds(click.ParamType):
     ) -> tuple[int, ...]:
         text = str(value)
         try:
-            named = tuple(int(part) for part in text.split(",") if part.strip())
+            named = tuple(int(part) for part in text.removesuffix(",").split(","))
         except ValueError:
             self.fail(f"{value!r} is neither a number of seeds nor a list like 3,5,8", param, ctx)
-        seeds = named if "," in text or not named else tuple(range(*named))
+        seeds = named if "," in text else tuple(range(*named))
         if len(set(seeds)) < len(seeds):
             self.fail(f"{value!r} names a seed twice", param, ctx)
         if any(seed < 0 for seed in seeds):
@@ -87,11 +87,15 @@ class Seeds(click.ParamType):
 
 
 class Names(click.ParamType):
-    """Names with commas in between."""
+    """At least one name, with commas in between."""
 
     name = "names"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        return tuple(name.strip() for name in str(value).split(",") if name.strip())
+        names = tuple(name.strip() for name in str(value).split(","))
+        if not all(names):
+            words = "names nothing" if not any(names) else "has a comma without a name beside it"
+            self.fail(f"{value!r} {words}; write names as in one,other", param, ctx)
+        return names

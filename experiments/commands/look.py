@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..report.all_runs.choosing import KEYS, chosen_runs, sorted_runs
+from ..report.all_runs.choosing import KEYS, check_states, chosen_runs, sorted_runs, why_none
 from .flags import FILE
 from .kernel_list import show_kernels
 from .machine_options import access_of, account_options
@@ -106,14 +106,19 @@ def runs(
     FOLDER makes a page of the same list.
     """
     from ..report.all_runs.listing import find_runs
+    from ..report.numbers import counted
     from .run_list import print_runs, runs_json
 
     found = find_runs(folder)
+    check_states(patterns["state"], found)
     wanted = {"data" if name == "dataset" else name: each for name, each in patterns.items()}
     chosen = sorted_runs(chosen_runs(found, wanted, cells=not no_cells), key, reverse=reverse)
     shown = chosen[:number]
     if as_json:
         click.echo(runs_json(shown))
+    elif found and not shown:
+        words = f"of {counted(len(found), 'run')} under {folder}/ {why_none(found, wanted)}"
+        results_console().print(words, markup=False, soft_wrap=True)
     else:
         print_runs(shown, len(found), folder, results_console())
 

@@ -91,7 +91,7 @@ def _has_room(column: Column, lines: Sequence[RunLine], width: int) -> bool:
 def _name(line: RunLine) -> str:
     if line.kind == "study":
         return f"{line.name}/ ({line.compares or 'study'}, {counted(line.cells or 0, 'cell')})"
-    return line.name
+    return f"{line.name} ({line.model})" if line.models else line.name
 
 
 def _percent(share: float | None) -> str:

@@ -11,5 +11,5 @@ Lowest first, with the names that other folders use:
 - `diagnose`: chosen, diagnose
 - `factory`
 - `targets`: Wishes, input_shape, subject_of
-- `show`: counted, show, summary
+- `show`: n_findings, show, summary
 """

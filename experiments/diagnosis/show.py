@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ..report.numbers import counted
 from .diagnose import Checked
 from .findings import SEVERITIES, Severity
 
@@ -40,7 +41,7 @@ def summary(name: str, checked: Sequence[Checked]) -> dict[str, Any]:
     """The same for `--json`."""
     return {
         "target": name,
-        **{f"{severity}s": counted(checked, severity) for severity in SEVERITIES},
+        **{f"{severity}s": n_findings(checked, severity) for severity in SEVERITIES},
         "checks": [
             {
                 "check": each.name,
@@ -62,7 +63,7 @@ def summary(name: str, checked: Sequence[Checked]) -> dict[str, Any]:
     }
 
 
-def counted(checked: Sequence[Checked], severity: Severity) -> int:
+def n_findings(checked: Sequence[Checked], severity: Severity) -> int:
     """How many findings are that bad."""
     return sum(found.severity == severity for each in checked for found in each.outcome.findings)
 
@@ -77,9 +78,7 @@ def _result(each: Checked) -> Text:
 
 def _total(checked: Sequence[Checked]) -> str:
     counts = [
-        f"{n} {severity}{'s' * (n != 1)}"
-        for severity in SEVERITIES
-        if (n := counted(checked, severity))
+        counted(n, severity) for severity in SEVERITIES if (n := n_findings(checked, severity))
     ]
     made = sum(not each.outcome.skipped for each in checked)
-    return f"{', '.join(counts) or 'nothing found'} in {made} checks"
+    return f"{', '.join(counts) or 'nothing found'} in {counted(made, 'check')}"

@@ -24,6 +24,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 BATCH = 32
 """Samples that go forwards, or forwards and backwards, at a time."""
 
+STRANGE_LABELS = "labels are out of range, see the check 'labels'"
+"""Why a check that takes the loss is skipped."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -101,6 +104,15 @@ class Subject:
     def called_parts(self) -> tuple[Part, ...]:
         """Those of the parts that the model calls."""
         return tuple(part for part in self.parts if part.name in self.evaluated.outputs)
+
+    @cached_property
+    def has_strange_labels(self) -> bool:
+        """Whether there are labels that are none of the outputs: no loss of classes takes them."""
+        targets = self.targets
+        if targets is None or targets.ndim != 1 or targets.dtype.is_floating_point:
+            return False
+        n_outputs = self.evaluated.output.shape[-1]
+        return int(targets.min()) < 0 or int(targets.max()) >= n_outputs
 
     def batches(self) -> tuple[Tensor, ...]:
         """The inputs in batches that need little memory, none of a single sample."""

@@ -80,7 +80,8 @@ def subject_of(target: str, wishes: Wishes) -> Subject:
     Raises:
         UserError: there is no such thing, or it cannot be read or built.
     """
-    whole_number("images", wishes.images)
+    # A BatchNorm that is trained takes no single image.
+    whole_number("images", wishes.images, least=2)
     path = Path(target)
     is_recipe = target in list_recipes() or path.suffix == ".toml"
     beside = [] if is_recipe else sorted(path.glob("checkpoint-*.safetensors"))

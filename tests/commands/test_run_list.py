@@ -50,6 +50,17 @@ def test_runs_are_listed_filtered_and_sorted(qhc: Qhc) -> None:
     assert len(found[0]["curve"]) == found[0]["epochs"] == 6
 
 
+@pytest.mark.usefixtures("runs")
+def test_a_filter_that_nothing_meets_says_so(qhc: Qhc) -> None:
+    code, out, err = qhc("runs", "--state", "finishd")
+    assert (code, out) == (2, "")
+    assert "no run can be 'finishd': did you mean 'finished'" in err
+    words = "of 4 runs under runs/ none has recipe 'dgits'; did you mean 'digits'?\n"
+    assert qhc("runs", "--recipe", "dgits") == (0, words, "")
+    words = "of 4 runs under runs/ none has state 'failed'; known: finished, interrupted\n"
+    assert qhc("runs", "--state", "failed") == (0, words, "")
+
+
 def test_where_there_are_none_it_says_how_to_make_one(qhc: Qhc, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     assert qhc("runs") == (0, "no runs under runs/ yet; to make one: qhc run\n", "")

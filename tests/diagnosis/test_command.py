@@ -173,3 +173,18 @@ def test_a_setting_is_no_part_of_a_factory(net: None, qhc: Qhc) -> None:
     assert code == 2
     assert "--set data.size=32 is for recipes and runs" in err
     assert "in a recipe: --data my.toml" in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--images", "1"), "images must be a whole number of at least 2, got 1"),
+        (("--only", ""), "'' names nothing"),
+        (("--only", "gradients,,noise"), "has a comma without a name beside it"),
+    ],
+)
+def test_too_little_is_refused(qhc: Qhc, flags: tuple[str, str], words: str) -> None:
+    """Of one image a BatchNorm that is trained makes nothing; no check is not all of them."""
+    code, _, err = qhc("diagnose", "digits", *flags)
+    assert code == 2
+    assert words in " ".join(err.split())

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from experiments.records.folder import RunFolder
-from experiments.report.all_runs.choosing import KEYS, chosen_runs, sorted_runs
+from experiments.report.all_runs.choosing import (
+    KEYS,
+    check_states,
+    chosen_runs,
+    sorted_runs,
+    why_none,
+)
 from experiments.report.all_runs.curve import small_curve
 from experiments.report.all_runs.lines import RunLine
 from experiments.report.all_runs.listing import find_runs
@@ -143,6 +149,36 @@ def test_a_validation_from_python_is_a_run_too(tmp_path: Path) -> None:
     assert "mse 0.0125" in write_report([tmp_path]).read_text()
 
 
+def test_a_stopped_validation_has_an_ideal_accuracy_alone(tmp_path: Path) -> None:
+    config = '[run]\nbackend = "fake_fez"\nbackends = ["aer", "fake_fez"]\n'
+    (tmp_path / "config.toml").write_text(f'kind = "own model"\n{config}')
+    (tmp_path / "state.json").write_text('{"status": "interrupted"}')
+    stage = {"kind": "stage", "backend": "aer", "is_reference": True, "n_items": 30,
+             "scores": {"accuracy": {"value": 0.9, "interval": None}}}  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(stage) + "\n")
+    (line,) = find_runs(tmp_path)
+    assert (line.test, line.other) == (None, "90.00 % by aer")
+
+
+def test_several_models_in_one_run_are_counted_and_have_a_range(tmp_path: Path) -> None:
+    synthetic_run(tmp_path / "run", epochs=0, evaluated=False)
+    config = tmp_path / "run" / "config.toml"
+    beside = '\n[[run.beside]]\ncheckpoint = "b"\n[[run.beside]]\ncheckpoint = "c"\n'
+    config.write_text(config.read_text() + beside)
+    (line,) = find_runs(tmp_path)
+    assert (line.kind, line.models, line.model, line.arm) == ("models", 3, "3 models", "")
+    assert (line.other, line.parameters) == ("", None)
+    members = [{"accuracy": 0.5}, {"accuracy": 0.4, "corrected": {"accuracy": 0.75}},
+               {"accuracy": 0.6, "corrected": None}]  # fmt: skip
+    joint = {"kind": "joint", "n_images": 20, "members": members}
+    (tmp_path / "run" / "metrics.jsonl").write_text(json.dumps(joint) + "\n")
+    (line,) = find_runs(tmp_path)
+    assert (line.test, line.other, line.images) == (None, "50.00 to 75.00 %", 20)
+    (row,) = Page(write_report([tmp_path])).rows[1:]
+    assert "3 models" in row
+    assert "50.00 to 75.00 %20 images" in row
+
+
 def test_an_ideal_accuracy_is_not_taken_for_the_machines(runs: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(runs / "machine", tmp_path / "run")
     metrics = folder / "metrics.jsonl"
@@ -166,6 +202,19 @@ def test_filters_take_patterns_and_several(runs: Path) -> None:
     assert names() - names(cells=False) == {
         "arms-digits/quantum-seed0", "arms-digits/quantum-seed1",
     }  # fmt: skip
+
+
+def test_where_none_is_left_it_is_said_why(runs: Path) -> None:
+    found = find_runs(runs)
+    assert why_none(found, {"recipe": ("dgits",)}) == (
+        "none has recipe 'dgits'; did you mean 'digits'?"
+    )
+    assert why_none(found, {"arm": ("linear",), "state": ("failed",)}) == (
+        "none meets all of these filters"
+    )
+    check_states(("FIN*", "waiting"), found)
+    with pytest.raises(UnknownNameError, match="did you mean 'finished'"):
+        check_states(("finishd",), found)
 
 
 def test_sorting_puts_what_has_no_value_last_either_way(runs: Path) -> None:

@@ -105,6 +105,7 @@ def test_seeds_are_a_number_or_a_list(qhc: Qhc, tmp_path: Path) -> None:
         ("3,-1", "has a seed below 0"),
         ("3,", "is too few: at least 2"),
         ("0", "is too few: at least 2"),
+        ("3,,5", "neither a number of seeds nor a list like 3,5,8"),
         ("three", "neither a number of seeds nor a list like 3,5,8"),
     ):
         code, _, err = qhc(*command, "--seeds", wrong)

@@ -91,7 +91,8 @@ def _missing(subject: Subject, counts: Tensor) -> Iterator[Finding]:
     ]
     if not absent:
         return
-    names = [subject.classes[each] if subject.classes else str(each) for each in absent]
+    known = dict(enumerate(subject.classes or ()))
+    names = [known.get(each, str(each)) for each in absent]
     yield Finding(
         "defect" if elsewhere else "warning",
         f"{len(absent)} of {len(counts)} classes have no training sample",

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from ..findings import Finding, Outcome, skipped
-from ..subject import Subject
+from ..subject import STRANGE_LABELS, Subject
 from ..watch import as_it_was
 
 ERRORS = 5
 """Standard errors that a verdict keeps away from its limit."""
 TOO_HIGH = 1.0
-"""Nats above log K: right answers get e times less than an even guess gives them."""
+"""Nats above an even guess: right answers get e times less than an even guess gives them."""
 
 
 def look(subject: Subject) -> Outcome:
@@ -28,11 +28,11 @@ def look(subject: Subject) -> Outcome:
         return skipped("no labels, or no outputs for classes")
     if subject.targets.ndim != 1 or not _is_softmaxed_by(subject, output):
         return skipped("the loss takes no softmax of its own")
-    if int(subject.targets.min()) < 0 or int(subject.targets.max()) >= output.shape[1]:
-        return skipped("labels are out of range, see the check 'labels'")
+    if subject.has_strange_labels:
+        return skipped(STRANGE_LABELS)
     findings = [*_probabilities(output), *_bounded(subject, output)]
     losses, mean, error = _batch_loss(subject)
-    even = math.log(output.shape[1])
+    even = _even_loss(subject, output)
     seen = f"{mean:.3f} ± {error:.3f}; an even guess among {output.shape[1]} has {even:.3f}"
     if subject.trained:
         return Outcome(seen + " (weights are trained)", tuple(findings))
@@ -46,6 +46,11 @@ def _is_softmaxed_by(subject: Subject, output: Tensor) -> bool:
     double = output.double()
     before, after = subject.loss_of(double), subject.loss_of(double + 1)
     return bool((before - after).abs() < 1e-6 * (1 + before.abs()))
+
+
+def _even_loss(subject: Subject, output: Tensor) -> float:
+    """The mean loss where all classes are equally likely: log K of cross-entropy."""
+    return subject.loss_of(torch.zeros_like(output)).item()
 
 
 def _probabilities(output: Tensor) -> Iterator[Finding]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
 from qbackend.errors import UnknownNameError, suggest
+from qbackend.validation.records.state import Status
 
 from .lines import RunLine
 
@@ -32,6 +33,18 @@ UPWARDS = ("name", "recipe", "model", "data", "backend", "seed", "state")
 """Of these the first come first, of all others the last and the largest."""
 
 
+STATES = (*get_args(Status), "unfinished", "damaged")
+"""Of runs, of a study that has not come to its end, and of records that cannot be read."""
+
+
+def check_states(patterns: Iterable[str], lines: Sequence[RunLine]) -> None:
+    """Raise `UnknownNameError` for a pattern of no state, whether a run is in it or not."""
+    known = {*STATES, *(line.state for line in lines)}
+    for pattern in patterns:
+        if not any(_matches(state, pattern) for state in known):
+            raise UnknownNameError(f"no run can be '{pattern}': {suggest(pattern, known)}")
+
+
 def chosen_runs(
     lines: Sequence[RunLine], wanted: Mapping[str, Sequence[str]], *, cells: bool = True
 ) -> list[RunLine]:
@@ -48,11 +61,28 @@ def chosen_runs(
         for line in lines
         if (cells or not line.study)
         and all(
-            any(fnmatchcase(str(getattr(line, name)).lower(), each.lower()) for each in patterns)
+            any(_matches(getattr(line, name), each) for each in patterns)
             for name, patterns in wanted.items()
             if patterns
         )
     ]
+
+
+def why_none(lines: Sequence[RunLine], wanted: Mapping[str, Sequence[str]]) -> str:
+    """Why `chosen_runs` finds nothing among some lines: the first filter that no run meets."""
+    for name, patterns in wanted.items():
+        if patterns and not chosen_runs(lines, {name: patterns}):
+            known = {str(getattr(line, name)) for line in lines} - {""}
+            words = f"none has {name} {' or '.join(map(repr, patterns))}"
+            # A state is one of few; that no run is in it is no slip of the pen.
+            tail = f"known: {', '.join(sorted(known))}"
+            tail = tail if name == "state" else suggest(patterns[0], known)
+            return f"{words}; {tail}" if known else words
+    return "none meets all of these filters"
+
+
+def _matches(value: Any, pattern: str) -> bool:
+    return fnmatchcase(str(value).lower(), pattern.lower())
 
 
 def sorted_runs(lines: Sequence[RunLine], key: str, *, reverse: bool = False) -> list[RunLine]:

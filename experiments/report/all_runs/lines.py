@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["training", "validation", "mitigation", "rows", "repeat", "study", "unknown"]
-"""Of a model from its beginning; of a trained one; the comparison of mitigations; rows of feature
-maps; the repetition of another run; many runs compared; what a damaged run was cannot be told."""
+Kind = Literal[
+    "training", "validation", "models", "mitigation", "rows", "repeat", "study", "unknown"
+]
+"""Of a model from its beginning; of a trained one, or of several in one run; the comparison of
+mitigations; rows of feature maps; the repetition of another run; many runs compared; what a damaged
+run was cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,20 @@ class RunLine:
         state: how far it has come, or "damaged".
         problem: what is wrong with it.
         started: ISO 8601.
-        recipe, model, arm, data, backend: by their names.
+        recipe, model, arm, data, backend: by their names; of several models, the first one's recipe
+            and how many they are.
+        models: how many, None for one.
         seed: of everything random.
         shots: per circuit; None where values are exact.
         validation: accuracy of the epoch whose model was kept.
         test: accuracy of the evaluation that speaks for the run, by the run's own backend.
         loss: of the same.
-        other: what there is in the place of such an accuracy: that of another backend, or the
-            name and value of another score.
+        other: what there is in the place of such an accuracy: that of another backend, the least
+            and the largest of several models, or the name and value of another score.
         images: that were evaluated in it.
         epochs, epochs_planned: of its training.
         seconds: of training, validations and evaluations together.
-        parameters, quantum_parameters: of the network.
+        parameters, quantum_parameters: of the network, if it is one.
         device_seconds: of QPU time, charged as far as is known; None where no machine was asked.
         cells: of a study.
         compares: name of what a study varies, as in `qhc ablate NAME`.
@@ -53,6 +58,7 @@ class RunLine:
     recipe: str = ""
     model: str = ""
     arm: str = ""
+    models: int | None = None
     data: str = ""
     backend: str = ""
     seed: int | None = None

@@ -20,7 +20,7 @@ from typing import Any
 
 from qbackend.errors import QhcError, RunFolderError
 
-from ..numbers import percent
+from ..numbers import counted, percent
 from .lines import Kind, RunLine
 
 Values = Mapping[str, Any]
@@ -103,12 +103,15 @@ def _configured(line: RunLine, config: Values, run: Values) -> RunLine:
     model, data = _table(config, "model"), _table(config, "data")
     train = _table(config, "train")
     trains = run.get("checkpoint") is None or train.get("weights") == "quantum"
+    models = 1 + len(run.get("beside") or ())
+    name = str(model.get("name") or model.get("factory") or model.get("class") or "")
     return replace(
         line,
         kind=_kind(config, run, trains=trains),
         recipe=str(config.get("recipe") or config.get("kind") or ""),
-        model=str(model.get("name") or model.get("factory") or model.get("class") or ""),
-        arm=str(model.get("arm") or ""),
+        model=name if models == 1 else counted(models, "model"),
+        arm=str(model.get("arm") or "") if models == 1 else "",
+        models=models if models > 1 else None,
         data=str(data.get("name") or data.get("factory") or ""),
         backend=str(run.get("backend") or ""),
         seed=run.get("seed"),
@@ -124,6 +127,8 @@ def _kind(config: Values, run: Values, *, trains: bool) -> Kind:
         return "mitigation"
     if run.get("rows"):
         return "rows"
+    if run.get("beside"):
+        return "models"
     return "training" if trains and "train" in config else "validation"
 
 
@@ -137,6 +142,7 @@ def _state(path: Path, run: Values, files: Sequence[str]) -> Values:
 
 
 def _in_state(line: RunLine, state: Values) -> RunLine:
+    parameters = None if line.models else state.get("parameters") or None
     problem = str(state.get("error") or "")
     if state["status"] == "running" and not _is_alive(state.get("process")):
         problem = f"its process is not on this computer; if it has died: qhc resume {line.path}"
@@ -145,8 +151,8 @@ def _in_state(line: RunLine, state: Values) -> RunLine:
         state=str(state["status"]),
         problem=problem,
         started=str(state.get("started") or ""),
-        parameters=state.get("parameters") or None,
-        quantum_parameters=state.get("quantum_parameters") if state.get("parameters") else None,
+        parameters=parameters,
+        quantum_parameters=state.get("quantum_parameters") if parameters else None,
     )
 
 
@@ -173,12 +179,13 @@ def _measured(line: RunLine, path: Path, files: Sequence[str]) -> RunLine:
     last = tested[-1] if tested else {}
     accuracy, loss = _score(last, "accuracy"), _score(last, "loss")
     # A comparison of mitigations, and a validation that was stopped, have an ideal one alone.
-    is_own = last.get("backend", line.backend) == line.backend or last["kind"] == "stage"
+    is_own = last.get("backend", line.backend) == line.backend or last.get("is_reference") is False
     validations = [_score(each["validation"], "accuracy") for each in epochs]
     curve_of = "accuracy" if any(each is not None for each in validations) else "loss"
     curve = [_score(each["validation"], curve_of) for each in epochs]
     seconds = [each.get("seconds", 0.0) + each.get("validation_seconds", 0.0) for each in epochs]
     seconds += [each.get("seconds", 0.0) for each in answered]
+    joint: Values = next((each for each in records if each["kind"] == "joint"), {})
     charged = [each["charged_seconds"] for each in records if "charged_seconds" in each]
     charges = charged or [each["qpu_seconds"] for each in answered if each.get("jobs")]
     return replace(
@@ -186,8 +193,8 @@ def _measured(line: RunLine, path: Path, files: Sequence[str]) -> RunLine:
         validation=max((each for each in validations if each is not None), default=None),
         test=accuracy if is_own else None,
         loss=loss,
-        other="" if is_own and accuracy is not None else _other(last, accuracy),
-        images=last.get("n_images", last.get("n_items")),
+        other="" if is_own and accuracy is not None else _other(last, accuracy) or _range(joint),
+        images=joint.get("n_images", last.get("n_images", last.get("n_items"))),
         epochs=len(epochs),
         seconds=sum(seconds) if seconds else None,
         device_seconds=sum(charges) if charges else None,
@@ -219,6 +226,14 @@ def _other(answered: Values, accuracy: float | None) -> str:
     scores = {**_table(answered, "scores"), "loss": answered.get("loss")}
     found = ((name, _score(scores, name)) for name in scores)
     return next((f"{name} {value:.4g}" for name, value in found if value is not None), "")
+
+
+def _range(joint: Values) -> str:
+    """From the least accurate of several models to the most, corrected where one is."""
+    found = [(each.get("corrected") or each)["accuracy"] for each in joint.get("members") or ()]
+    if len(set(found)) < 2:
+        return percent(found[0]) if found else ""
+    return f"{100 * min(found):.2f} to {percent(max(found))}"
 
 
 def _charged(ledger: Path) -> float:

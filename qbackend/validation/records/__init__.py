@@ -4,7 +4,7 @@ Lowest first, with the names that other folders use:
 
 - `files`: append_line, csv_content, is_writable, write_arrays, write_atomically
 - `recorded`: Recorded
-- `state`: Beside, Chosen, Provenance, State
+- `state`: Beside, Chosen, Provenance, State, Status
 - `version`: named, release
 - `environment`: computer, peak_memory_mib, versions, without_home
 - `stored`: Line, StoredRun, is_run, now, reading, written
