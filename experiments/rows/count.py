@@ -68,7 +68,9 @@ def rows_per_image(model: nn.Module, data: ImageData) -> list[int]:
     networks = [layer.neural_network for layer in layers]
     to_backend(model, Guesser(), seed=0)
     with _counting(layers) as counts:
-        image = data.test.images[:1].float() / 255
+        image = data.test.images[:1].float()
+        # Inputs without a mean are taken as they are.
+        image = image / 255 if data.mean else image
         model.eval()(image.to(next(model.parameters()).device))
     model.train(was_training)
     for layer, network in zip(layers, networks, strict=True):
