@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from qbackend.devices.affine_map import AffineMap, fit_affine_map
+from qbackend.errors import InputError
 from qbackend.layers.inputs import Array
 
 from ..assembly.construct import quantum_layers
@@ -42,8 +43,13 @@ def observed_answers(
     seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
     with ExitStack() as hooks:
         for layer, kept in zip(layers, seen, strict=True):
-            hooks.enter_context(layer.register_forward_hook(partial(_keep, kept)))
+            hooks.enter_context(layer.register_forward_hook(partial(_keep, kept), with_kwargs=True))
         predictions = predict(model, batches, label_smoothing)
+    if not all(seen):
+        raise InputError(
+            f"none of the images comes to quantum layer {seen.index([]) + 1} of {len(layers)}, "
+            "which cannot be calibrated: take more of them (--calibrate), or leave --calibrate out"
+        )
     found = [Observed(*(torch.cat(parts) for parts in zip(*kept, strict=True))) for kept in seen]
     return predictions, found
 
@@ -84,9 +90,18 @@ def corrected(model: nn.Module, maps: Sequence[AffineMap]) -> Iterator[None]:
 
 
 def _keep(
-    kept: list[tuple[Tensor, Tensor]], _: nn.Module, given: tuple[Tensor, ...], outputs: Tensor
+    kept: list[tuple[Tensor, Tensor]],
+    _: nn.Module,
+    given: tuple[Tensor, ...],
+    named: dict[str, Tensor],
+    outputs: Tensor,
 ) -> None:
-    kept.append((given[0].flatten(0, -2), outputs.flatten(0, -2)))
+    (features,) = (*given, *named.values())
+    kept.append((_as_rows(features), _as_rows(outputs)))
+
+
+def _as_rows(values: Tensor) -> Tensor:
+    return values.reshape(-1, values.shape[-1])
 
 
 def _given(
