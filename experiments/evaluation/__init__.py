@@ -8,7 +8,7 @@ Lowest first, with the names that other folders use:
 - `moved_errors`
 - `drift`: compare_runs, record_drift, weights_sha256
 - `sending`: all_sent
-- `handing_on`
+- `handing_on`: HandingOn
 - `meter`: NO_COPY
 - `metrics`
 - `evaluate`: Predictions, answering, evaluate, predict

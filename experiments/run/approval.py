@@ -15,8 +15,10 @@ from qbackend.machines.consent import can_ask
 from qbackend.seam.requests import Cost
 
 from ..records.folder import RunFolder
+from ..rows.calls import Watch
+from ..rows.estimates import price_of
 from .display import Display, table_text
-from .plan import RunPlan, Share, price_of
+from .plan import RunPlan, Share
 
 LINES = {
     "rows": "rows",
@@ -52,10 +54,12 @@ class Approval:
 
     Attributes:
         plan: of the whole run, to be set before the first request.
+        watch: over a network whose calls may go beyond the plan; None where none can.
     """
 
     def __init__(self, machine: str, folder: RunFolder, display: Display, *, yes: bool) -> None:
         self.plan: RunPlan | None = None
+        self.watch: Watch | None = None
         self.machine = machine
         self.folder = folder
         self.display = display
@@ -64,10 +68,12 @@ class Approval:
     def __call__(self, cost: Cost) -> bool:
         """Whether the first request, of this cost, and all others of the plan may be sent.
 
-        Raises `OptionError` where there is nobody to ask.
+        What goes beyond the plan is asked about by itself. Raises `OptionError` where there is
+        nobody to ask.
         """
         if self.folder.state.approved:
-            return True
+            is_planned = self.watch is None or self.watch.is_planned
+            return is_planned or not charges(cost) or self._agree_to_more(cost)
         plan = self.plan
         assert plan is not None
         if len(plan.shares) == plan.total.requests == 1:
@@ -85,6 +91,25 @@ class Approval:
                     return False
         self.folder.note(approved=True, price=price_of(plan.total.cost))
         return True
+
+    def _agree_to_more(self, cost: Cost) -> bool:
+        price, path = price_of(cost), self.folder.path
+        money = "" if price is None else f", {price.words(cost.qpu_seconds)}"
+        words = (
+            "what was answered leads the network to calls that it does not make without noise: "
+            f"{cost.rows:,} rows beyond the plan on {self.machine} would take about "
+            f"{cost.qpu_seconds:.1f} s of QPU time more{money}"
+        )
+        if not can_ask():
+            raise OptionError(
+                f"{words}; they were not sent: a yes is to the plan alone, --yes too, and there "
+                f"is no terminal to ask. At one, go on with: qhc resume {path}"
+            )
+        with self.display.asking():
+            if Confirm.ask(f"{words}. Send them?", console=self.display.console, default=False):
+                return True
+            self.display.say(f"asked again by: qhc resume {path}")
+        return False
 
 
 def charges(cost: Cost) -> bool:

@@ -11,7 +11,8 @@ from ..config.sections import Config
 from ..data.splits import ImageData
 from ..joint.asking import grouped, zero_requests
 from ..joint.members import Member
-from .plan import RunPlan, Share, sum_of
+from ..rows.estimates import sum_of
+from .plan import RunPlan, Share
 
 LONGEST_NAMES = 40
 """Characters of the checkpoints' names above a column; more are counted."""

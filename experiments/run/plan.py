@@ -6,8 +6,7 @@ Letters: N rows, P circuit parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from math import ceil
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -17,34 +16,25 @@ from qbackend import QuantumLayer
 from qbackend.errors import BudgetError, OptionError
 from qbackend.machines.backend import MachineBackend
 from qbackend.machines.choice import Choice
-from qbackend.machines.cost import Price
 from qbackend.seam.backend import QuantumBackend
-from qbackend.seam.requests import CompiledLayer, Cost, Request
+from qbackend.seam.requests import Cost
 
 from ..assembly.construct import quantum_layers
 from ..config.sections import Config
 from ..data.splits import ImageData
 from ..mitigation.variants import questions, zero_rows
 from ..records.folder import Record
+from ..rows.calls import OwnCalls
 from ..rows.count import rows_per_convolution, rows_per_image
 from ..rows.draw import share_rows
-
-SUMMED = (
-    "rows",
-    "derivatives",
-    "circuits",
-    "jobs",
-    "shots",
-    "qpu_seconds",
-    "machine_seconds",
-    "pubs",
-    "executions",
+from ..rows.estimates import (
+    CallEstimator,
+    cost_of_rows,
+    cost_with_derivatives,
+    price_of,
+    sum_of,
+    summed,
 )
-"""Numbers of a cost that add up over requests."""
-OF_ONE = ("readouts", "copies", "two_qubit_gates", "two_qubit_depth", "max_execution_time")
-"""Those of a row or a job, of which the largest counts."""
-MOST_ROWS = 20_000
-"""Whose cost is worked out job by job."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +164,8 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
                 "under each of them: qhc run"
             )
         return _plan_comparison(layers, config, n_images, data, backend)
+    if config.model.factory is not None:
+        return _plan_own(OwnCalls(model, config, data), backend)
     counted = _Estimator(model, data, backend)
     shares = []
     train = config.train
@@ -190,6 +182,48 @@ def plan_run(model: nn.Module, config: Config, data: ImageData, backend: Quantum
     return RunPlan(tuple(shares))
 
 
+def _plan_own(own: OwnCalls, backend: QuantumBackend) -> RunPlan:
+    """What a user's own network takes, a request for each call of a layer."""
+    config, data = own.config, own.data
+    counted, train, tested = CallEstimator(own.model, backend), config.train, own.test()
+    if not tested:
+        raise OptionError(
+            f"{config.model.name} sends none of {len(own.tested)} test inputs through a quantum "
+            f"layer: there is nothing for '{backend.name}' to execute"
+        )
+    shares = []
+    if train.weights == "quantum":
+        steps, epochs, gradient = len(data.train) // train.batch_size, train.epochs, train.gradient
+        of_step = counted.costs(own.step(), gradient) * (steps * epochs)
+        training = _share("training", train.batch_size * steps * epochs, of_step)
+        shares += [replace(each, steps=steps * epochs) for each in training]
+        validating = counted.costs(own.validation()) * epochs
+        shares += _share("validation", len(data.validation) * epochs, validating)
+    test = counted.costs(tested)
+    shares += _share("test", len(own.tested), test)
+    if config.run.calibrate is not None:
+        images, rows = min(config.run.calibrate, len(data.train)), own.calibration()
+        n_copies = counted.n_copies
+        if n_copies == 0:
+            fitted = [counted.cost(layer, each) for layer, each in rows.items()]
+            shares += _share("calibration", images, fitted + counted.costs(own.again()))
+        else:
+            whole = sum(map(len, tested.values())) + n_copies * rows.total()
+            shares.append(_beside(images, counted.cost(0, whole), sum_of(test)))
+    return RunPlan(tuple(shares))
+
+
+def _share(what: str, images: int, costs: Sequence[Cost]) -> list[Share]:
+    """The share of requests; none without any."""
+    return [Share(what, images, len(costs), sum_of(costs))] if costs else []
+
+
+def _beside(images: int, together: Cost, test: Cost) -> Share:
+    """What images that calibrate add to the test's request."""
+    more = {name: getattr(together, name) - getattr(test, name) for name in summed(together)}
+    return Share("calibration", images, 0, replace(together, **more))
+
+
 def _plan_rows(
     model: nn.Module, n_rows: int, n_images: int, data: ImageData, backend: QuantumBackend
 ) -> RunPlan:
@@ -198,10 +232,10 @@ def _plan_rows(
     layers = dict(quantum_pointwise(model))
     compiled = [backend.compile(layers[name].spec) for name in per_image]
     drawn = share_rows(n_rows, list(per_image.values()))
-    costs = [_cost(backend, *each, drawn) for each in zip(compiled, drawn, strict=True)]
+    costs = [cost_of_rows(backend, *each, drawn) for each in zip(compiled, drawn, strict=True)]
     rows = Share("rows of feature maps", n_images, len(costs), sum_of(costs))
     counts = [each * len(data.test) for each in per_image.values()]
-    costs = [_cost(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
+    costs = [cost_of_rows(backend, *each, counts) for each in zip(compiled, counts, strict=True)]
     whole = Share("all test images, not sent", len(data.test), len(costs), sum_of(costs))
     return RunPlan((rows,), whole)
 
@@ -233,26 +267,6 @@ def _plan_comparison(
     return RunPlan(tuple(shares))
 
 
-def _cost(
-    backend: QuantumBackend, compiled: CompiledLayer, n_rows: int, together: Sequence[int]
-) -> Cost:
-    """Of one request of those that are sent together, by their rows.
-
-    Very many rows cost what as many times fewer rows do.
-    """
-    asked = min(n_rows, MOST_ROWS)
-    rows = np.zeros((asked, len(compiled.parameters)))
-    request = Request(compiled, rows, shots=backend.shots, together=tuple(together))
-    cost = backend.estimate(request)
-    if asked == n_rows:
-        return cost
-    values = {name: getattr(cost, name) * n_rows / asked for name in _summed(cost)}
-    whole = {
-        name: value if name.endswith("_seconds") else ceil(value) for name, value in values.items()
-    }
-    return replace(cost, **whole)
-
-
 class _Estimator:
     """A backend's estimates for one model."""
 
@@ -271,12 +285,7 @@ class _Estimator:
         """The cost of `requests` requests, each for `images` images, derivatives included."""
         costs = []
         for compiled, rows in self.layers:
-            each = 1 if gradient is None else 1 + self._gradient_rows(compiled, gradient)
-            asked = np.zeros((images * rows * each, len(compiled.parameters)))
-            derivatives = images * rows * (each - 1)
-            one = self.backend.estimate(
-                Request(compiled, asked, shots=self.backend.shots, derivatives=derivatives)
-            )
+            one = cost_with_derivatives(self.backend, compiled, images * rows, gradient)
             costs += [one] * requests
         return Share(what, images * requests, len(costs), sum_of(costs))
 
@@ -289,41 +298,4 @@ class _Estimator:
         if len(self.layers) > 1 or n_copies == 0:
             return self.share("calibration", images)
         together = self.share("calibration", test.images + images * n_copies).cost
-        more = {
-            name: getattr(together, name) - getattr(test.cost, name) for name in _summed(together)
-        }
-        return Share("calibration", images, 0, replace(together, **more))
-
-    def _gradient_rows(self, compiled: CompiledLayer, gradient: str) -> int:
-        """Rows that the derivatives by the weights take for each row."""
-        methods = self.backend.capabilities.gradient_methods
-        method = methods[0] if gradient == "auto" else gradient
-        if method == "spsa":
-            return 2
-        return 2 * int(compiled.inputs.by_weights.sum())
-
-
-def sum_of(costs: Sequence[Cost]) -> Cost:
-    """Costs together, in the first one's words."""
-    summed = {name: sum(getattr(cost, name) for cost in costs) for name in _summed(costs[0])}
-    of_one = {name: [getattr(cost, name) for cost in costs] for name in _known(costs[0], OF_ONE)}
-    # What stops a job is nothing on a fake device.
-    largest: Record = {
-        name: max((value for value in values if value is not None), default=None)
-        for name, values in of_one.items()
-    }
-    return replace(costs[0], **summed, **largest)
-
-
-def price_of(cost: Cost) -> Price | None:
-    """Of a second, where one is known."""
-    return getattr(cost, "price", None)
-
-
-def _summed(cost: Cost) -> list[str]:
-    return _known(cost, SUMMED)
-
-
-def _known(cost: Cost, names: Sequence[str]) -> list[str]:
-    known = {field.name for field in fields(cost)}
-    return [name for name in names if name in known]
+        return _beside(images, together, test.cost)

@@ -13,6 +13,7 @@ from qbackend.errors import (
     RunFolderError,
     SendingInterruptedError,
 )
+from qbackend.registry import parse_name
 from qbackend.validation.records.environment import computer
 from qbackend.validation.records.ledger import run_tag
 from qbackend.validation.records.status import kept_status
@@ -30,6 +31,7 @@ from ..records.checkpoint import load_model
 from ..records.folder import RunFolder
 from ..records.loggers import Logger, open_loggers
 from ..report.write import write_report
+from ..rows.calls import OwnCalls, watched
 from ..rows.measurement import RowMeasurement
 from ..training.train import Training
 from .approval import Approval
@@ -110,8 +112,12 @@ class Runner:
             return
         approval = Approval(name, folder, run.display, yes=run.access.yes)
         run.target.keep_jobs(folder.ledger, approve=approval, run_tag=run_tag(folder))
+        is_own = run.config.model.factory is not None
+        if is_own and not parse_name(name).is_fake:
+            approval.watch = watched(OwnCalls(run.model, run.config, run.data))
         if not folder.state.approved:
-            approval.plan = self.plan or run.affordable_plan()
+            # Whom its weights send through which layers is known once they are trained.
+            approval.plan = run.affordable_plan() if is_own else self.plan or run.affordable_plan()
             folder.note(requests=approval.plan.total.requests)
 
     def _training(self, loggers: Sequence[Logger] = ()) -> Training:
