@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from typing import Any, get_args
 
 from qbackend.errors import UnknownNameError, suggest
-from qbackend.validation.records.state import Status
 
 from .lines import RunLine
 
@@ -33,13 +32,13 @@ UPWARDS = ("name", "recipe", "model", "data", "backend", "seed", "state")
 """Of these the first come first, of all others the last and the largest."""
 
 
-STATES = (*get_args(Status), "unfinished", "damaged")
-"""Of runs, of a study that has not come to its end, and of records that cannot be read."""
-
-
 def check_states(patterns: Iterable[str], lines: Sequence[RunLine]) -> None:
     """Raise `UnknownNameError` for a pattern of no state, whether a run is in it or not."""
-    known = {*STATES, *(line.state for line in lines)}
+    # The help of the command is there sooner without this import.
+    from qbackend.validation.records.state import Status
+
+    # A study may not have come to its end, records may be damaged.
+    known = {*get_args(Status), "unfinished", "damaged", *(line.state for line in lines)}
     for pattern in patterns:
         if not any(_matches(state, pattern) for state in known):
             raise UnknownNameError(f"no run can be '{pattern}': {suggest(pattern, known)}")
