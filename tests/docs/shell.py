@@ -75,7 +75,8 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
     ]
     if any(name.removeprefix("run.backend=").startswith("ibm") for name in backends):
         return "needs an account"
-    recipe = _value(words, "--recipe") or _value(words, "--spec") or OWN_RECIPE
+    named_first = words[2] if words[1] == "diagnose" and words[2] in list_recipes() else None
+    recipe = _value(words, "--recipe") or _value(words, "--spec") or named_first or OWN_RECIPE
     if recipe in list_recipes() and recipe != OWN_RECIPE:
         return "needs its data"
     if (
@@ -83,6 +84,9 @@ def unsaid_reason(words: tuple[str, ...]) -> str | None:
         or "DIR" in " ".join(words)
         or "runs/QPC" in words
     ):
+        return "needs what is the reader's"
+    file, is_function, _ = words[2].partition(":") if words[1] == "diagnose" else ("", "", "")
+    if is_function and not Path(file).exists():
         return "needs what is the reader's"
     if words[1] in ("ablate", "bench", "compare"):
         return "takes minutes"
