@@ -119,9 +119,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except Exception as error:
         first_line = str(error).partition("\n")[0]
-        _tell(f"{type(error).__name__}: {first_line} (--debug shows the traceback)", typed)
-        code = 1
+        code = 130 if _was_interrupted(error) else 1
+        if code == 1:
+            _tell(f"{type(error).__name__}: {first_line} (--debug shows the traceback)", typed)
     _leave(code or 0)
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether it came of tidying up behind Ctrl-C, as threads of a library started."""
+    behind = error.__context__
+    return behind is not None and (
+        isinstance(behind, KeyboardInterrupt) or _was_interrupted(behind)
+    )
 
 
 def _leave(code: int) -> NoReturn:

@@ -11,7 +11,7 @@ Lowest first, with the names that other folders use:
 - `handing_on`: HandingOn
 - `meter`: NO_COPY
 - `metrics`
-- `evaluate`: Predictions, answering, evaluate, predict
+- `evaluate`: Predictions, answering, drawing_alike, evaluate, predict
 - `copies`
 - `correct`: Observed, answers_from, observe, observed_answers
 - `assess`: assess, assess_on_target, in_order, observed_ideally, save_reported

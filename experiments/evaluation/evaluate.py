@@ -6,6 +6,7 @@ Letters: N images, F features before the bridge, M outputs behind it, C channels
 from __future__ import annotations
 
 import io
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,23 +80,33 @@ def predict(model: nn.Module, batches: Batches, label_smoothing: float) -> Predi
     Raises `InputError` if what reaches the quantum layer is not finite.
     """
     answer = _asking_once if _is_remote(model) else _batch_by_batch
-    with answering(model):
+    with answering(model), drawing_alike():
         return Predictions.of(*answer(model, batches), label_smoothing)
 
 
 @contextmanager
 def answering(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, without derivatives; its mode is restored.
-
-    What is random in it is the same each time: a run that goes on would else ask a machine for
-    other rows than those that it has paid for.
-    """
+    """The model in evaluation mode, without derivatives; its mode is restored."""
     training = model.training
     model.eval()
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch.no_grad():
         yield
     model.train(training)
+
+
+@contextmanager
+def drawing_alike() -> Iterator[None]:
+    """What is random in a model is the same each time, and nothing else that is drawn changes.
+
+    A run that goes on would else ask a machine for other rows than those that it has paid for.
+    Torch's numbers are the process's: threads beside one another draw as they come.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
 
 
 def _batch_by_batch(model: nn.Module, batches: Batches) -> tuple[Tensor, Tensor]:

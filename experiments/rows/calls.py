@@ -30,7 +30,7 @@ from ..assembly.feed import correction_split, evaluation_split
 from ..config.sections import Config
 from ..data.batches import BatchSource
 from ..data.splits import ImageData, Split
-from ..evaluation.evaluate import answering
+from ..evaluation.evaluate import answering, drawing_alike
 from ..evaluation.handing_on import HandingOn
 
 FADED = 0.9
@@ -74,7 +74,7 @@ def calls_of(model: nn.Module, inputs: Tensor, factor: float = 1.0) -> Calls:
     try:
         for index, layer in enumerate(layers):
             layer.to_backend(_Recorder(index, made, factor), seed=0)
-        with answering(model):
+        with answering(model), drawing_alike():
             model(inputs)
     finally:
         for layer, network in zip(layers, networks, strict=True):

@@ -26,7 +26,7 @@ from experiments.studies.qpc.study import QpcStudy
 from qbackend.errors import BackendError
 
 from ..config.own_code import write_own
-from ..support.command_line import Qhc, assert_refused
+from ..support.command_line import Qhc, assert_refused, exit_code
 
 ALWAYS = {"--debug", "--help", "-h"}
 RECIPE_FLAGS = {
@@ -310,3 +310,17 @@ def test_a_failure_is_told_apart_from_a_mistake(qhc: Qhc, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(run_module, "start", fail)
     assert qhc("run") == (1, "", "error: the machine is gone\n")
+
+
+def test_what_fails_behind_an_interrupt_is_the_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("cannot join thread before it is started")
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert exit_code("run") == 130
+    assert capsys.readouterr().err == ""

@@ -183,7 +183,7 @@ def test_layers_that_follow_each_other_are_refused() -> None:
     [
         (("--backend", "aer"), "'aer' is no machine whose errors could be mitigated"),
         (("--variants", "m4"), "run.mitigations"),
-        (("--variants", ","), "at least 1 item"),
+        (("--variants", ","), "names nothing"),
         (("--limit", "1"), "--limit must be at least 2"),
         (("--variants", "m3", "--calibrate", "9"), "is for the variant 'calibrated'"),
         (("--set", "machine.zne=[1, 3]"), "use --variants instead"),
