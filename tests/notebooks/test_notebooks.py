@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from .execution import NOTEBOOKS, code_cells, code_hash, execute, read
 
 MOST_BYTES = 300_000
-COMPILING = re.compile(r"(?m)^(compiling CPU kernels|compiled \S+ for) .*\n")
+COMPILING = re.compile(r"(?m)^(compiling CPU kernels|compiled \S+ for).*\n")
 """What a first run on a computer says on standard error."""
 
 
