@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qbackend.errors import SpecError, suggest
-from qbackend.generic.finding import importable_from
+from qbackend.generic.finding import executed, importable_from
 
 from .model import OWN_CIRCUIT, LayerSection
 
@@ -222,14 +221,7 @@ def _module(name: str, folder: Path) -> ModuleType:
     path = _file(name, folder) if is_file else None
     try:
         with importable_from(*([Path.cwd(), folder] if path is None else [path.parent])):
-            if path is None:
-                return importlib.import_module(name)
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
+            return importlib.import_module(name) if path is None else executed(path)
     except Exception as error:
         # Whatever the user's own lines raise.
         raise SpecError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from qbackend.errors import OptionError, UnknownNameError, suggest
-from qbackend.generic.finding import importable_from
+from qbackend.generic.finding import executed, importable_from
 
 
 def built(target: str, offered: Mapping[str, Any]) -> tuple[nn.Module, Optimizer | None]:
@@ -75,14 +74,7 @@ def _imported(place: str) -> ModuleType:
         raise UnknownNameError(f"there is no file {place}")
     try:
         with importable_from(path.parent if is_file else Path.cwd()):
-            if not is_file:
-                return importlib.import_module(place)
-            spec = importlib.util.spec_from_file_location(path.stem, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
+            return executed(path) if is_file else importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
             raise UnknownNameError(

@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `finding`: find, importable_from
+- `finding`: executed, find, importable_from
 - `sampled`
 - `objects`: backend_at, backend_of
 """

@@ -10,7 +10,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..errors import OptionError, UnknownNameError
@@ -55,6 +57,16 @@ def importable_from(*folders: Path) -> Iterator[None]:
         for each in added:
             with suppress(ValueError):
                 sys.path.remove(each)
+
+
+def executed(path: Path) -> ModuleType:
+    """The file as a module, under its own name; raises whatever its lines raise."""
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def made(found: Any, name: str, advice: str = "pass {}") -> Any:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from torch import Tensor, nn
 
 from qbackend import CircuitLayer, LayerSpec, QuantumLayer
+from qbackend.seam.jobs import Job
+from qbackend.seam.requests import Request
 
 HASTE = {"poll": (0.02, 0.05)}
 N_ITEMS, N_FEATURES = 12, 5
+CLOSE = 1e-5
+"""Of float32 networks around circuits in float64."""
 
 
 def own_circuit() -> CircuitLayer:
@@ -79,3 +84,17 @@ def plain_outputs(model: nn.Module, data: list[tuple[Tensor, Tensor]]) -> Tensor
 def yes(cost: Any) -> bool:
     """To every plan."""
     return True
+
+
+class Counted:
+    """Counts the requests of a backend, and their rows."""
+
+    def __init__(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[int] = []
+        submit = backend.submit
+
+        def counted(request: Request) -> Job:
+            self.rows.append(len(request.parameters))
+            return submit(request)
+
+        monkeypatch.setattr(backend, "submit", counted)

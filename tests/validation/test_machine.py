@@ -43,11 +43,6 @@ def server() -> Iterator[LoopbackServer]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def sent(**given: Any) -> Any:
     """The call of `SCRIPT`."""
     options = {"run": "a", "shots": SHOTS, "options": HASTE, "approve": yes}

@@ -10,10 +10,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "own-model-python.md"
 
 
-def test_the_code_on_the_page_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_code_on_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 2
     exec(compile("\n".join(blocks), str(PAGE), "exec"), {})
