@@ -2,7 +2,7 @@
 
 Lowest first, with the names that other folders use:
 
-- `display`: Aside, Display, table_text
+- `display`: Aside, Display
 - `given`
 - `own`: go_on_words, refuse_rerun, resumed
 - `jobs`: cancel_jobs, collect_jobs, jobs_summary, list_jobs, price_of_run, print_cancellation,

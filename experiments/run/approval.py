@@ -13,11 +13,12 @@ from rich.table import Table
 from qbackend.errors import OptionError
 from qbackend.machines.consent import can_ask
 from qbackend.seam.requests import Cost
+from qbackend.validation.telling import table_text
 
 from ..records.folder import RunFolder
 from ..rows.calls import Watch
 from ..rows.estimates import price_of
-from .display import Display, table_text
+from .display import Display
 from .plan import RunPlan, Share
 
 LINES = {

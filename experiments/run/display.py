@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,8 @@ from rich.progress import (
 )
 from rich.segment import ControlType
 from rich.status import Status
-from rich.table import Table
+
+from qbackend.validation.telling import progress_words
 
 from ..config.sections import Config
 from ..records.folder import RunFolder
@@ -36,10 +36,6 @@ REFRESH = 0.1
 
 LINES = 20
 """Lines that a count of any length is told in, where there is no terminal."""
-
-
-UNLIMITED = 10_000
-"""Characters of a line; no table is as wide."""
 
 
 class Display:
@@ -204,26 +200,6 @@ class Aside(Display):
 
     def end(self, record: EpochRecord) -> None:
         """What the epoch has come to stands in the run's folder."""
-
-
-def table_text(table: Table) -> str:
-    """A table as a file keeps it: as wide as its longest names and numbers take."""
-    drawn = io.StringIO()
-    width = Console(width=UNLIMITED).measure(table).maximum
-    Console(file=drawn, width=width).print(table)
-    return drawn.getvalue()
-
-
-def progress_words(progress: MachineProgress) -> str:
-    """Where a machine's jobs are, in a line."""
-    words = progress.words
-    if progress.job_id is not None:
-        words = f"job {progress.job_id}: {words}"
-    if progress.queue_position is not None:
-        words += f", place {progress.queue_position} in the queue"
-    if progress.jobs:
-        words += f" ({progress.done} of {progress.jobs} jobs done)"
-    return words
 
 
 def _columns(done: ProgressColumn) -> tuple[ProgressColumn, ...]:

@@ -9,6 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from qbackend.validation.telling import table_text
+
 from ..records.comparisons import MitigationRecord
 from ..records.folder import RunFolder
 from ..records.joint import JointRecord
@@ -38,7 +40,6 @@ from ..report.machine.mitigation_words import HEADINGS, cells, sentences
 from ..report.machine.mitigation_words import summary as mitigation_summary
 from ..report.numbers import percent
 from ..report.row_facts import row_facts, row_summary
-from .display import table_text
 
 
 def show_results(folder: RunFolder, console: Console) -> None:

@@ -11,8 +11,8 @@ from rich.box import HEAVY_HEAD, SIMPLE_HEAD
 from rich.table import Table
 
 from qbackend.validation.records.files import csv_content, write_atomically
+from qbackend.validation.telling import table_text
 
-from ..run.display import table_text
 from .frame import Results, Study
 
 

@@ -9,7 +9,7 @@ Lowest first, with the names that other folders use:
 - `measures`
 - `lines`: StageLine, WholeLine
 - `folder`: Arrays, OwnRun, is_own, outputs_name
-- `telling`
+- `telling`: progress_words, table_text
 - `chosen`
 - `evaluation`
 - `scoring`: of_layer

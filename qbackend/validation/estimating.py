@@ -20,7 +20,7 @@ from .asking import stage_name
 from .chosen import Ways, options_of
 from .plan import Plan
 from .prepared import Given, Prepared
-from .telling import Telling, drawn
+from .telling import Telling, table_text
 
 if TYPE_CHECKING:
     from ..circuits.device_form import Preparation
@@ -95,7 +95,7 @@ class Estimate:
                 f"{each.machine_seconds:,.1f}" if each.machine_seconds else "",
                 money,
             )
-        return f"{self.items:,} items\n{drawn(table)}"
+        return f"{self.items:,} items\n" + table_text(table).rstrip("\n")
 
     __repr__ = __str__
 

@@ -17,7 +17,7 @@ from .folder import OwnRun, outputs_name
 from .lines import Moved, StageLine, WholeLine
 from .measures import Score
 from .records.charges import Charges
-from .telling import drawn
+from .telling import table_text
 
 SHOWN_SCORES = 4
 """Columns of scores; the others are in `scores`."""
@@ -93,7 +93,7 @@ class Validation:
     __repr__ = __str__
 
     def _lines(self) -> Iterator[str]:
-        yield drawn(stage_table(self.stages))
+        yield table_text(stage_table(self.stages)).rstrip("\n")
         if self.charges is not None and self.charges.estimated_seconds:
             charges = self.charges
             yield (

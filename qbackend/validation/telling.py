@@ -38,16 +38,11 @@ class Telling:
 
     def show(self, table: Table) -> None:
         """A table, whole, however narrow the terminal is."""
-        self.say(drawn(table))
+        self.say(table_text(table).rstrip("\n"))
 
     def progress(self, progress: Progress) -> None:
         """Where a machine's job is: a line where that is news."""
-        place = progress.queue_position
-        words = progress.words
-        if progress.job_id is not None:
-            words = f"job {progress.job_id}: {words}"
-        if place is not None:
-            words += f", place {place} in the queue"
+        words = progress_words(progress)
         if self._told.get(progress.tag) != words:
             self._told[progress.tag] = words
             self.say(words)
@@ -96,12 +91,24 @@ class _Count:
         return f"{self.what}: {self.done:,} of {self.total:,} rows, about {left:.0f} s left"
 
 
-def drawn(table: Table) -> str:
-    """A table as text, as wide as its longest names and numbers take."""
+def table_text(table: Table) -> str:
+    """A table as a file keeps it: as wide as its longest names and numbers take."""
     text = io.StringIO()
     width = Console(width=WIDTH).measure(table).maximum
     Console(file=text, width=width).print(table)
-    return text.getvalue().rstrip("\n")
+    return text.getvalue()
+
+
+def progress_words(progress: Progress) -> str:
+    """Where a machine's jobs are, in a line."""
+    words = progress.words
+    if progress.job_id is not None:
+        words = f"job {progress.job_id}: {words}"
+    if progress.queue_position is not None:
+        words += f", place {progress.queue_position} in the queue"
+    if progress.jobs:
+        words += f" ({progress.done} of {progress.jobs} jobs done)"
+    return words
 
 
 def in_python(words: str, run: Path, *, is_fake: bool) -> str:

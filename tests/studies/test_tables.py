@@ -12,7 +12,6 @@ from rich.table import Table
 from experiments.commands.ablate import STUDIES
 from experiments.config.recipe import load_config
 from experiments.report.comparison.groups import PairedDifference, Spread
-from experiments.run.display import table_text
 from experiments.studies.arms import ArmSetting, ArmStudy
 from experiments.studies.frame import Results, Study
 from experiments.studies.noise.study import NoiseStudy
@@ -23,6 +22,7 @@ from experiments.studies.table import scores_table
 from experiments.studies.trained import TrainedScores
 from models import ARMS, POINTWISE_ARMS
 from qbackend.devices.snapshots import list_snapshots
+from qbackend.validation.telling import table_text
 
 WIDE = Spread(1.0, 0.5, 12)
 DIFFERENCE = PairedDifference("a", "b", 12, -1.0, -1.0, 1.0)
